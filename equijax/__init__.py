@@ -1,0 +1,32 @@
+"""Equivariant neural networks in JAX.
+
+A symmetry is a group, how it acts on the inputs, and how it acts on the outputs. Everything here builds a function
+that has a given symmetry, measures how far a function is from having it, or encourages it in training.
+"""
+
+import importlib
+from typing import Any
+
+_MODULES = ("checks", "data", "graphs", "groups", "interop", "models", "nn", "products", "reps", "spherical")
+_NAMES = {
+    "Symmetry": "symmetry",
+    "augment": "symmetry",
+    "equivariance_error": "symmetry",
+    "group_average": "symmetry",
+    "check": "checks",
+}
+
+__all__ = [*_MODULES, *_NAMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    """Import a part on first use, so that `import equijax` costs next to nothing."""
+    if name in _MODULES:
+        return importlib.import_module(f"equijax.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"equijax.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'equijax' has no attribute {name!r}; its parts are {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,39 @@
+"""Checks of arguments at trace time, shared by the whole package."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+
+def floating(name: str, x: Any) -> jnp.ndarray:
+    """`x` as an array of real floating-point numbers.
+
+    Raises:
+        TypeError: If `x` holds integers, booleans or complex numbers.
+    """
+    dtype = jnp.result_type(x)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        kind = "its real and imaginary parts" if jnp.issubdtype(dtype, jnp.complexfloating) else "x.astype(jnp.float32)"
+        raise TypeError(f"{name}: expected real floating-point numbers, got {np.dtype(dtype).name}; pass {kind}")
+    return jnp.asarray(x)
+
+
+def integer(name: str, n: Any, minimum: int = 0) -> int:
+    """`n` as a Python integer of at least `minimum`.
+
+    Raises:
+        TypeError: If `n` is not an integer.
+        ValueError: If `n` is smaller than `minimum`.
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+        raise TypeError(f"{name}: expected an integer, got {n!r} of type {type(n).__name__}")
+    if n < minimum:
+        raise ValueError(f"{name}: expected an integer of at least {minimum}, got {n}")
+    return int(n)
+
+
+def last_axis(name: str, x: Any, n: int) -> None:
+    """Raise a ValueError unless the last axis of `x` has length `n`."""
+    if jnp.ndim(x) < 1 or jnp.shape(x)[-1] != n:
+        raise ValueError(f"{name}: expected shape (..., {n}), got {jnp.shape(x)}")
