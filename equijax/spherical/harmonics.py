@@ -1,0 +1,101 @@
+"""Real spherical harmonics of Cartesian vectors, and the layout of their coefficients."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import _validate
+from equijax.spherical import quadrature
+
+
+def harmonics(
+    vectors: Float[Array, "*batch 3"], lmax: int, *, normalize: bool = True
+) -> Float[Array, "*batch coefficients"]:
+    """Real spherical harmonics Y_lm, l = 0..lmax, m = -l..l, orthonormal on the sphere; the polar axis is y.
+
+    All orders of a degree at once, by the recursion in the degree
+
+        Y_l = a_l y Y_{l-1} - b_l r² Y_{l-2} + s_l (Re or Im)(z + i x)^‖m‖ ,
+
+    a polynomial in the components, so that derivatives of every order exist everywhere, on the axes too. The order
+    and the signs are those of e3nn; e3nn's "component" normalization is √(4π) times this.
+
+    Args:
+        vectors: Cartesian vectors (x, y, z), of any length.
+        lmax: Largest degree.
+        normalize: Evaluate at the direction of the vectors. A zero vector has no direction: there Y_0 is its constant,
+            all higher degrees are 0, and so are all derivatives. If false, the solid harmonics r^l Y_l are returned.
+
+    Returns:
+        Degree-major coefficients, shape (..., (lmax + 1)²), in the dtype of `vectors`.
+
+    Raises:
+        TypeError: If `vectors` is not of floating point, or `lmax` is not an integer.
+        ValueError: If the last axis of `vectors` is not of length 3, or `lmax` is negative.
+    """
+    v = _validate.floating("vectors", vectors)
+    _validate.last_axis("vectors", v, 3)
+    lmax = _validate.integer("lmax", lmax)
+    if normalize:
+        v, square = unit(v)
+    else:
+        square = jnp.sum(v * v, axis=-1, keepdims=True)
+    x, y, z = v[..., 0:1], v[..., 1:2], v[..., 2:3]
+
+    cosines, sines = [jnp.ones_like(x)], [jnp.zeros_like(x)]  # real and imaginary parts of (z + i x)^m
+    for _ in range(lmax):
+        c, s = cosines[-1], sines[-1]
+        cosines.append(z * c - x * s)
+        sines.append(z * s + x * c)
+    azimuth = jnp.concatenate([*sines[:0:-1], *cosines], axis=-1)  # m = -lmax..lmax
+
+    m = np.arange(-lmax, lmax + 1)
+    seed = 1 / math.sqrt(4 * math.pi)
+    previous, current = jnp.zeros_like(azimuth), seed * (m == 0).astype(v.dtype) + jnp.zeros_like(azimuth)
+    out = [current[..., lmax : lmax + 1]]
+    for l in range(1, lmax + 1):
+        a, b = quadrature.recursion_coefficients(l, m)
+        seed *= math.sqrt((2 * l + 1) / (2 * l))
+        s = seed * math.sqrt(2) * (np.abs(m) == l)
+        a, b, s = (np.asarray(t, v.dtype) for t in (a, b, s))
+        previous, current = current, a * y * current - b * square * previous + s * azimuth
+        out.append(current[..., lmax - l : lmax + l + 1])
+    return jnp.concatenate(out, axis=-1)
+
+
+def unit(v: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 3"], Float[Array, "*batch 1"]]:
+    """v/‖v‖ and its squared length: 1, or 0 for a zero vector, whose direction and derivatives are 0."""
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=-1, keepdims=True))  # a scale changes no direction
+    moving = size > 0
+    v = jnp.where(moving, v, 1.0) / jnp.where(moving, size, 1.0)
+    v = v * jax.lax.rsqrt(jnp.sum(v * v, axis=-1, keepdims=True))
+    return jnp.where(moving, v, 0.0), moving.astype(v.dtype)
+
+
+def lmax_of(x: Any, name: str, axis: int = -2) -> int:
+    """The degree lmax of spherical features whose `axis` holds (lmax + 1)² coefficients.
+
+    Raises:
+        ValueError: If there is no such axis, or if its length is not a square. The message names `name`.
+    """
+    shape = jnp.shape(x)
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(f"{name}: expected coefficients on axis {axis} (then channels last), got shape {shape}")
+    n = shape[axis]
+    root = math.isqrt(n)
+    if n == 0 or root * root != n:
+        raise ValueError(
+            f"{name}: expected a square number of coefficients, (lmax + 1)², on axis {axis}, got {n} coefficients "
+            f"in shape {shape}; pad missing degrees with zeros"
+        )
+    return root - 1
+
+
+def degree_of_coefficient(lmax: int) -> np.ndarray:
+    """Degree of every coefficient, (0, 1, 1, 1, 2, ...), of length (lmax + 1)²."""
+    l = np.arange(_validate.integer("lmax", lmax) + 1)
+    return np.repeat(l, 2 * l + 1)

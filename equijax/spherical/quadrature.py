@@ -1,0 +1,114 @@
+"""Exact quadrature on the sphere: Gauss-Legendre colatitudes times equispaced azimuths.
+
+The polar axis is y, as everywhere in the package: a point is (sinθ sinφ, cosθ, sinθ cosφ). All tables are NumPy
+float64, built once and shared; they are read-only.
+"""
+
+import functools
+
+import numpy as np
+
+from equijax import _validate
+
+
+@functools.cache
+def product_rule(degree: int, half: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes and weights of the smallest product rule that integrates spherical polynomials up to `degree`.
+
+    ∫ f = Σ_jk ω_j (2π/n) f(θ_j, φ_k), with ⌊degree/2⌋ + 1 Gauss-Legendre nodes cosθ_j and n = degree + 1 azimuths;
+    both numbers are the smallest possible.
+
+    Args:
+        degree: Degree of exactness, at least 0.
+        half: Only the azimuths in [0, π), out of an even number, with doubled weights: exact for even functions,
+            f(-p) = f(p), with half of the points.
+
+    Returns:
+        cosθ_j of shape (n_θ,); azimuths φ_k in radians, (n_φ,); weights of the colatitudes ω_j, (n_θ,), which sum to
+        2; the weight of one azimuth, a number. The weight of a node is the product of the two.
+
+    Raises:
+        ValueError: If `degree` is negative.
+    """
+    degree = _validate.integer("degree", degree)
+    cosines, weights = np.polynomial.legendre.leggauss(degree // 2 + 1)
+    n = degree + 1 + (degree + 1) % 2 if half else degree + 1
+    azimuths = 2 * np.pi / n * np.arange(n // 2 if half else n)
+    return _frozen(cosines), _frozen(azimuths), _frozen(weights), _frozen((4 if half else 2) * np.pi / n)
+
+
+@functools.cache
+def sphere(degree: int, half: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 3) on the unit sphere and weights (n,) of the rule of `product_rule`; the weights sum to 4π.
+
+    Azimuths vary fastest. With `half`, the rule is exact for even functions only.
+    """
+    cosines, azimuths, weights, step = product_rule(degree, half)
+    c, phi = (a.ravel() for a in np.meshgrid(cosines, azimuths, indexing="ij"))
+    s = np.sqrt(1 - c**2)
+    return _frozen(np.stack([s * np.sin(phi), c, s * np.cos(phi)], -1)), _frozen(np.repeat(weights * step, len(azimuths)))
+
+
+@functools.cache
+def harmonics_table(lmax: int, degree: int, half: bool = False) -> np.ndarray:
+    """Y_lm at the points of `sphere(degree, half)`, shape (n, (lmax + 1)²)."""
+    cosines, azimuths, _, _ = product_rule(degree, half)
+    return _frozen(tensor_table(legendre(lmax, cosines), azimuthal(lmax, azimuths)))
+
+
+def tensor_table(theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """theta[l, ‖m‖, j] · phi[m, k] for all coefficients (l, m), shape (j k, (lmax + 1)²), k fastest."""
+    lmax = len(theta) - 1
+    columns = [
+        theta[l, abs(m), :, None] * phi[lmax + m, None, :] for l in range(lmax + 1) for m in range(-l, l + 1)
+    ]
+    return np.stack([column.ravel() for column in columns], axis=-1)
+
+
+def legendre(lmax: int, cosines: np.ndarray) -> np.ndarray:
+    """Normalized associated Legendre functions Θ_lm(θ) ≥ 0 near θ = 0, shape (lmax + 1, lmax + 1, n), zero for m > l.
+
+    Y_lm(θ, φ) = Θ_l|m|(θ) Φ_m(φ) is orthonormal on the sphere. Stable three-term recursion, without factorials.
+    """
+    c, s = cosines, np.sqrt(1 - cosines**2)
+    theta = np.zeros((lmax + 1, lmax + 1, len(c)))
+    theta[0, 0] = 1 / np.sqrt(4 * np.pi)
+    for m in range(lmax + 1):
+        if m:
+            theta[m, m] = np.sqrt((2 * m + 1) / (2 * m)) * s * theta[m - 1, m - 1]
+        for l in range(m + 1, lmax + 1):
+            a, b = recursion_coefficients(l, np.array([m]))
+            theta[l, m] = a * c * theta[l - 1, m] - (b * theta[l - 2, m] if l > m + 1 else 0)
+    return theta
+
+
+def legendre_derivative(theta: np.ndarray) -> np.ndarray:
+    """dΘ_lm/dθ from the table of `legendre`, by the ladder in m."""
+    out = np.zeros_like(theta)
+    for l in range(1, theta.shape[0]):
+        out[l, 0] = -np.sqrt(l * (l + 1)) * theta[l, 1]
+        for m in range(1, l + 1):
+            out[l, m] = np.sqrt((l + m) * (l - m + 1)) * theta[l, m - 1] / 2
+            if m < l:
+                out[l, m] -= np.sqrt((l - m) * (l + m + 1)) * theta[l, m + 1] / 2
+    return out
+
+
+def azimuthal(lmax: int, azimuths: np.ndarray) -> np.ndarray:
+    """Φ_m(φ) = √2 sin(‖m‖φ), 1, √2 cos(mφ) for m = -lmax..lmax, shape (2 lmax + 1, n)."""
+    m = np.arange(1, lmax + 1)[:, None] * azimuths
+    return np.concatenate([np.sqrt(2) * np.sin(m[::-1]), np.ones((1, len(azimuths))), np.sqrt(2) * np.cos(m)])
+
+
+def recursion_coefficients(l: int, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """a, b of  Θ_lm = a cosθ Θ_{l-1,m} - b Θ_{l-2,m}; zero where ‖m‖ ≥ l (a) or ‖m‖ ≥ l - 1 (b)."""
+    m2 = np.minimum(m * m, (l - 1) ** 2)
+    a = np.where(np.abs(m) < l, np.sqrt((4 * l * l - 1) / (l * l - m2)), 0.0)
+    b = a * np.sqrt(np.maximum((l - 1) ** 2 - m2, 0) / max(4 * (l - 1) ** 2 - 1, 1))
+    return a, b
+
+
+def _frozen(a: np.ndarray | float) -> np.ndarray:
+    a = np.asarray(a)
+    a.flags.writeable = False
+    return a

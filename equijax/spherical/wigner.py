@@ -1,0 +1,61 @@
+"""How spherical features turn: Wigner matrices of rotations and reflections."""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import _validate
+from equijax.spherical import quadrature
+from equijax.spherical.harmonics import harmonics
+
+
+def wigner_blocks(R: Float[Array, "*batch 3 3"], lmax: int) -> list[Float[Array, "*batch rows columns"]]:
+    """The matrices D_l(R), l = 0..lmax, with Y_l(R r) = D_l(R) Y_l(r), for R in O(3).
+
+        D_l(R) = ∫ Y_l(R p) Y_l(p)ᵀ dp ,
+
+    by a rule that is exact. A polynomial in the entries of R: no angles, no singular rotations, right derivatives
+    everywhere, the identity included. An inversion gives (-1)^l.
+
+    Args:
+        R: Orthogonal matrices.
+        lmax: Largest degree.
+
+    Returns:
+        lmax + 1 arrays of shape (..., 2l + 1, 2l + 1), in the dtype of `R`.
+
+    Raises:
+        TypeError: If `R` is not of floating point.
+        ValueError: If `R` is not of shape (..., 3, 3), or `lmax` is negative.
+    """
+    R = _validate.floating("R", R)
+    if R.shape[-2:] != (3, 3):
+        raise ValueError(f"R: expected matrices of shape (..., 3, 3), got {R.shape}")
+    points, dual = _rule(_validate.integer("lmax", lmax))
+    moved = jnp.einsum("...ij,pj->...pi", R, points.astype(R.dtype), precision="highest")
+    values = harmonics(moved, lmax, normalize=False)
+    blocks = [slice(l * l, (l + 1) ** 2) for l in range(lmax + 1)]
+    return [
+        jnp.einsum("...pi,pj->...ij", values[..., b], dual[:, b].astype(R.dtype), precision="highest") for b in blocks
+    ]
+
+
+def wigner_matrix(R: Float[Array, "*batch 3 3"], lmax: int) -> Float[Array, "*batch coefficients coefficients"]:
+    """The blocks of `wigner_blocks` as one block-diagonal matrix D(R), shape (..., (lmax + 1)², (lmax + 1)²).
+
+    Features on the coefficient axis turn as x → D(R) x. Same arguments and errors as `wigner_blocks`.
+    """
+    rows = []
+    for l, block in enumerate(wigner_blocks(R, lmax)):
+        pad = [(0, 0)] * (block.ndim - 1) + [(l * l, (lmax + 1) ** 2 - (l + 1) ** 2)]
+        rows.append(jnp.pad(block, pad))
+    return jnp.concatenate(rows, axis=-2)
+
+
+@functools.cache
+def _rule(lmax: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points p and w_p Y(p) of a rule exact for Y_l Y_l, which is even and of degree 2l: half a sphere is enough."""
+    points, weights = quadrature.sphere(2 * lmax, half=True)
+    return points, weights[:, None] * quadrature.harmonics_table(lmax, 2 * lmax, half=True)
