@@ -1,0 +1,31 @@
+"""Structures as graphs of fixed shape: padding, masks, buckets, neighbor lists."""
+
+from equijax.graphs.graph import (
+    Graph,
+    Structure,
+    batch,
+    bucket,
+    concatenate,
+    edge_vectors,
+    from_structure,
+    species_index,
+)
+from equijax.graphs.labels import Labels, labels
+from equijax.graphs.neighbors import Neighbors, image_counts, neighbor_list, neighbors
+
+__all__ = [
+    "Graph",
+    "Labels",
+    "Neighbors",
+    "Structure",
+    "batch",
+    "bucket",
+    "concatenate",
+    "edge_vectors",
+    "from_structure",
+    "image_counts",
+    "labels",
+    "neighbor_list",
+    "neighbors",
+    "species_index",
+]

@@ -1,0 +1,215 @@
+"""Several structures as one graph of fixed shape."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from equijax import _validate
+from equijax.graphs import neighbors as _neighbors
+
+
+class Structure(NamedTuple):
+    """Atoms on the host, with labels where there are any. NumPy arrays; Å and eV."""
+
+    species: Int[np.ndarray, " n"]
+    """Atomic numbers."""
+    positions: Float[np.ndarray, "n 3"]
+    cell: Float[np.ndarray, "3 3"] | None = None
+    """One cell vector a row."""
+    pbc: tuple[bool, bool, bool] = (False, False, False)
+    energy: float | None = None
+    forces: Float[np.ndarray, "n 3"] | None = None
+    stress: Float[np.ndarray, "3 3"] | None = None
+    """(∂E/∂ε)/volume, tensile positive."""
+
+
+class Graph(NamedTuple):
+    """N nodes and E edges of B structures, padding included; a pytree of arrays.
+
+    Edge e stands for the vector x_j + S H - x_i from its receiver i to its sender j, with the image shift S and the
+    rows of H the cell vectors. Each pair appears in both directions; edges are sorted by receiver. Padding nodes
+    belong to a padding graph, the last; padding edges connect the last node, a padding node, with itself.
+    """
+
+    species: Int[Array | np.ndarray, " N"]
+    """Atomic numbers, 0 for padding."""
+    positions: Float[Array | np.ndarray, "N 3"]
+    node_mask: Bool[Array | np.ndarray, " N"]
+    graph_of_node: Int[Array | np.ndarray, " N"]
+    senders: Int[Array | np.ndarray, " E"]
+    receivers: Int[Array | np.ndarray, " E"]
+    shifts: Int[Array | np.ndarray, "E 3"]
+    edge_mask: Bool[Array | np.ndarray, " E"]
+    cells: Float[Array | np.ndarray, "B 3 3"]
+    """Unit vectors along open axes that have no cell vector."""
+    pbc: Bool[Array | np.ndarray, "B 3"]
+    graph_mask: Bool[Array | np.ndarray, " B"]
+
+
+MAX_SPECIES = 118
+SAFE = (0.6, 0.0, 0.8)  # stands for every padded edge: its length and direction have derivatives
+
+
+def edge_vectors(positions: Float[Array | np.ndarray, "N 3"], graph: Graph) -> Float[Array, "E 3"]:
+    """r_e = x_j + S H - x_i of each edge, from receiver i to sender j; padded edges get a constant unit vector.
+
+    The constant keeps norms and directions of padded edges, and their gradients, finite; what is made of them has to
+    be multiplied by `graph.edge_mask` still.
+
+    Args:
+        positions: (N, 3), which take the place of `graph.positions`, so that one can differentiate.
+        graph: The edges and cells.
+
+    Returns:
+        (E, 3) in the dtype of `positions`.
+    """
+    positions = _validate.floating("positions", positions)
+    senders, receivers = jnp.asarray(graph.senders), jnp.asarray(graph.receivers)
+    cells = jnp.asarray(graph.cells, positions.dtype)[jnp.asarray(graph.graph_of_node)[receivers]]
+    images = jnp.einsum("ea,eab->eb", jnp.asarray(graph.shifts, positions.dtype), cells, precision="highest")
+    vectors = positions[senders] + images - positions[receivers]
+    return jnp.where(jnp.asarray(graph.edge_mask)[:, None], vectors, jnp.asarray(SAFE, positions.dtype))
+
+
+def batch(
+    structures: Sequence[Structure],
+    cutoff: float,
+    *,
+    nodes: int | None = None,
+    edges: int | None = None,
+    graphs: int | None = None,
+) -> Graph:
+    """Structures with all their edges as one padded graph, on the host.
+
+    Args:
+        structures: One or more, of any sizes.
+        cutoff: Edges are shorter than this, in the unit of the positions.
+        nodes: Nodes with padding, at least one more than there are atoms; `bucket(atoms + 1)` unless given.
+        edges: Edges with padding; `bucket(edges, 64)` unless given.
+        graphs: Graphs with padding, at least one more than there are structures, which is what it is unless given.
+
+    Returns:
+        A `Graph` of NumPy arrays; positions and cells in float64, which jax makes float32 unless told otherwise.
+
+    Raises:
+        ValueError: If a structure is empty or has coincident atoms, or does not fit.
+    """
+    singles = []
+    for k, structure in enumerate(structures):
+        try:
+            singles.append(from_structure(structure, cutoff))
+        except ValueError as error:
+            raise ValueError(f"structures[{k}].{error}") from error
+    return concatenate(singles, nodes=nodes, edges=edges, graphs=graphs)
+
+
+def from_structure(structure: Structure, cutoff: float) -> Graph:
+    """One structure without padding. Make these once, and `concatenate` them anew in each epoch."""
+    positions, cell, pbc = _neighbors.checked(structure.positions, structure.cell, structure.pbc)
+    n = len(positions)
+    species = np.asarray(structure.species)
+    if species.shape != (n,) or not np.issubdtype(species.dtype, np.integer):
+        raise ValueError(f"species: expected {n} atomic numbers, got {species.dtype} of shape {species.shape}")
+    senders, receivers, shifts = _neighbors.neighbor_list(positions, cell, pbc, cutoff)
+    return Graph(
+        species=species.astype(np.int32),
+        positions=positions,
+        node_mask=np.ones(n, bool),
+        graph_of_node=np.zeros(n, np.int32),
+        senders=senders,
+        receivers=receivers,
+        shifts=shifts,
+        edge_mask=np.ones(len(senders), bool),
+        cells=cell[None],
+        pbc=pbc[None],
+        graph_mask=np.ones(1, bool),
+    )
+
+
+def concatenate(
+    singles: Sequence[Graph], *, nodes: int | None = None, edges: int | None = None, graphs: int | None = None
+) -> Graph:
+    """Graphs without padding as one with padding; the arguments are those of `batch`."""
+    if not singles:
+        raise ValueError("structures: expected at least one, got none")
+    sizes = np.array([(len(s.species), len(s.senders), len(s.graph_mask)) for s in singles])
+    n, e, b = sizes.sum(axis=0).tolist()
+    nodes = bucket(n + 1) if nodes is None else _room("nodes", nodes, n + 1)
+    edges = bucket(e, 64) if edges is None else _room("edges", edges, e)
+    graphs = b + 1 if graphs is None else _room("graphs", graphs, b + 1)
+    first_node, first_graph = (np.cumsum(column) - column for column in (sizes[:, 0], sizes[:, 2]))
+
+    def pad(name, size, fill, first=None):
+        parts = [getattr(s, name) for s in singles]
+        if first is not None:
+            parts = [part + start for part, start in zip(parts, first, strict=True)]
+        joined = np.concatenate(parts)
+        rest = np.broadcast_to(np.asarray(fill, joined.dtype), (size - len(joined), *joined.shape[1:]))
+        return np.concatenate([joined, rest])
+
+    return Graph(
+        species=pad("species", nodes, 0),
+        positions=pad("positions", nodes, 0),
+        node_mask=pad("node_mask", nodes, False),
+        graph_of_node=pad("graph_of_node", nodes, graphs - 1, first_graph).astype(np.int32),
+        senders=pad("senders", edges, nodes - 1, first_node).astype(np.int32),
+        receivers=pad("receivers", edges, nodes - 1, first_node).astype(np.int32),
+        shifts=pad("shifts", edges, 0),
+        edge_mask=pad("edge_mask", edges, False),
+        cells=pad("cells", graphs, np.eye(3)),
+        pbc=pad("pbc", graphs, False),
+        graph_mask=pad("graph_mask", graphs, False),
+    )
+
+
+def bucket(count: int, step: int = 8) -> int:
+    """The smallest size of a ladder that is at least `count`: few shapes, so few compilations.
+
+    The ladder is step, 2 step, 3 step, 4 step, and from there on ×1.25, rounded up to multiples of `step`.
+    """
+    _validate.integer("count", count)
+    size = _validate.integer("step", step, 1)
+    while size < count:
+        size = max(size + step, -(-size * 5 // (4 * step)) * step)
+    return size
+
+
+def species_index(species, table: Sequence[int]):
+    """Index of each atomic number in `table`; padding, 0, gets index 0.
+
+    Traced arrays are looked up without a check: hold the structures against the table on the host first.
+
+    Args:
+        species: Atomic numbers, NumPy or traced.
+        table: The atomic numbers that are known, different from each other.
+
+    Returns:
+        int32 array of the same shape.
+
+    Raises:
+        ValueError: If an atomic number is not in the table (arrays with values only).
+    """
+    lookup = np.zeros(MAX_SPECIES + 1, np.int32)
+    lookup[list(table)] = np.arange(len(table))
+    if isinstance(species, jax.core.Tracer):
+        return jnp.asarray(lookup)[species]
+    species = np.asarray(species)
+    unknown = sorted({int(z) for z in species.ravel()} - {0, *table})
+    if unknown:
+        raise ValueError(
+            f"species: atomic numbers {unknown} are unknown to a model of {sorted(table)}; train one on structures that "
+            "have them all"
+        )
+    return lookup[species]
+
+
+def _room(name, size, needed):
+    _validate.integer(name, size)
+    if size < needed:
+        padding = "" if name == "edges" else ", one of them for padding"
+        raise ValueError(f"{name}: expected room for at least {needed}{padding}, got {size}; pass more, or None")
+    return size

@@ -1,0 +1,188 @@
+"""Neighbor lists: exact ones on the host, and one of fixed capacity that can be traced.
+
+An edge e has a receiver i, a sender j and an integer image shift S, and stands for the vector
+
+    r_e = x_j + S H - x_i ,   ‖r_e‖ < cutoff ,
+
+with the rows of H the cell vectors. Each pair appears in both directions, an atom and its own image too.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from equijax import _validate
+
+COINCIDENT = 1e-6  # of the cutoff: closer atoms have no direction between them
+ROUNDING = 1e-5  # of a height of the cell, as float32 knows it
+
+
+def neighbor_list(positions, cell, pbc, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All edges of one structure, on the host, with vesin's cell lists.
+
+    Right for every cell, however small or skew, and for atoms outside of it.
+
+    Args:
+        positions: (n, 3), in the unit of the cutoff.
+        cell: (3, 3), one cell vector a row, or None without periodicity. Rows along open axes may be zero.
+        pbc: Which axes are periodic, three booleans or one.
+        cutoff: Edges are shorter than this.
+
+    Returns:
+        senders (edges,), receivers (edges,) and shifts (edges, 3), int32, sorted by receiver, then sender, then shift.
+
+    Raises:
+        ValueError: If there is no atom, a position is not finite, two atoms coincide, the cell is singular, or the
+            cutoff is not positive.
+        ImportError: If vesin is not installed.
+    """
+    positions, cell, pbc = checked(positions, cell, pbc)
+    _check_cutoff(cutoff)
+    try:
+        from vesin import NeighborList
+    except ImportError as error:
+        raise ImportError("neighbor lists need vesin: pip install 'equijax[molecules]'") from error
+
+    search = NeighborList(cutoff=float(cutoff), full_list=True)
+    i, j, shifts, distances = search.compute(points=positions, box=cell, periodic=pbc, quantities="ijSd")
+    if len(distances) and distances.min() < COINCIDENT * cutoff:
+        closest = np.argmin(distances)
+        raise ValueError(
+            f"positions: atoms {i[closest]} and {j[closest]} coincide (image shift {shifts[closest].tolist()}, "
+            f"distance {distances[closest]:.1e}); remove one of them, or check the unit of the positions and the cell"
+        )
+    order = np.lexsort((*shifts.T[::-1], j, i))
+    return j[order].astype(np.int32), i[order].astype(np.int32), shifts[order].astype(np.int32)
+
+
+class Neighbors(NamedTuple):
+    """Edges of fixed number; those beyond `found` are padding. The first four fields are those of a `Graph`."""
+
+    senders: Int[Array, " capacity"]
+    receivers: Int[Array, " capacity"]
+    shifts: Int[Array, "capacity 3"]
+    edge_mask: Bool[Array, " capacity"]
+    found: Int[Array, ""]
+    """How many edges there are, whether they fit or not."""
+    overflow: Bool[Array, ""]
+    """True if edges are missing: found > capacity, or `images` is too small for the cell."""
+
+
+def neighbors(
+    positions: Float[Array, "n 3"],
+    cell: Float[Array, "3 3"] | None = None,
+    *,
+    cutoff: float,
+    capacity: int,
+    images: tuple[int, int, int] = (0, 0, 0),
+    node_mask: Bool[Array, " n"] | None = None,
+) -> Neighbors:
+    """The same edges as `neighbor_list`, in the same order, for use under jit, vmap and scan.
+
+    All n² pairs times all images are held against the cutoff, so this is for some hundred atoms. Positions are wrapped
+    inside, and the shifts refer to the positions as given.
+
+    Args:
+        positions: (n, 3).
+        cell: (3, 3), one cell vector a row; None without periodicity.
+        cutoff: Edges are shorter than this.
+        capacity: How many edges there is room for; take `found` of a first call and some more.
+        images: How many images on either side along each axis, static; `image_counts` tells. 0 along an axis means
+            that it is open.
+        node_mask: False for padded atoms, which get no edges. Padding edges connect the last atom with itself.
+
+    Returns:
+        The edges, their number `found` and the flag `overflow`, which must be looked at: an overflown list lacks edges.
+
+    Raises:
+        ValueError: If there is no atom, the cutoff is not positive, or a periodic axis comes without a cell.
+    """
+    positions = _validate.floating("positions", positions)
+    n = positions.shape[0]
+    if n == 0:
+        raise ValueError("positions: expected at least one atom, got an empty structure")
+    _check_cutoff(cutoff)
+    _validate.integer("capacity", capacity)
+    periodic = np.array([_validate.integer("images", count) > 0 for count in images])
+    if cell is None and periodic.any():
+        raise ValueError(f"cell: expected a cell for the images {images}, got None; pass the cell, or images=(0, 0, 0)")
+
+    steps = np.array(list(itertools.product(*(range(-m, m + 1) for m in images))), dtype=np.int32)  # (images, 3)
+    offsets, home = jnp.zeros((len(steps), 3), positions.dtype), jnp.zeros((n, 3), jnp.int32)
+    wrapped, short = positions, jnp.zeros((), bool)
+    if cell is not None:
+        cell = jnp.asarray(cell, positions.dtype)
+        inverse = jnp.linalg.inv(cell)
+        home = jnp.floor(jnp.matmul(wrapped, inverse, precision="highest")).astype(jnp.int32) * periodic
+        wrapped = wrapped - jnp.matmul(home.astype(positions.dtype), cell, precision="highest")
+        offsets = jnp.matmul(steps.astype(positions.dtype), cell, precision="highest")
+        heights = 1 / jnp.linalg.norm(inverse, axis=0)
+        short = jnp.any(periodic & (cutoff / heights > np.array(images) * (1 + ROUNDING)))
+
+    vectors = wrapped[None, :, None] + offsets - wrapped[:, None, None]  # (receiver, sender, image, 3)
+    inside = jnp.sum(vectors**2, axis=-1) < cutoff**2
+    itself = jnp.eye(n, dtype=bool)[..., None] & np.all(steps == 0, axis=-1)
+    inside = inside & ~itself
+    if node_mask is not None:
+        inside = inside & node_mask[:, None, None] & node_mask[None, :, None]
+    found = jnp.sum(inside, dtype=jnp.int32)
+
+    receivers, senders, image = jnp.nonzero(inside, size=capacity, fill_value=(n - 1, n - 1, 0))
+    edge_mask = jnp.arange(capacity) < found
+    shifts = jnp.asarray(steps)[image] - home[senders] + home[receivers]
+    return Neighbors(
+        senders=senders.astype(jnp.int32),
+        receivers=receivers.astype(jnp.int32),
+        shifts=jnp.where(edge_mask[:, None], shifts, 0),
+        edge_mask=edge_mask,
+        found=found,
+        overflow=(found > capacity) | short,
+    )
+
+
+def image_counts(cell, pbc, cutoff: float) -> tuple[int, int, int]:
+    """Images needed on either side along each axis: ⌈cutoff / h_a⌉ with h_a the height of the cell, 0 if it is open."""
+    _, cell, pbc = checked(np.zeros((1, 3)), cell, pbc)
+    _check_cutoff(cutoff)
+    heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    first, second, third = np.where(pbc, np.ceil(cutoff / heights), 0).astype(int).tolist()
+    return first, second, third
+
+
+def checked(positions, cell, pbc) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "3 3"], Bool[np.ndarray, "3"]]:
+    """Positions, a regular cell and three flags, in float64; rows of zeros along open axes become unit vectors.
+
+    Raises:
+        ValueError: If the arrays do not have these shapes or are not finite, or the cell is singular.
+    """
+    positions = np.asarray(positions, dtype=np.float64)
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise ValueError(f"positions: expected shape (n, 3), one atom a row, got {positions.shape}")
+    if len(positions) == 0:
+        raise ValueError("positions: expected at least one atom, got an empty structure")
+    if not np.isfinite(positions).all():
+        atom = np.argwhere(~np.isfinite(positions))[0, 0]
+        raise ValueError(f"positions: expected finite numbers, got {positions[atom]} for atom {atom}")
+    pbc = np.broadcast_to(np.asarray(False if pbc is None else pbc, dtype=bool), (3,))
+    cell = np.zeros((3, 3)) if cell is None else np.array(cell, dtype=np.float64)
+    if cell.shape != (3, 3):
+        raise ValueError(f"cell: expected shape (3, 3), one cell vector a row, got {cell.shape}")
+    missing = ~cell.any(axis=1)
+    if (missing & pbc).any():
+        raise ValueError(
+            f"cell: row {np.argmax(missing & pbc)} is zero though that axis is periodic, pbc {pbc.tolist()}"
+        )
+    if missing.any():  # unit vectors at right angles to the others: the null space of the rows that are there
+        cell[missing] = np.linalg.svd(cell)[2][3 - missing.sum() :]
+    lengths = np.linalg.norm(cell, axis=1)
+    if not abs(np.linalg.det(cell)) > 1e-6 * np.prod(lengths):
+        raise ValueError(f"cell: expected three independent vectors, got {cell.tolist()}; pass pbc=False if it is open")
+    return positions, cell, pbc
+
+
+def _check_cutoff(cutoff):
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise ValueError(f"cutoff: expected a positive length, got {cutoff}")
