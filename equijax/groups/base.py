@@ -1,0 +1,199 @@
+"""What a group is: the interface, and what all groups share."""
+
+import dataclasses
+from typing import Any, NamedTuple, TypeAlias, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+Element: TypeAlias = Any  # an array, or a tuple of elements
+Nodes: TypeAlias = tuple[Element, Float[Array, " nodes"]]
+
+MOST_ELEMENTS = 5040  # finite groups up to this order (7!) are written out in full
+
+
+@dataclass_transform(frozen_default=True)
+def static(cls):
+    """A frozen, hashable dataclass that jax takes as a pytree without leaves."""
+    return jax.tree_util.register_static(dataclasses.dataclass(frozen=True)(cls))
+
+
+class AffineElement(NamedTuple):
+    """The map x → A x + t."""
+
+    translation: Any
+    linear: Any
+
+
+class Group:
+    """A group: static and hashable, with arrays as elements.
+
+    All methods are pure and broadcast over leading axes. Matrices act on columns from the left. A subclass gives
+    `identity`, `compose`, `inverse`, `sample` and `nodes`; with `dim > 0` also `exp` and `log`; `coords` where the
+    logarithm is not a chart of the whole group.
+
+    `dtype` is that of the elements that are real numbers, by default jax's default float.
+    """
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the Lie algebra; 0 for a discrete group."""
+        return 0
+
+    @property
+    def order(self) -> int | None:
+        """Number of elements, None if infinite."""
+        return None
+
+    @property
+    def size(self) -> int | None:
+        """Number of rows of the elements, None if they are not matrices."""
+        return None
+
+    @property
+    def is_finite(self) -> bool:
+        return self.order is not None
+
+    @property
+    def is_compact(self) -> bool:
+        return self.is_finite
+
+    @property
+    def is_orthogonal(self) -> bool:
+        """Whether the elements, or their linear parts, are orthogonal matrices."""
+        return False
+
+    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+        """The neutral element, repeated to the leading axes `shape`."""
+        raise NotImplementedError
+
+    def compose(self, g: Element, h: Element) -> Element:
+        """g h: first h, then g."""
+        raise NotImplementedError
+
+    def inverse(self, g: Element) -> Element:
+        """g⁻¹."""
+        raise NotImplementedError
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> Element:
+        """Element of the one-parameter subgroup with the algebra coordinates `a`, at time 1."""
+        check_coordinates(self, a)
+        return self.identity(a.shape[:-1], a.dtype)
+
+    def log(self, g: Element) -> Float[Array, "*batch dim"]:
+        """Algebra coordinates with exp(log g) = g."""
+        raise ValueError(f"log: {self} is discrete and has no logarithm; use its elements() instead")
+
+    def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        """The matrix Σ_i a_i E_i of algebra coordinates, of groups of matrices with dim > 0."""
+        raise NotImplementedError
+
+    def coords(self, g: Element) -> Float[Array, "*batch dim"]:
+        """Coordinates of the chart that covers the whole (connected) group."""
+        return self.log(g)
+
+    def from_coords(self, a: Float[Array, "*batch dim"]) -> Element:
+        """Inverse of `coords`."""
+        return self.exp(a)
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+        """Random elements: Haar distributed on compact groups, exp of standard normal coordinates elsewhere."""
+        raise NotImplementedError
+
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+        """Elements and weights that stand for the Haar integral, Σ_j w_j F(g_j) ≈ ∫ F dμ.
+
+        Args:
+            n: Most elements to return; finite groups return all of theirs.
+            key: If given, the nodes are moved by a random element, so that the sum is unbiased.
+            dtype: Of elements and weights.
+
+        Returns:
+            The pair (elements, weights); the weights sum to one on compact groups, and to the volume of the stated
+            window elsewhere.
+        """
+        raise NotImplementedError
+
+    def elements(self, dtype: Any = None) -> Element | None:
+        """All elements along a new leading axis, or None if there are infinitely (or very) many."""
+        return None
+
+    def parts(self) -> dict[str, Any]:
+        """The factors that can break on their own, such as rotation, reflection and translation.
+
+        Each has `dim`, `sample(key, shape, dtype)` and `elements(dtype)`, and `exp(a)` if `dim > 0`; all of them
+        return elements of this group, with the other factors at the identity.
+        """
+        raise NotImplementedError
+
+
+class FiniteGroup(Group):
+    """A group given by the table of its elements, the identity first."""
+
+    @property
+    def order(self) -> int:
+        raise NotImplementedError
+
+    def elements(self, dtype: Any = None) -> Element | None:
+        raise NotImplementedError
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+        table = self.elements(dtype)
+        index = jax.random.randint(key, shape, 0, self.order)
+        return jax.tree.map(lambda x: x[index], table)
+
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+        elements = self.elements(dtype)
+        if elements is None:
+            if n is None or key is None:
+                raise ValueError(f"nodes: {self} has {self.order} elements, too many to list; pass both n and key")
+            return self.sample(key, (n,), dtype), jnp.full(n, 1 / n, float_dtype(dtype))
+        return elements, jnp.full(self.order, 1 / self.order, float_dtype(dtype))
+
+
+def linear_part(g: Element) -> jax.Array:
+    """The matrix of a group element's linear part, by the element's type.
+
+    A pair (translation, linear) gives its linear part, a matrix itself, a translation the identity matrix, and a
+    scaling stays the number that it is.
+
+    Raises:
+        TypeError: If `g` belongs to a product of groups, or holds integers.
+        ValueError: If `g` is a batch of elements.
+    """
+    g = g.linear if isinstance(g, AffineElement) else g
+    if isinstance(g, tuple):
+        raise TypeError(
+            f"g: expected an element of one group, got a tuple of {len(g)}, an element of a product of groups; "
+            "use reps.Product with one representation a factor"
+        )
+    g = jnp.asarray(g)
+    if not jnp.issubdtype(g.dtype, jnp.floating):
+        raise TypeError(
+            f"g: expected a matrix or a translation, got {g.dtype.name} of shape {g.shape}; "
+            "permutations and shifts act by reps.Permutation, reps.Index and reps.Shift"
+        )
+    if g.ndim == 1:
+        return jnp.eye(g.shape[0], dtype=g.dtype)
+    if g.ndim > 2 or (g.ndim == 2 and g.shape[0] != g.shape[1]):
+        raise ValueError(f"g: expected one element, a square matrix, got shape {g.shape}; use jax.vmap for a batch")
+    return g
+
+
+def float_dtype(dtype: Any = None) -> Any:
+    """`dtype`, or jax's default float."""
+    return jnp.result_type(float) if dtype is None else dtype
+
+
+def matmul(a, b) -> jax.Array:
+    return jnp.matmul(a, b, precision="highest")
+
+
+def check_coordinates(group: Group, a: Any) -> None:
+    """Raise unless `a` holds algebra coordinates of `group`."""
+    if not jnp.issubdtype(jnp.result_type(a), jnp.floating):
+        raise TypeError(f"a: expected real floating-point coordinates, got {jnp.result_type(a).name}")
+    if np.shape(a)[-1:] != (group.dim,):
+        raise ValueError(f"a: {group} has coordinates of shape (..., {group.dim}), got {np.shape(a)}")

@@ -1,0 +1,298 @@
+"""Groups put together from others: direct and semidirect products, SE(n), E(n), Sim(n)."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax.groups._numerics import exp_and_phi
+from equijax.groups.base import (
+    MOST_ELEMENTS,
+    AffineElement,
+    Element,
+    Group,
+    Nodes,
+    check_coordinates,
+    float_dtype,
+    matmul,
+    static,
+)
+from equijax.groups.orthogonal import SO, O
+from equijax.groups.vector import Scaling, Translation
+
+
+class Composite(Group):
+    """A group whose elements are made of one element of each of its factors."""
+
+    @property
+    def factors(self) -> tuple[Group, ...]:
+        raise NotImplementedError
+
+    def join(self, *elements: Element) -> Element:
+        """The element made of one element a factor."""
+        raise NotImplementedError
+
+    def split(self, g: Element) -> tuple[Element, ...]:
+        """Inverse of `join`."""
+        raise NotImplementedError
+
+    @property
+    def dim(self) -> int:
+        return sum(factor.dim for factor in self.factors)
+
+    @property
+    def order(self) -> int | None:
+        orders = [factor.order for factor in self.factors]
+        return None if None in orders else math.prod(order for order in orders if order)
+
+    @property
+    def is_compact(self) -> bool:
+        return all(factor.is_compact for factor in self.factors)
+
+    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+        return self.join(*(factor.identity(shape, dtype) for factor in self.factors))
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> Element:
+        return self.join(*(factor.exp(b) for factor, b in zip(self.factors, self.split_coords(a), strict=True)))
+
+    def log(self, g: Element) -> Float[Array, "*batch dim"]:
+        pairs = zip(self.factors, self.split(g), strict=True)
+        return jnp.concatenate([factor.log(h) for factor, h in pairs], axis=-1)
+
+    def coords(self, g: Element) -> Float[Array, "*batch dim"]:
+        pairs = zip(self.factors, self.split(g), strict=True)
+        return jnp.concatenate([factor.coords(h) for factor, h in pairs], axis=-1)
+
+    def from_coords(self, a: Float[Array, "*batch dim"]) -> Element:
+        pairs = zip(self.factors, self.split_coords(a), strict=True)
+        return self.join(*(factor.from_coords(b) for factor, b in pairs))
+
+    def split_coords(self, a: Float[Array, "*batch dim"]) -> list[Float[Array, "*batch _"]]:
+        """The coordinates of each factor, in the order of the factors."""
+        check_coordinates(self, a)
+        return jnp.split(a, np.cumsum([factor.dim for factor in self.factors])[:-1], axis=-1)
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+        keys = jax.random.split(key, len(self.factors))
+        return self.join(*(factor.sample(k, shape, dtype) for factor, k in zip(self.factors, keys, strict=True)))
+
+    def elements(self, dtype: Any = None) -> Element | None:
+        if self.order is None or self.order > MOST_ELEMENTS:
+            return None
+        return self.join(*_grid([factor.elements(dtype) for factor in self.factors]))
+
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+        """All combinations of the nodes of the factors, at most n where they can be so few.
+
+        A finite factor gives all of its elements, and the others share the rest of n by their dimensions. A compact
+        group with a factor of more than 5040 elements gives n random elements instead.
+        """
+        large = any((factor.order or 0) > MOST_ELEMENTS for factor in self.factors)
+        if large and self.is_compact and n is not None and key is not None:
+            return self.sample(key, (n,), dtype), jnp.full(n, 1 / n, float_dtype(dtype))
+        keys = [None] * len(self.factors) if key is None else list(jax.random.split(key, len(self.factors)))
+        budget = None if n is None else n / math.prod(factor.order or 1 for factor in self.factors)
+        rules = [
+            factor.nodes(None if budget is None else max(2, round(budget ** (factor.dim / max(1, self.dim)))), k, dtype)
+            for factor, k in zip(self.factors, keys, strict=True)
+        ]
+        weights = functools.reduce(jnp.multiply, _grid([w for _, w in rules]))
+        return self.join(*_grid([elements for elements, _ in rules])), weights
+
+    def parts(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for slot, factor in enumerate(self.factors):
+            for name, part in factor.parts().items():
+                unique = name if name not in found else f"{name} {slot + 1}"
+                found[unique] = Part(self, slot, part)
+        return found
+
+
+@static
+class Product(Composite):
+    """Direct product, `Product(E(3), Permutation(n))`: elements are tuples with one element a factor."""
+
+    groups: tuple[Group, ...]
+
+    def __init__(self, *groups: Group):
+        for i, group in enumerate(groups):
+            if not isinstance(group, Group):
+                raise TypeError(f"groups: expected groups, got {group!r} of type {type(group).__name__} at {i}")
+        object.__setattr__(self, "groups", groups)
+
+    @property
+    def factors(self) -> tuple[Group, ...]:
+        return self.groups
+
+    def join(self, *elements: Element) -> Element:
+        return elements
+
+    def split(self, g: Element) -> tuple[Element, ...]:
+        if not isinstance(g, tuple) or len(g) != len(self.groups):
+            raise ValueError(f"g: expected a tuple of {len(self.groups)} elements, got {g}")
+        return g
+
+    def compose(self, g: Element, h: Element) -> Element:
+        triples = zip(self.groups, self.split(g), self.split(h), strict=True)
+        return tuple(factor.compose(a, b) for factor, a, b in triples)
+
+    def inverse(self, g: Element) -> Element:
+        return tuple(factor.inverse(a) for factor, a in zip(self.groups, self.split(g), strict=True))
+
+
+@static
+class Semidirect(Composite):
+    """ℝⁿ ⋊ H: maps x → A x + t with A in a group H of matrices; elements are `AffineElement(translation, linear)`.
+
+    (t₁, A₁)(t₂, A₂) = (t₁ + A₁ t₂, A₁ A₂). Coordinates are those of the translation, then those of H:
+    exp(v, a) = (φ(â) v, exp a) with φ(M) = (e^M − 1)/M.
+    """
+
+    translation: Translation
+    linear: Group
+
+    def __post_init__(self):
+        if not isinstance(self.translation, Translation):
+            raise TypeError(f"translation: expected groups.Translation(n), got {self.translation!r}")
+        if getattr(self.linear, "size", None) != self.translation.n:
+            raise ValueError(
+                f"linear: expected a group of {self.translation.n} x {self.translation.n} matrices, got {self.linear!r}"
+            )
+
+    @property
+    def factors(self) -> tuple[Group, ...]:
+        return self.translation, self.linear
+
+    @property
+    def is_orthogonal(self) -> bool:
+        return self.linear.is_orthogonal
+
+    def join(self, *elements: Element) -> AffineElement:
+        return AffineElement(*elements)
+
+    def split(self, g: Element) -> tuple[Element, ...]:
+        return g.translation, g.linear
+
+    def compose(self, g: Element, h: Element) -> AffineElement:
+        return AffineElement(g.translation + _apply(g.linear, h.translation), self.linear.compose(g.linear, h.linear))
+
+    def inverse(self, g: Element) -> AffineElement:
+        linear = self.linear.inverse(g.linear)
+        return AffineElement(-_apply(linear, g.translation), linear)
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> AffineElement:
+        v, b = self.split_coords(a)
+        return AffineElement(_apply(self._phi(b), v), self.linear.exp(b))
+
+    def log(self, g: Element) -> Float[Array, "*batch dim"]:
+        b = self.linear.log(g.linear)
+        v = jnp.linalg.solve(self._phi(b), g.translation[..., None])[..., 0]
+        return jnp.concatenate([v, b], axis=-1)
+
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+        """The nodes of both factors in all combinations, with weights of the left Haar measure ‖det A‖⁻¹ dt dμ(A)."""
+        elements, weights = super().nodes(n, key, dtype)
+        return elements, weights / jnp.abs(jnp.linalg.det(elements.linear))
+
+    def _phi(self, b):
+        if self.linear.dim == 0:
+            return jnp.eye(self.translation.n, dtype=b.dtype)
+        return exp_and_phi(self.linear.hat(b))[1]
+
+
+@static
+class Scaled(Composite):
+    """ℝ₊ × H for a group H of orthogonal matrices, as the matrices s R; coordinates (log s, those of R)."""
+
+    group: Group
+    scaling: Scaling = Scaling()
+
+    def __post_init__(self):
+        if not getattr(self.group, "is_orthogonal", False) or self.group.size is None:
+            raise TypeError(f"group: expected a group of orthogonal matrices, got {self.group!r}")
+
+    @property
+    def factors(self) -> tuple[Group, ...]:
+        return self.scaling, self.group
+
+    @property
+    def size(self) -> int | None:
+        return self.group.size
+
+    def join(self, *elements: Element) -> Element:
+        scale, rotation = elements
+        return jnp.asarray(scale)[..., None, None] * rotation
+
+    def split(self, g: Element) -> tuple[Element, ...]:
+        scale = jnp.sqrt(jnp.mean(jnp.sum(jnp.square(g), axis=-1), axis=-1))  # ‖A‖² = n s²
+        return scale, g / scale[..., None, None]
+
+    def compose(self, g: Element, h: Element) -> Float[Array, "*batch n n"]:
+        return matmul(g, h)
+
+    def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
+        scale, rotation = self.split(g)
+        return jnp.swapaxes(rotation, -1, -2) / scale[..., None, None]
+
+    def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        """The matrix σ I + Σ_i a_i E_i of algebra coordinates (σ, a)."""
+        sigma, b = self.split_coords(a)
+        return sigma[..., None] * jnp.eye(self.size, dtype=a.dtype) + self.group.hat(b)
+
+
+@static
+class Part:
+    """One part of one factor of a composite group, the other factors at the identity."""
+
+    whole: Composite
+    slot: int
+    part: Any
+
+    @property
+    def dim(self) -> int:
+        return self.part.dim
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> Element:
+        return self._embed(self.part.exp(a), a.shape[:-1], a.dtype)
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+        return self._embed(self.part.sample(key, shape, dtype), shape, dtype)
+
+    def elements(self, dtype: Any = None) -> Element | None:
+        elements = self.part.elements(dtype)
+        return None if elements is None else self._embed(elements, jax.tree.leaves(elements)[0].shape[:1], dtype)
+
+    def _embed(self, element, shape, dtype):
+        others = [factor.identity(shape, dtype) for factor in self.whole.factors]
+        others[self.slot] = element
+        return self.whole.join(*others)
+
+
+def SE(n: int) -> Semidirect:
+    """Rotations and translations of ℝⁿ."""
+    return Semidirect(Translation(n), SO(n))
+
+
+def E(n: int) -> Semidirect:
+    """Rotations, reflections and translations of ℝⁿ."""
+    return Semidirect(Translation(n), O(n))
+
+
+def Similarity(n: int) -> Semidirect:
+    """Rotations, scalings and translations of ℝⁿ; the linear part is the matrix s R."""
+    return Semidirect(Translation(n), Scaled(SO(n)))
+
+
+def _apply(matrix, vector):
+    return matmul(matrix, jnp.asarray(vector)[..., None])[..., 0]
+
+
+def _grid(trees):
+    """Each tree with its leading axis repeated so that together they run through all combinations, the last fastest."""
+    lengths = [jax.tree.leaves(tree)[0].shape[0] for tree in trees]
+    indices = np.indices(lengths).reshape(len(trees), -1)
+    return [jax.tree.map(lambda x, i=i: x[i], tree) for tree, i in zip(trees, indices, strict=True)]

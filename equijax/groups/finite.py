@@ -1,0 +1,217 @@
+"""Finite groups: cyclic, dihedral and polyhedral matrices, permutations, shifts of a grid."""
+
+import functools
+import itertools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from equijax._validate import integer
+from equijax.groups._numerics import plane_rotation, snap
+from equijax.groups.base import MOST_ELEMENTS, Element, FiniteGroup, float_dtype, static
+from equijax.groups.orthogonal import Mirror, OrthogonalMatrices, reflection
+
+
+class FiniteMatrices(FiniteGroup, OrthogonalMatrices):
+    """A finite group of orthogonal matrices; a subclass gives the table of them in float64."""
+
+    def table(self) -> np.ndarray:
+        """All elements, the identity first, shape (order, n, n)."""
+        raise NotImplementedError
+
+    @property
+    def order(self) -> int:
+        return len(self.table())
+
+    @property
+    def size(self) -> int:
+        return self.table().shape[-1]
+
+    def elements(self, dtype: Any = None) -> Float[Array, "order n n"]:
+        return jnp.asarray(self.table(), float_dtype(dtype))
+
+    def parts(self) -> dict[str, Any]:
+        return {"rotation": self}
+
+
+@static
+class Cyclic(FiniteMatrices):
+    """C_n: turns of the plane by multiples of 2π/n, element k by 2πk/n."""
+
+    n: int
+
+    def __post_init__(self):
+        integer("n", self.n, 1)
+
+    @functools.cache  # noqa: B019
+    def table(self) -> np.ndarray:
+        return plane_rotation(2 * np.pi * np.arange(self.n) / self.n)
+
+
+@static
+class Dihedral(FiniteMatrices):
+    """D_n, of order 2n: the turns r^k of C_n, then r^k s with the reflection s = diag(−1, 1)."""
+
+    n: int
+
+    def __post_init__(self):
+        integer("n", self.n, 1)
+
+    @functools.cache  # noqa: B019
+    def table(self) -> np.ndarray:
+        turns = Cyclic(self.n).table()
+        return np.concatenate([turns, turns @ np.array(reflection(2)) + 0.0])
+
+    def parts(self) -> dict[str, Any]:
+        return {"rotation": Cyclic(self.n), "reflection": Mirror(reflection(2))}
+
+
+@static
+class Polyhedral(FiniteMatrices):
+    """The turns, or all symmetries, of a regular polyhedron whose two-fold (or four-fold) axes are x, y and z."""
+
+    kind: str
+    reflections: bool = False
+
+    @functools.cache  # noqa: B019
+    def table(self) -> np.ndarray:
+        generators = [_CYCLE, *_TURNS[self.kind]]
+        return _closure([*generators, np.array(self._mirror)] if self.reflections else generators)
+
+    def parts(self) -> dict[str, Any]:
+        rotation = Polyhedral(self.kind)
+        return {"rotation": rotation} | ({"reflection": Mirror(self._mirror)} if self.reflections else {})
+
+    @property
+    def _mirror(self):
+        return _SWAP if self.kind == "tetrahedron" else reflection(3)
+
+
+def Tetrahedral(reflections: bool = False) -> Polyhedral:
+    """T, the 12 turns of the tetrahedron; with reflections T_d, of order 24, whose mirrors contain its edges."""
+    return Polyhedral("tetrahedron", reflections)
+
+
+def Octahedral(reflections: bool = False) -> Polyhedral:
+    """O, the 24 turns of the cube; with reflections O_h, the 48 signed permutation matrices."""
+    return Polyhedral("octahedron", reflections)
+
+
+def Icosahedral(reflections: bool = False) -> Polyhedral:
+    """I, the 60 turns of the icosahedron with vertices (0, ±1, ±φ) and cyclic; with reflections I_h, of order 120."""
+    return Polyhedral("icosahedron", reflections)
+
+
+@static
+class Permutation(FiniteGroup):
+    """S_n: integer arrays p of shape (..., n) that send place i to place p_i, so (p x)_i = x_{p⁻¹(i)}."""
+
+    n: int
+
+    def __post_init__(self):
+        integer("n", self.n, 1)
+
+    @property
+    def order(self) -> int:
+        return math.factorial(self.n)
+
+    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch n"]:
+        return jnp.broadcast_to(jnp.arange(self.n), (*shape, self.n))
+
+    def compose(self, g: Element, h: Element) -> Int[Array, "*batch n"]:
+        g, h = jnp.broadcast_arrays(g, h)
+        return jnp.take_along_axis(g, h, axis=-1)
+
+    def inverse(self, g: Element) -> Int[Array, "*batch n"]:
+        return jnp.argsort(g, axis=-1)
+
+    def elements(self, dtype: Any = None) -> Int[Array, "order n"] | None:
+        if self.order > MOST_ELEMENTS:
+            return None
+        return jnp.asarray(list(itertools.permutations(range(self.n))))
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch n"]:
+        return jax.random.permutation(key, self.identity(shape), axis=-1, independent=True)
+
+    def parts(self) -> dict[str, Any]:
+        return {"permutation": self}
+
+
+@static
+class Shift(FiniteGroup):
+    """Periodic shifts of a grid: integers of shape (..., axes), in points, multiples of `step` modulo `sizes`.
+
+    Raises:
+        ValueError: If a size is not a multiple of the step, so that the shifts would not close.
+    """
+
+    sizes: tuple[int, ...]
+    step: int = 1
+
+    def __post_init__(self):
+        sizes = (self.sizes,) if np.ndim(self.sizes) == 0 else self.sizes
+        object.__setattr__(self, "sizes", tuple(integer("sizes", size, 1) for size in sizes))
+        integer("step", self.step, 1)
+        if any(size % self.step for size in self.sizes):
+            raise ValueError(f"sizes: expected multiples of step = {self.step}, got {self.sizes}; crop or pad the grid")
+
+    @property
+    def order(self) -> int:
+        return math.prod(self._counts)
+
+    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch axes"]:
+        return jnp.zeros((*shape, len(self.sizes)), jnp.result_type(int))
+
+    def compose(self, g: Element, h: Element) -> Int[Array, "*batch axes"]:
+        return (jnp.asarray(g) + h) % np.array(self.sizes)
+
+    def inverse(self, g: Element) -> Int[Array, "*batch axes"]:
+        return -jnp.asarray(g) % np.array(self.sizes)
+
+    def elements(self, dtype: Any = None) -> Int[Array, "order axes"] | None:
+        if self.order > MOST_ELEMENTS:
+            return None
+        return self.step * jnp.asarray(list(np.ndindex(self._counts)))
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch axes"]:
+        return self.step * jax.random.randint(key, (*shape, len(self.sizes)), 0, np.array(self._counts))
+
+    def parts(self) -> dict[str, Any]:
+        return {"shift": self}
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        return tuple(size // self.step for size in self.sizes)
+
+
+_CYCLE = np.eye(3)[[2, 0, 1]]  # x → y → z → x
+_SWAP = ((0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
+_PHI = (1 + 5**0.5) / 2
+_TURNS = {  # one more turn beside _CYCLE generates each group
+    "tetrahedron": [np.diag([1.0, -1.0, -1.0])],
+    "octahedron": [np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])],
+    "icosahedron": [
+        np.diag([1.0, -1.0, -1.0]),
+        np.array([[1 / _PHI, -_PHI, 1.0], [_PHI, 1.0, 1 / _PHI], [-1.0, 1 / _PHI, _PHI]]) / 2,  # 2π/5 about (0, 1, φ)
+    ],
+}
+
+
+def _closure(generators: list[np.ndarray]) -> np.ndarray:
+    """All products of the generators, the identity first, each polished by a Newton step towards orthogonality."""
+    found: dict[bytes, np.ndarray] = {}
+    queue = [np.eye(len(generators[0]))]
+    for matrix in queue:
+        mark = (np.round(matrix, 6) + 0.0).tobytes()
+        if mark not in found:
+            found[mark] = matrix
+            queue.extend(_polish(generator @ matrix) for generator in generators)
+    return np.stack(list(found.values()))
+
+
+def _polish(matrix: np.ndarray) -> np.ndarray:
+    return snap(1.5 * matrix - 0.5 * matrix @ matrix.T @ matrix)

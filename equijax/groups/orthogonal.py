@@ -1,0 +1,205 @@
+"""Rotations and reflections: SO(n) and O(n)."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax._validate import integer
+from equijax.groups._numerics import exp_and_phi, rotation_nodes, skew_basis
+from equijax.groups.base import Element, Group, Nodes, check_coordinates, float_dtype, matmul, static
+
+
+class OrthogonalMatrices(Group):
+    """What SO(n), O(n) and their finite subgroups share: matrices with A Aᵀ = I."""
+
+    @property
+    def is_compact(self) -> bool:
+        return True
+
+    @property
+    def is_orthogonal(self) -> bool:
+        return True
+
+    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+        return jnp.broadcast_to(jnp.eye(self.size, dtype=float_dtype(dtype)), (*shape, self.size, self.size))
+
+    def compose(self, g: Element, h: Element) -> Float[Array, "*batch n n"]:
+        return matmul(g, h)
+
+    def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
+        return jnp.swapaxes(g, -1, -2)
+
+
+@static
+class Orthogonal(OrthogonalMatrices):
+    """What SO(n) and O(n) share: n and the Lie algebra of skew matrices."""
+
+    n: int
+
+    def __post_init__(self):
+        integer("n", self.n, 1)
+
+    @property
+    def size(self) -> int:
+        return self.n
+
+    @property
+    def dim(self) -> int:
+        return math.comb(self.n, 2)
+
+    def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        """The skew matrix Σ_i a_i E_i of algebra coordinates."""
+        return jnp.einsum("...i,ijk->...jk", a, skew_basis(self.n).astype(a.dtype), precision="highest")
+
+
+@static
+class SO(Orthogonal):
+    """Rotations of ℝⁿ: matrices R with R Rᵀ = I and det R = 1, shape (..., n, n).
+
+    Coordinates: the angle for n = 2, the rotation vector for n = 3, and above the angles in the planes (i, j), i < j,
+    each turning axis i towards axis j. Angles in radians.
+    """
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        """e^{â}, orthogonal to rounding, with right derivatives everywhere.
+
+        n = 3:  R = I + S(t) ω̂ + ½ S(t/4)² ω̂²  with  t = ‖ω‖²  and  S(t) = sin√t / √t,  entire in t.
+
+        References:
+            Gallego and Yezzi 2015, arXiv:1312.0788, eq. 1 (Rodrigues' formula).
+        """
+        check_coordinates(self, a)
+        if self.n == 2:
+            c, s = jnp.cos(a), jnp.sin(a)
+            return jnp.stack([jnp.concatenate([c, -s], -1), jnp.concatenate([s, c], -1)], -2)
+        if self.n != 3:
+            return exp_and_phi(self.hat(a))[0]
+        hat = self.hat(a)
+        t = jnp.sum(a**2, axis=-1)[..., None, None]
+        eye = jnp.eye(3, dtype=a.dtype)
+        return eye + _sinc_sqrt(t) * hat + 0.5 * _sinc_sqrt(t / 4) ** 2 * matmul(hat, hat)
+
+    def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
+        """Coordinates of the shortest turn; angles in [−π, π], the axis of a turn by π with either sign.
+
+        n = 3 goes through the quaternion (w, v): ω = 2 atan2(‖v‖, w) / ‖v‖ · v, accurate to rounding at all angles.
+
+        Raises:
+            ValueError: If n > 3.
+        """
+        if self.n > 3:
+            raise ValueError(f"log: expected SO(n) with n <= 3, got n = {self.n}; keep the coordinates instead")
+        if self.n == 3:
+            return _rotation_vector(g)
+        if self.n == 2:
+            return jnp.arctan2(g[..., 1, 0] - g[..., 0, 1], g[..., 0, 0] + g[..., 1, 1])[..., None]
+        return jnp.zeros((*g.shape[:-2], 0), g.dtype)
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+        q = _haar(key, (*shape, self.n, self.n), dtype)
+        return q.at[..., 0].multiply(jnp.sign(jnp.linalg.det(q))[..., None])
+
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+        """Rotations with Haar weights that sum to one.
+
+        SO(2): n equispaced angles, exact for frequencies below n. SO(3): the largest grid of Euler angles with at
+        most n nodes, (d + 1)² (⌊d/2⌋ + 1) of them (4, 18, 32, 75, 108, 196, ...), exact for Wigner functions up to
+        degree d. Above: n quasi-random rotations. By default n = 196.
+        """
+        matrices, weights = rotation_nodes(self.n, 196 if n is None else integer("n", n, 1))
+        elements = jnp.asarray(matrices, float_dtype(dtype))
+        if key is not None:
+            elements = self.compose(self.sample(key, dtype=dtype), elements)
+        return elements, jnp.asarray(weights, float_dtype(dtype))
+
+    def parts(self) -> dict[str, Any]:
+        return {"rotation": self}
+
+
+@static
+class O(Orthogonal):  # noqa: E742
+    """Rotations and reflections of ℝⁿ: matrices with A Aᵀ = I, shape (..., n, n).
+
+    Coordinates as for SO(n), which `exp` maps onto; `log` of an improper element is NaN.
+    """
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        return SO(self.n).exp(a)
+
+    def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
+        proper = jnp.linalg.det(g)[..., None] > 0
+        return jnp.where(proper, SO(self.n).log(g), jnp.nan)
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+        return _haar(key, (*shape, self.n, self.n), dtype)
+
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+        """The nodes of SO(n), n / 2 of them, and each times the reflection."""
+        proper, weights = SO(self.n).nodes(None if n is None else max(1, integer("n", n, 2) // 2), key, dtype)
+        mirror = Mirror(reflection(self.n)).sample(None, dtype=dtype)
+        return jnp.concatenate([proper, matmul(proper, mirror)]), jnp.concatenate([weights, weights]) / 2
+
+    def parts(self) -> dict[str, Any]:
+        return {"rotation": SO(self.n), "reflection": Mirror(reflection(self.n))}
+
+
+@static
+class Mirror:
+    """The part of a group that is one improper element, given as nested tuples."""
+
+    matrix: tuple[tuple[float, ...], ...]
+    dim = 0
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+        n = len(self.matrix)
+        return jnp.broadcast_to(jnp.asarray(self.matrix, float_dtype(dtype)), (*shape, n, n))
+
+    def elements(self, dtype: Any = None) -> Float[Array, "1 n n"]:
+        return self.sample(None, (1,), dtype)
+
+
+def reflection(n: int) -> tuple[tuple[float, ...], ...]:
+    """diag(−1, 1, …, 1) as nested tuples."""
+    return tuple(tuple(row) for row in np.diag([-1.0] + [1.0] * (n - 1)).tolist())
+
+
+def _haar(key, shape, dtype):
+    """Haar on O(n): QR of a normal matrix, R with a positive diagonal (Mezzadri 2007, arXiv:math-ph/0609050)."""
+    q, r = jnp.linalg.qr(jax.random.normal(key, shape, float_dtype(dtype)))
+    diagonal = jnp.diagonal(r, axis1=-2, axis2=-1)[..., None, :]
+    return jnp.where(diagonal < 0, -q, q)
+
+
+def _sinc_sqrt(t):
+    """S(t) = sin√t / √t for t ≥ 0, smooth at 0."""
+    small = t < 1e-3
+    root = jnp.sqrt(jnp.where(small, 1.0, t))  # keeps the branch not taken differentiable
+    return jnp.where(small, 1 - t / 6 * (1 - t / 20 * (1 - t / 42)), jnp.sin(root) / root)
+
+
+def _rotation_vector(r):
+    """log on SO(3): one row of q qᵀ gives the quaternion, the row with the largest diagonal entry the most digits."""
+    xx, yy, zz = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
+    diagonal = jnp.stack([1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz], -1)
+    wx, wy, wz = (r[..., j, i] - r[..., i, j] for i, j in [(1, 2), (2, 0), (0, 1)])
+    yz, zx, xy = (r[..., j, i] + r[..., i, j] for i, j in [(1, 2), (2, 0), (0, 1)])
+    ww, xx, yy, zz = jnp.moveaxis(diagonal, -1, 0)
+    outer = jnp.stack(
+        [jnp.stack(row, -1) for row in [(ww, wx, wy, wz), (wx, xx, xy, zx), (wy, xy, yy, yz), (wz, zx, yz, zz)]], -2
+    )  # 4 q qᵀ
+    largest = jnp.argmax(diagonal, axis=-1)[..., None]
+    row = jnp.take_along_axis(outer, largest[..., None], axis=-2)[..., 0, :]
+    q = row / (2 * jnp.sqrt(jnp.take_along_axis(diagonal, largest, axis=-1)))
+    q = jnp.where(q[..., :1] < 0, -q, q)
+    w, v = q[..., :1], q[..., 1:]
+    square = jnp.sum(v**2, axis=-1, keepdims=True)
+    small = square < 1e-6
+    norm = jnp.sqrt(jnp.where(small, 1.0, square))  # the branch not taken stays differentiable
+    cosine = jnp.where(small, w, 1.0)
+    ratio = square / cosine**2
+    near = 2 / cosine * (1 - ratio * (1 / 3 - ratio / 5))
+    return jnp.where(small, near, 2 * jnp.arctan2(norm, w) / norm) * v
