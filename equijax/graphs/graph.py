@@ -201,7 +201,7 @@ def species_index(species, table: Sequence[int]):
     unknown = sorted({int(z) for z in species.ravel()} - {0, *table})
     if unknown:
         raise ValueError(
-            f"species: atomic numbers {unknown} are unknown to a model of {sorted(table)}; train one on structures that "
+            f"species: atomic numbers {unknown} are unknown to a model of {sorted(table)}; train one on data that "
             "have them all"
         )
     return lookup[species]

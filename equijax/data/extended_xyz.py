@@ -1,0 +1,82 @@
+"""Structures with energies and forces from extended-XYZ files, by ASE."""
+
+from pathlib import Path
+
+import numpy as np
+
+from equijax.graphs import Structure
+
+
+def read_extended_xyz(
+    path: str | Path, *, energy: str | None = "energy", forces: str | None = "forces", stress: str | None = None
+) -> list[Structure]:
+    """Every frame of an extended-XYZ file, in its order.
+
+    Args:
+        path: The file.
+        energy: Name of the energy in the comment line, in eV; None to read without.
+        forces: Name of the column of forces, in eV/Å; None to read without.
+        stress: Name of the stress in the comment line, in eV/Å³, tensile positive; None to read without.
+
+    Returns:
+        One `Structure` a frame, in float64, with the labels asked for.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is truncated or not extended XYZ, or a frame lacks a label that was asked for; the
+            message names the file, the frame and the labels that are there.
+        ImportError: If ASE is not installed.
+    """
+    try:
+        from ase.io import read
+    except ImportError as error:
+        raise ImportError("extended XYZ is read by ASE: pip install 'equijax[molecules]'") from error
+
+    path = Path(path)
+    content = path.read_bytes()
+    if not content.strip():
+        raise ValueError(f"{path}: the file is empty; copy it again")
+    if not content.endswith(b"\n"):
+        raise ValueError(
+            f"{path}: the last line has no end, so the file looks truncated; copy it again, or end the line"
+        )
+    try:
+        frames = read(path, index=":", format="extxyz")
+    except Exception as error:  # whatever ASE trips over
+        raise ValueError(
+            f"{path}: not readable as extended XYZ ({type(error).__name__}: {error}); if it is truncated, copy it again"
+        ) from error
+
+    structures = []
+    for k, atoms in enumerate(frames):
+        results = {} if atoms.calc is None else atoms.calc.results
+        line, columns = atoms.info | results, atoms.arrays | results
+        n = len(atoms)
+        structure = Structure(
+            species=atoms.numbers.astype(np.int32),
+            positions=atoms.positions,
+            cell=atoms.cell.array if atoms.pbc.any() else None,
+            pbc=tuple(atoms.pbc.tolist()),
+            energy=_label(f"{path}, frame {k}", "energy", energy, line, ()),
+            forces=_label(f"{path}, frame {k}", "forces", forces, columns, (n, 3)),
+            stress=_label(f"{path}, frame {k}", "stress", stress, line, (3, 3)),
+        )
+        structures.append(structure)
+    return structures
+
+
+def _label(where, kind, name, found, shape):
+    if name is None:
+        return None
+    if name not in found:
+        others = sorted(set(found) - {"numbers", "positions"})
+        raise ValueError(f"{where}: no {kind} named {name!r}, only {others}; pass {kind}=NAME, or None to read without")
+    value = np.asarray(found[name])
+    if shape == (3, 3) and value.shape == (6,):  # Voigt order
+        value = value[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])]
+    if value.shape != shape or value.dtype.kind not in "if" or not np.isfinite(value).all():
+        raise ValueError(
+            f"{where}: {kind} {name!r} expected as finite numbers of shape {shape}, got {value.dtype} of shape "
+            f"{value.shape}; remove or repair the frame"
+        )
+    return float(value) if shape == () else value.astype(np.float64)
