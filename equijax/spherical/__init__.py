@@ -1,7 +1,19 @@
-"""Functions on the sphere: harmonics, quadrature, Wigner matrices."""
+"""Functions on the sphere: harmonics, quadrature, transforms to grids and back, coupling coefficients, Wigner matrices."""
 
-from equijax.spherical import quadrature
+from equijax.spherical import quadrature, transforms
+from equijax.spherical.coefficients import bracket_coefficients, clebsch_gordan_coefficients, gaunt_coefficients
 from equijax.spherical.harmonics import degree_of_coefficient, harmonics, lmax_of
 from equijax.spherical.wigner import wigner_blocks, wigner_matrix
 
-__all__ = ["degree_of_coefficient", "harmonics", "lmax_of", "quadrature", "wigner_blocks", "wigner_matrix"]
+__all__ = [
+    "bracket_coefficients",
+    "clebsch_gordan_coefficients",
+    "degree_of_coefficient",
+    "gaunt_coefficients",
+    "harmonics",
+    "lmax_of",
+    "quadrature",
+    "transforms",
+    "wigner_blocks",
+    "wigner_matrix",
+]

@@ -1,0 +1,221 @@
+"""From coefficients to values on a grid and back: three exact routes that differ in cost only.
+
+A product of functions whose degrees sum to `band` is projected exactly onto degrees up to `lmax` by
+
+    from_grid(to_grid(x) * to_grid(y)) .
+
+Here, and inside the package only, coefficients and grid points are on the FIRST axis: matrix products then run over all
+rows and channels at once, which is up to three times faster on a CPU. The points of two routes are not the same.
+
+- grid: Gauss-Legendre nodes times equispaced azimuths, one matrix product, O(L⁴).
+- separable: the same grid, first over degrees (one matrix an order m), then over orders, O(L³).
+- fft: the torus of both angles, real fast Fourier transforms of the smallest alias-free sizes. θ runs over [0, 2π) with
+  a signed sinθ, so that Y_lm is a trigonometric polynomial; the way back integrates over [0, π] in closed form.
+
+References:
+    Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216 (the Fourier route); the grids are textbook quadrature.
+"""
+
+import functools
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax.spherical import quadrature
+
+Field = Literal["value", "theta", "phi"]  # f, ∂f/∂θ, ∂f/∂φ
+Features = Float[Array, "coefficients *rest"]
+Values = Float[Array, "points *rest"]
+
+
+def to_grid(method: str, x: Features, band: int, lmax: int, field: Field = "value", precision="highest") -> Values:
+    """Values of the functions Σ x_lm Y_lm, or of an angular derivative, at the points of the route `method`.
+
+    Args:
+        method: "grid", "separable" or "fft".
+        x: Coefficients on the first axis.
+        band: Sum of the degrees of all factors of the product to come.
+        lmax: Degree to be read off in the end.
+        field: The function, or its derivative by one of the angles.
+        precision: Of the matrix products.
+    """
+    return _TO[method](x, band, lmax, field, precision)
+
+
+def from_grid(
+    method: str, values: Values, band: int, lmax: int, *, over_sine: bool = False, precision="highest"
+) -> Features:
+    """Coefficients ∫ f Y_lm, l = 0..lmax, of a product f of degree `band`; of f / sinθ with `over_sine`.
+
+    The latter is for products of one θ and one φ derivative, which vanish at the poles.
+    """
+    return _FROM[method](values, band, lmax, over_sine, precision)
+
+
+def grid_points(band: int, lmax: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Directions s of the "grid" route and the unit vectors of growing θ and φ there, each of shape (points, 3)."""
+    cosines, azimuths, _, _ = quadrature.product_rule(band + lmax)
+    c, phi = (a.ravel() for a in np.meshgrid(cosines, azimuths, indexing="ij"))
+    s = np.sqrt(1 - c**2)
+    sin, cos, zero = np.sin(phi), np.cos(phi), np.zeros_like(c)
+    return (
+        np.stack([s * sin, c, s * cos], -1),
+        np.stack([c * sin, -s, c * cos], -1),
+        np.stack([cos, zero, -sin], -1),
+    )
+
+
+def by_order(x: Features) -> Float[Array, "orders degrees *rest"]:
+    """(coefficients, ...) as (m = -L..L, l = 0..L, ...), with zeros where l < ‖m‖."""
+    lmax = round(x.shape[0] ** 0.5) - 1
+    rest = [(0, 0)] * (x.ndim - 1)
+    return jnp.stack([jnp.pad(x[l * l : (l + 1) ** 2], [(lmax - l, lmax - l), *rest]) for l in range(lmax + 1)], axis=1)
+
+
+def from_order(z: Float[Array, "orders degrees *rest"]) -> Features:
+    """The inverse of `by_order`."""
+    lmax = z.shape[1] - 1
+    return jnp.concatenate([z[lmax - l : lmax + l + 1, l] for l in range(lmax + 1)])
+
+
+def tables(lmax: int, degree: int, field: Field = "value") -> tuple[np.ndarray, np.ndarray]:
+    """Θ[l, m, j] and Φ[m, k] of a field at the nodes of the product rule of that degree."""
+    cosines, azimuths, _, _ = quadrature.product_rule(degree)
+    theta, phi = quadrature.legendre(lmax, cosines), quadrature.azimuthal(lmax, azimuths)
+    if field == "theta":
+        theta = quadrature.legendre_derivative(theta)
+    if field == "phi":
+        phi = -np.arange(-lmax, lmax + 1)[:, None] * phi[::-1]  # Φ'_m = -m Φ_{-m}
+    return theta, phi
+
+
+def torus_sizes(band: int, lmax: int) -> tuple[int, int]:
+    """The numbers of colatitudes in [0, 2π) and of azimuths: the smallest alias-free, rounded up to 5-smooth."""
+    return _smooth(2 * band + 1), _smooth(band + lmax + 1)
+
+
+def _grid_to(x, band, lmax, field, precision):
+    return _product(_grid_table(_degree(x), band + lmax, field), x, precision)
+
+
+def _grid_from(values, band, lmax, over_sine, precision):
+    return _product(_grid_dual(lmax, band + lmax, over_sine), values, precision)
+
+
+def _separable_to(x, band, lmax, field, precision):
+    theta, phi = _separable_tables(_degree(x), band + lmax, field)
+    z = _product(theta, by_order(x), precision)  # (m, j, ...)
+    return _product(phi, z, precision).reshape(-1, *x.shape[1:])
+
+
+def _separable_from(values, band, lmax, over_sine, precision):
+    theta, phi = _separable_duals(lmax, band + lmax, over_sine)
+    z = _product(phi, values.reshape(phi.shape[1], theta.shape[2], *values.shape[1:]), precision)
+    return from_order(_product(theta, z, precision))
+
+
+def _fft_to(x, band, lmax, field, precision):
+    L, (n_u, n_v) = _degree(x), torus_sizes(band, lmax)
+    z = by_order(x)
+    scale = np.where(np.arange(L + 1) > 0, np.sqrt(0.5), 1).astype(x.dtype)
+    z = (z[L:] - 1j * z[L::-1].at[0].set(0)) * scale.reshape(-1, *[1] * (z.ndim - 1))
+    z = _product(_fourier_table(L, n_u, field), z, precision)  # (v, u, ...)
+    f = jnp.fft.irfft2(jnp.moveaxis(z, (1, 0), (-2, -1)), s=(n_u, n_v)) * (n_u * n_v)
+    return jnp.moveaxis(f.reshape(*f.shape[:-2], -1), -1, 0)
+
+
+def _fft_from(values, band, lmax, over_sine, precision):
+    n_u, n_v = torus_sizes(band, lmax)
+    f = jnp.moveaxis(values, 0, -1).reshape(*values.shape[1:], n_u, n_v)
+    z = jnp.fft.rfft2(f)[..., : lmax + 1] / (n_u * n_v)
+    z = _product(_fourier_dual(lmax, n_u, over_sine), jnp.moveaxis(z, (-1, -2), (0, 1)), precision)  # (m, l, ...)
+    scale = np.where(np.arange(lmax + 1) > 0, np.sqrt(2), 1).astype(values.dtype).reshape(-1, *[1] * (z.ndim - 1))
+    return from_order(jnp.concatenate([-(scale * z.imag)[:0:-1], scale * z.real]))
+
+
+_TO = {"grid": _grid_to, "separable": _separable_to, "fft": _fft_to}
+_FROM = {"grid": _grid_from, "separable": _separable_from, "fft": _fft_from}
+
+
+def _product(table, x, precision):
+    """table (..., p, a) times x (..., a, *rest) with the same leading axes: one plain (batched) matrix product."""
+    lead = table.ndim - 1
+    rest = x.shape[lead:]
+    table = table.astype(np.result_type(x.dtype, np.complex64) if np.iscomplexobj(table) else x.dtype)
+    z = jnp.matmul(table, x.reshape(*x.shape[:lead], -1), precision=precision)
+    return z.reshape(*z.shape[:-1], *rest)
+
+
+def _degree(x):
+    return round(x.shape[0] ** 0.5) - 1
+
+
+@functools.cache
+def _grid_table(l, degree, field):
+    return quadrature.tensor_table(*tables(l, degree, field))
+
+
+@functools.cache
+def _grid_dual(l, degree, over_sine):
+    theta, phi = tables(l, degree)
+    return quadrature.tensor_table(theta * _colatitude_weights(degree, over_sine), phi).T
+
+
+@functools.cache
+def _separable_tables(l, degree, field):
+    theta, phi = tables(l, degree, field)
+    return theta[:, np.abs(np.arange(-l, l + 1))].transpose(1, 2, 0), phi.T  # (m, j, l), (k, m)
+
+
+@functools.cache
+def _separable_duals(l, degree, over_sine):
+    theta, phi = tables(l, degree)
+    theta = theta * _colatitude_weights(degree, over_sine)
+    return theta[:, np.abs(np.arange(-l, l + 1))].transpose(1, 0, 2), phi  # (m, l, j), (m, k)
+
+
+def _colatitude_weights(degree, over_sine):
+    cosines, _, weights, step = quadrature.product_rule(degree)
+    return weights * step / (np.sqrt(1 - cosines**2) if over_sine else 1)
+
+
+@functools.cache
+def fourier_series(l: int) -> np.ndarray:
+    """t[l, m, u] with Θ_lm(θ) = Σ_u t[l, m, u] e^{iuθ}, ‖u‖ ≤ lmax, u = -lmax..lmax; real for even m, else imaginary."""
+    n = 2 * l + 1
+    angles = 2 * np.pi / n * np.arange(n)
+    theta = quadrature.legendre(l, np.cos(angles), np.sin(angles))
+    return np.fft.fftshift(np.fft.fft(theta, axis=-1) / n, axes=-1)
+
+
+@functools.cache
+def _fourier_table(l, n_u, field):
+    u = np.arange(-l, l + 1)
+    t = fourier_series(l) * {"value": 1, "theta": 1j * u, "phi": 1j * np.arange(l + 1)[:, None]}[field]
+    out = np.zeros((l + 1, n_u, l + 1), complex)  # (m, u, l)
+    out[:, u] = t.transpose(1, 2, 0)
+    return out
+
+
+@functools.cache
+def _fourier_dual(l, n_u, over_sine):
+    """2π ∫_0^π e^{iuθ} Θ_lm(θ) sinθ dθ, or without sinθ, for all frequencies u of an FFT of length n_u."""
+    u = np.rint(np.fft.fftfreq(n_u, 1 / n_u)).astype(int)[:, None] + np.arange(-l, l + 1)
+    kernel = _half_turn(u) if over_sine else (_half_turn(u + 1) - _half_turn(u - 1)) / 2j
+    return 2 * np.pi * np.einsum("lmt,ut->mlu", fourier_series(l), kernel)
+
+
+def _half_turn(k):
+    """∫_0^π e^{ikθ} dθ for integers k."""
+    return np.where(k == 0, np.pi, np.where(k % 2 == 0, 0, 2j / np.where(k == 0, 1, k)))
+
+
+def _smooth(n: int) -> int:
+    """The smallest number from n on with no prime factor above 5."""
+    rest = n
+    for prime in (2, 3, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return n if rest == 1 else _smooth(n + 1)
