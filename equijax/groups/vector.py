@@ -29,6 +29,10 @@ class Translation(Group):
     def dim(self) -> int:
         return self.n
 
+    @property
+    def is_orthogonal(self) -> bool:
+        return True
+
     def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n"]:
         return jnp.zeros((*shape, self.n), float_dtype(dtype))
 

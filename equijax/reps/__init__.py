@@ -1,0 +1,30 @@
+"""How a symmetry acts on arrays: scalars, vectors, points, tensors, spherical features, permutations, images."""
+
+from equijax.reps.base import Rep
+from equijax.reps.combine import Dual, Ignore, Joint, Product, Sum, TensorProduct
+from equijax.reps.finite import Element, Index, Permutation, Regular, Shift
+from equijax.reps.geometric import Position, Scalar, Tensor, Vector
+from equijax.reps.image import Image
+from equijax.reps.spherical import Irreps, Spherical
+
+__all__ = [
+    "Dual",
+    "Element",
+    "Ignore",
+    "Image",
+    "Index",
+    "Irreps",
+    "Joint",
+    "Permutation",
+    "Position",
+    "Product",
+    "Regular",
+    "Rep",
+    "Scalar",
+    "Shift",
+    "Spherical",
+    "Sum",
+    "Tensor",
+    "TensorProduct",
+    "Vector",
+]

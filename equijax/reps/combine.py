@@ -1,0 +1,129 @@
+"""Representations made of others."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import groups
+from equijax.groups import Group, static
+from equijax.reps.base import Rep
+
+
+@static
+class _Several(Rep):
+    reps: tuple[Rep, ...]
+
+    def __init__(self, *reps: Rep):
+        for i, rep in enumerate(reps):
+            if not isinstance(rep, Rep):
+                raise TypeError(f"reps: expected representations, got {rep!r} of type {type(rep).__name__} at {i}")
+        object.__setattr__(self, "reps", reps)
+
+    @property
+    def approximate(self) -> bool:
+        return any(rep.approximate for rep in self.reps)
+
+
+@static
+class Sum(_Several):
+    """Direct sum: the representations one after the other along the last axis."""
+
+    @property
+    def dim(self) -> int | None:
+        dims = [rep.dim for rep in self.reps]
+        return None if None in dims else sum(dim for dim in dims if dim)
+
+    def matrix(self, g: Any) -> Float[Array, "dim dim"]:
+        return jax.scipy.linalg.block_diag(*(rep.matrix(g) for rep in self.reps))
+
+
+@static
+class TensorProduct(_Several):
+    """Tensor product on the last axis, flattened in row-major order: the Kronecker product of the matrices."""
+
+    @property
+    def dim(self) -> int | None:
+        dims = [rep.dim for rep in self.reps]
+        return None if None in dims else int(np.prod([dim for dim in dims if dim is not None]))
+
+    def matrix(self, g: Any) -> Float[Array, "dim dim"]:
+        return functools.reduce(jnp.kron, [rep.matrix(g) for rep in self.reps])
+
+
+@static
+class Dual(Rep):
+    """Dual representation on the last axis, with the matrix ρ(g)⁻ᵀ; the same as ρ where ρ is orthogonal."""
+
+    rep: Rep
+
+    @property
+    def dim(self) -> int | None:
+        return self.rep.dim
+
+    def matrix(self, g: Any) -> Float[Array, "dim dim"]:
+        return jnp.linalg.inv(self.rep.matrix(g)).T
+
+
+@static
+class Joint(_Several):
+    """One element acts by several representations, each on axes of its own, such as `Joint(Image(), Vector())`."""
+
+    def act(self, g: Any, x: Any) -> Any:
+        return functools.reduce(lambda y, rep: rep.act(g, y), self.reps, x)
+
+    def check(self, group: Group) -> None:
+        for rep in self.reps:
+            rep.check(group)
+
+
+@static
+class Product(Rep):
+    """One representation a factor of `groups.Product`, each on axes of its own; None leaves a factor without effect.
+
+    `Product(Position(), Permutation(-2))` moves atoms for `groups.Product(E(3), Permutation(n))`.
+    """
+
+    reps: tuple[Rep | None, ...]
+
+    def __init__(self, *reps: Rep | None):
+        for i, rep in enumerate(reps):
+            if rep is not None and not isinstance(rep, Rep):
+                raise TypeError(f"reps: expected representations, got {rep!r} of type {type(rep).__name__} at {i}")
+        object.__setattr__(self, "reps", reps)
+
+    @property
+    def approximate(self) -> bool:
+        return any(rep.approximate for rep in self.reps if rep)
+
+    def act(self, g: Any, x: Any) -> Any:
+        if isinstance(g, groups.AffineElement) or not isinstance(g, tuple) or len(g) != len(self.reps):
+            raise TypeError(f"g: {self} expected a tuple of {len(self.reps)} elements, one a factor of groups.Product")
+        for rep, h in zip(self.reps, g, strict=True):
+            x = rep.act(h, x) if rep else x
+        return x
+
+    def check(self, group: Group) -> None:
+        if not isinstance(group, groups.Product) or len(group.groups) != len(self.reps):
+            raise TypeError(f"group: {self} acts for a groups.Product of {len(self.reps)} factors, got {group}")
+        for rep, factor in zip(self.reps, group.groups, strict=True):
+            if rep:
+                rep.check(factor)
+
+
+@static
+class Ignore(Rep):
+    """An output that is not compared."""
+
+    @property
+    def whole(self) -> bool:
+        return True
+
+    def act(self, g: Any, x: Any) -> Any:
+        return x
+
+    def check(self, group: Group) -> None:
+        pass

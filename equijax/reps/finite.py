@@ -1,0 +1,152 @@
+"""Permutations of places, shifts of grids, functions on a finite group, elements of a group."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import groups
+from equijax._validate import integer
+from equijax.groups import Group, static
+from equijax.reps.base import Rep, check_group, own_element
+
+
+@static
+class Permutation(Rep):
+    """Places along an axis, or along each of several axes (−3 and −2 of pairs of nodes, say): (p x)_i = x_{p⁻¹(i)}."""
+
+    axis: int | tuple[int, ...] = -1
+
+    def matrix(self, g: Any) -> Float[Array, "n n"]:
+        places = _places(g)
+        return jnp.eye(places.shape[0])[jnp.argsort(places)]
+
+    def act(self, g: Any, x: Any) -> Any:
+        places = _places(g)
+        source = jnp.argsort(places)
+        for axis in _axes(self.axis):
+            if not -jnp.ndim(x) <= axis < jnp.ndim(x) or jnp.shape(x)[axis] != len(source):
+                raise ValueError(f"x: expected length {len(source)} along axis {axis}, got shape {jnp.shape(x)}")
+            x = jnp.take(jnp.asarray(x), source, axis=axis)
+        return x
+
+    def check(self, group: Group) -> None:
+        _check_kind(self, groups.Permutation, group)
+
+
+@static
+class Index(Rep):
+    """Labels of places, such as the senders and receivers of edges: i → p_i; values outside 0..n−1 stay."""
+
+    def act(self, g: Any, x: Any) -> Any:
+        x, places = jnp.asarray(x), _places(g)
+        if not jnp.issubdtype(x.dtype, jnp.integer):
+            raise TypeError(f"x: expected integer labels, got {x.dtype.name}")
+        n = len(places)
+        return jnp.where((x >= 0) & (x < n), places[jnp.clip(x, 0, n - 1)].astype(x.dtype), x)
+
+    def check(self, group: Group) -> None:
+        _check_kind(self, groups.Permutation, group)
+
+
+@static
+class Shift(Rep):
+    """Periodic shifts of a grid along `axes`, of an array that keeps every `stride`-th point of the grid.
+
+    A shift that is no multiple of the stride is rounded down: no function is then equivariant, as it should read.
+    """
+
+    axes: int | tuple[int, ...]
+    stride: int = 1
+
+    def __post_init__(self):
+        integer("stride", self.stride, 1)
+
+    def act(self, g: Any, x: Any) -> Any:
+        shift, axes = jnp.asarray(g), _axes(self.axes)
+        if not jnp.issubdtype(shift.dtype, jnp.integer) or shift.shape != (len(axes),):
+            raise ValueError(f"g: expected {len(axes)} integers, one an axis, got {shift.dtype} of shape {shift.shape}")
+        return jnp.roll(jnp.asarray(x), tuple(shift // self.stride), axes)
+
+    def check(self, group: Group) -> None:
+        _check_kind(self, groups.Shift, group)
+        if len(group.sizes) != len(_axes(self.axes)):  # type: ignore[attr-defined]
+            raise ValueError(f"axes: expected one for each axis of {group}, got {self.axes}")
+
+
+@static
+class Regular(Rep):
+    """Functions on a finite group, listed along `axis` in the order of `group.elements()`: (g F)(h) = F(g⁻¹ h)."""
+
+    group: Group
+    axis: int = -1
+
+    def __post_init__(self):
+        if not isinstance(self.group, Group) or self.group.elements() is None:
+            raise ValueError(f"group: expected a finite group with a table of elements, got {self.group!r}")
+
+    @property
+    def dim(self) -> int | None:
+        return self.group.order
+
+    def matrix(self, g: Any) -> Float[Array, "order order"]:
+        return jnp.eye(self.group.order or 0)[self._source(g)]
+
+    def act(self, g: Any, x: Any) -> Any:
+        if not -jnp.ndim(x) <= self.axis < jnp.ndim(x) or jnp.shape(x)[self.axis] != self.dim:
+            raise ValueError(f"x: expected length {self.dim} along axis {self.axis}, got shape {jnp.shape(x)}")
+        return jnp.take(jnp.asarray(x), self._source(g), axis=self.axis)
+
+    def check(self, group: Group) -> None:
+        check_group(self, self.group, group)
+
+    def _source(self, g):
+        """Places of g⁻¹ h for all h, found in the table as the nearest element."""
+        table = self.group.elements()
+        back = self.group.inverse(own_element(self.group, g))
+        moved = jax.vmap(lambda h: self.group.compose(back, h))(table)
+        distance = sum(
+            jnp.sum(jnp.square(a[:, None] - b[None]).reshape(len(a), len(b), -1), -1)
+            for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(table), strict=True)
+        )
+        return jnp.argmin(distance, axis=1)
+
+
+@static
+class Element(Rep):
+    """Elements of the group themselves, h → g h, such as the frames that a function returns."""
+
+    group: Group
+
+    @property
+    def whole(self) -> bool:
+        return True
+
+    def act(self, g: Any, x: Any) -> Any:
+        moved = self.group.compose(own_element(self.group, g), x)
+        return jax.tree.map(lambda a, b: a.astype(jnp.result_type(b)), moved, x)
+
+    def check(self, group: Group) -> None:
+        check_group(self, self.group, group)
+
+
+def _axes(axis):
+    return tuple(axis) if np.ndim(axis) else (axis,)
+
+
+def _places(g):
+    g = g if isinstance(g, tuple) else jnp.asarray(g)
+    if isinstance(g, tuple) or not jnp.issubdtype(g.dtype, jnp.integer) or g.ndim != 1:
+        came = f"a tuple of {len(g)}" if isinstance(g, tuple) else f"{g.dtype.name} of shape {g.shape}"
+        raise TypeError(
+            f"g: expected one permutation, integers of shape (n,), got {came}; see reps.Product and jax.vmap"
+        )
+    return g
+
+
+def _check_kind(rep, kind, group):
+    if not isinstance(group, kind):
+        hint = "; use reps.Product with one representation a factor" if isinstance(group, groups.Product) else ""
+        raise TypeError(f"group: {rep} acts for groups.{kind.__name__}, got {group}{hint}")

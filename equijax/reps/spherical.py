@@ -1,0 +1,109 @@
+"""Features by degree: coefficients of functions on the sphere, and e3nn's irreps."""
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from equijax._validate import floating, integer, last_axis
+from equijax.groups import Group, linear_part, static
+from equijax.reps.base import Rep, multiply, sign
+from equijax.spherical import wigner_blocks, wigner_matrix
+
+
+@static
+class Spherical(Rep):
+    """Coefficients of degrees 0..lmax on the last axis but one, shape (..., (lmax + 1)², channels).
+
+    Natural parity, (−1)^l under inversion; pseudo-tensors also change their sign under reflections.
+    """
+
+    lmax: int
+    pseudo: bool = False
+
+    def __post_init__(self):
+        integer("lmax", self.lmax)
+
+    @property
+    def dim(self) -> int:
+        return (self.lmax + 1) ** 2
+
+    def matrix(self, g: Any) -> Float[Array, "dim dim"]:
+        matrix = wigner_matrix(_in_space(self, g), self.lmax)
+        return matrix * sign(g) if self.pseudo else matrix
+
+    def act(self, g: Any, x: Any) -> Any:
+        return multiply(self, self.matrix(g), x, axis=-2)
+
+    def check(self, group: Group) -> None:
+        _check_orthogonal(self, group)
+
+
+@static
+class Irreps(Rep):
+    """Features in e3nn's layout on the last axis, such as "8x0e+4x1o": 8 scalars, then 4 vectors.
+
+    Each term "8x1o" is an array (8, 2l + 1), flattened; l is the degree, "e" and "o" the parity, even or odd. An
+    `e3nn_jax.Irreps` may be given for the string.
+
+    Raises:
+        ValueError: If a term does not read as above.
+    """
+
+    irreps: str
+
+    def __post_init__(self):
+        terms = [term.strip() for term in str(self.irreps).split("+") if term.strip()]
+        for term in terms:
+            if not _TERM.fullmatch(term):
+                raise ValueError(f'irreps: expected terms like "8x0e" joined by "+", got {term!r} in {self.irreps!r}')
+        object.__setattr__(self, "irreps", "+".join(terms))
+
+    @property
+    def terms(self) -> list[tuple[int, int, int]]:
+        """(multiplicity, degree, parity ±1) of each term."""
+        found = [_TERM.fullmatch(term) for term in self.irreps.split("+") if term]
+        return [(int(m[1] or 1), int(m[2]), 1 if m[3] == "e" else -1) for m in found if m]
+
+    @property
+    def dim(self) -> int:
+        return sum(mul * (2 * degree + 1) for mul, degree, _ in self.terms)
+
+    def matrix(self, g: Any) -> Float[Array, "dim dim"]:
+        pairs = zip(self.terms, self._blocks(g), strict=True)
+        return jax.scipy.linalg.block_diag(*(jnp.kron(jnp.eye(mul), block) for (mul, _, _), block in pairs))
+
+    def act(self, g: Any, x: Any) -> Any:
+        x, start, parts = floating("x", x), 0, []
+        last_axis("x", x, self.dim)
+        for (mul, degree, _), block in zip(self.terms, self._blocks(g), strict=True):
+            part = x[..., start : start + mul * (2 * degree + 1)]
+            start += part.shape[-1]
+            parts.append(multiply(self, block, part.reshape(*x.shape[:-1], mul, -1)).reshape(part.shape))
+        return jnp.concatenate(parts, axis=-1) if parts else x
+
+    def check(self, group: Group) -> None:
+        _check_orthogonal(self, group)
+
+    def _blocks(self, g):
+        """D_l(R) of each term, times the sign of det R where its parity is not the natural one."""
+        blocks = wigner_blocks(_in_space(self, g), max((degree for _, degree, _ in self.terms), default=0))
+        return [blocks[k] if p == (-1) ** k else blocks[k] * sign(g) for _, k, p in self.terms]
+
+
+_TERM = re.compile(r"(?:(\d+)\s*x\s*)?(\d+)([eo])")
+
+
+def _in_space(rep, g):
+    a = linear_part(g)
+    if a.shape != (3, 3):
+        raise ValueError(f"g: {rep} needs an orthogonal 3 x 3 matrix as linear part, got shape {a.shape}")
+    return a
+
+
+def _check_orthogonal(rep, group):
+    _in_space(rep, group.identity())
+    if not group.is_orthogonal:
+        raise ValueError(f"group: {rep} needs a group of rotations and reflections, got {group}")
