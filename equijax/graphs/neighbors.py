@@ -72,13 +72,13 @@ class Neighbors(NamedTuple):
 
 
 def neighbors(
-    positions: Float[Array, "n 3"],
-    cell: Float[Array, "3 3"] | None = None,
+    positions: Float[Array | np.ndarray, "n 3"],
+    cell: Float[Array | np.ndarray, "3 3"] | None = None,
     *,
     cutoff: float,
     capacity: int,
     images: tuple[int, int, int] = (0, 0, 0),
-    node_mask: Bool[Array, " n"] | None = None,
+    node_mask: Bool[Array | np.ndarray, " n"] | None = None,
 ) -> Neighbors:
     """The same edges as `neighbor_list`, in the same order, for use under jit, vmap and scan.
 

@@ -1,0 +1,167 @@
+"""Padding, batching and the order of edges change nothing; a stream in one bucket compiles once."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from equijax import graphs
+
+CUTOFF = 3.0
+SKEW = np.array([[3.2, 0.0, 0.0], [1.0, 3.1, 0.0], [0.7, 0.9, 3.3]])
+
+
+def structure(n, seed, cell=None):
+    rng = np.random.default_rng(seed)
+    pbc = (cell is not None,) * 3
+    return graphs.Structure(rng.choice([1, 6, 8], n), rng.uniform(-2.5, 2.5, (n, 3)), cell, pbc)
+
+
+STRUCTURES = [structure(5, 0), structure(1, 1), structure(3, 2, SKEW), structure(8, 3)]
+
+
+def energies(positions, graph):
+    """A toy three-body energy of each structure, smooth where edges begin and end."""
+    r = graphs.edge_vectors(positions, graph)
+    distance = jnp.linalg.norm(r, axis=-1)
+    weight = jnp.maximum(1 - distance / CUTOFF, 0) ** 3 * (1 + graph.species[graph.senders])
+    message = (weight * graph.edge_mask)[:, None] * r / distance[:, None]
+    field = jax.ops.segment_sum(message, graph.receivers, len(graph.species), indices_are_sorted=True)
+    atomic = jnp.sum(field**2, axis=-1) * graph.node_mask
+    return jax.ops.segment_sum(atomic, graph.graph_of_node, len(graph.graph_mask))
+
+
+@jax.jit
+def energies_and_forces(graph):
+    value, pull = jax.vjp(lambda x: energies(x, graph), jnp.asarray(graph.positions))
+    return value, -pull(jnp.ones_like(value))[0]
+
+
+def separately(cutoff=CUTOFF):
+    """Energies and forces of each structure alone, with as little padding as there can be."""
+    for s in STRUCTURES:
+        tight = graphs.batch([s], cutoff, nodes=len(s.species) + 1, edges=len(graphs.from_structure(s, cutoff).senders))
+        energy, forces = energies_and_forces(tight)
+        yield energy[0], forces[:-1]
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("sizes", [{}, {"nodes": 18, "graphs": 5}, {"nodes": 40, "edges": 512, "graphs": 9}])
+def test_padding_and_batching_change_nothing(x64, sizes):
+    graph = graphs.batch(STRUCTURES, CUTOFF, **sizes)
+    energy, forces = energies_and_forces(graph)
+    expected = list(separately())
+    np.testing.assert_allclose(energy[: len(STRUCTURES)], [e for e, _ in expected], rtol=1e-12)
+    np.testing.assert_allclose(forces[graph.node_mask], np.concatenate([f for _, f in expected]), atol=1e-12)
+    assert np.abs(forces[graph.node_mask]).max() > 0.1
+    np.testing.assert_array_equal(forces[~graph.node_mask], 0)
+    np.testing.assert_array_equal(energy[~graph.graph_mask], 0)
+
+
+def test_a_skin_changes_nothing(x64):
+    tight, wide = (energies_and_forces(graphs.batch(STRUCTURES, c, edges=1024)) for c in (CUTOFF, CUTOFF + 1))
+    np.testing.assert_allclose(tight[0], wide[0], rtol=1e-12)
+    np.testing.assert_allclose(tight[1], wide[1], atol=1e-12)
+
+
+def test_padding_is_where_it_belongs():
+    graph = graphs.batch(STRUCTURES, CUTOFF, nodes=32, edges=512, graphs=7)
+    assert [a.shape[0] for a in graph] == [32] * 4 + [512] * 4 + [7] * 3
+    assert graph.node_mask.sum() == 17
+    assert graph.graph_mask.sum() == 4
+    assert not graph.node_mask[-1]
+    assert (graph.graph_of_node[~graph.node_mask] == 6).all()
+    assert (graph.senders[~graph.edge_mask] == 31).all()
+    assert (graph.receivers[~graph.edge_mask] == 31).all()
+    assert (np.diff(graph.receivers) >= 0).all()
+    ends = graph.graph_of_node[graph.senders], graph.graph_of_node[graph.receivers]
+    np.testing.assert_array_equal(*ends)
+    assert set(ends[0][graph.edge_mask]) == {0, 2, 3}  # structure 1 is a single atom
+
+
+def test_edge_vectors_of_padding_have_gradients(x64):
+    graph = graphs.batch([structure(1, 0)], CUTOFF)
+    assert graph.edge_mask.sum() == 0
+    assert graph.senders.dtype == np.int32
+    energy, forces = energies_and_forces(graph)
+    np.testing.assert_array_equal(energy, 0)
+    np.testing.assert_array_equal(forces, 0)
+
+
+def test_an_isolated_atom_has_empty_integer_edges():
+    graph = graphs.from_structure(structure(1, 0), CUTOFF)
+    chex.assert_shape([graph.senders, graph.receivers, graph.shifts], [(0,), (0,), (0, 3)])
+    chex.assert_type([graph.senders, graph.receivers, graph.shifts], jnp.int32)
+
+
+def test_one_compilation_per_bucket():
+    chex.clear_trace_counter()
+    counted = jax.jit(chex.assert_max_traces(energies, n=2))
+    for n in (3, 5, 7, 4):  # one bucket: 8 nodes, 64 edges
+        graph = graphs.batch([structure(n, n)], CUTOFF)
+        counted(graph.positions, graph)
+    assert counted._cache_size() == 1
+    graph = graphs.batch([structure(8, 8)], CUTOFF)  # 9 nodes with padding
+    counted(graph.positions, graph)
+    assert counted._cache_size() == 2
+
+
+def test_bucket_ladder():
+    sizes = [graphs.bucket(n) for n in range(1000)]
+    assert sorted(set(sizes))[:7] == [8, 16, 24, 32, 40, 56, 72]
+    assert all(size >= n and size % 8 == 0 for n, size in enumerate(sizes))
+    assert all(size <= 1.25 * n + 8 for n, size in enumerate(sizes))
+    assert graphs.bucket(65, 64) == 128
+
+
+def test_dtype_follows_the_positions():
+    graph = graphs.batch(STRUCTURES, CUTOFF)
+    for dtype in (jnp.float32, jnp.bfloat16):
+        assert graphs.edge_vectors(jnp.asarray(graph.positions, dtype), graph).dtype == dtype
+
+
+def test_labels_are_padded_like_the_graph():
+    first, second = structure(2, 0), structure(3, 1)
+    first = first._replace(energy=-1.5)
+    second = second._replace(forces=np.arange(9.0).reshape(3, 3), stress=np.eye(3))
+    graph = graphs.batch([first, second], CUTOFF)
+    known = graphs.labels([first, second], graph)
+    np.testing.assert_array_equal(known.energies, [-1.5, 0, 0])
+    np.testing.assert_array_equal(known.energy_mask, [True, False, False])
+    np.testing.assert_array_equal(known.forces[2:5], second.forces)
+    np.testing.assert_array_equal(known.force_mask, [False, False, True, True, True, False, False, False])
+    np.testing.assert_array_equal(known.stress_mask, [False, True, False])
+    np.testing.assert_array_equal(known.stresses[1], np.eye(3))
+    with pytest.raises(ValueError, match=r"structures: expected those of the graph, with \[2, 3\] atoms, got \[3, 2\]"):
+        graphs.labels([second, first], graph)
+
+
+def test_species_index():
+    np.testing.assert_array_equal(graphs.species_index(np.array([8, 1, 1, 0]), (1, 6, 8)), [2, 0, 0, 0])
+    np.testing.assert_array_equal(jax.jit(lambda z: graphs.species_index(z, (8, 1)))(np.array([8, 1, 0])), [0, 1, 0])
+    with pytest.raises(ValueError, match=r"species: atomic numbers \[7, 17\] are unknown to a model of \[1, 6, 8\]"):
+        graphs.species_index(np.array([7, 1, 17]), (1, 6, 8))
+
+
+TWO = structure(2, 0)
+BAD = {
+    "structures: expected at least one": ([], {}),
+    r"structures\[1\].positions: expected at least one atom": ([TWO, structure(0, 0)], {}),
+    r"structures\[0\].positions: atoms . and . coincide": ([TWO._replace(positions=np.ones((2, 3)))], {}),
+    r"structures\[0\].species: expected 2 atomic numbers, got int64 of shape \(3,\)": (
+        [TWO._replace(species=np.ones(3, np.int64))],
+        {},
+    ),
+    "species: expected 2 atomic numbers, got float64": ([TWO._replace(species=np.ones(2))], {}),
+    "nodes: expected room for at least 3, one of them for padding, got 2": ([TWO], {"nodes": 2}),
+    "graphs: expected room for at least 2": ([TWO], {"graphs": 1}),
+    "edges: expected room for at least 56, got 40": ([structure(8, 3)], {"edges": 40}),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_structures_are_named(message):
+    structures, sizes = BAD[message]
+    with pytest.raises(ValueError, match=message):
+        graphs.batch(structures, 50.0, **sizes)

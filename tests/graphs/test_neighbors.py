@@ -1,0 +1,175 @@
+"""Host and traced neighbor lists against all images in a loop; supercells, wrapping, overflow, bad input."""
+
+import functools
+import itertools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from equijax import graphs
+
+SKEW = np.array([[3.2, 0.0, 0.0], [1.0, 3.1, 0.0], [0.7, 0.9, 3.3]])  # heights of 2.9 to 3.3
+CUTOFF = 4.0
+PERIODIC = [(True, True, True), (True, False, True), (False, True, False), (False, False, False)]
+
+
+def all_images(positions, cell, pbc, cutoff, reach=7):
+    """(receiver, sender, shift) of every edge, sorted, the slow way."""
+    found = []
+    for shift in itertools.product(*(range(-reach, reach + 1) if p else [0] for p in pbc)):
+        vectors = positions + np.array(shift) @ cell - positions[:, None]
+        inside = np.linalg.norm(vectors, axis=-1) < cutoff
+        if not any(shift):
+            np.fill_diagonal(inside, False)
+        found += [(i, j, *shift) for i, j in zip(*np.nonzero(inside), strict=True)]
+    return np.array(sorted(found)).reshape(-1, 5)
+
+
+def edges(senders, receivers, shifts):
+    return np.column_stack([receivers, senders, shifts])
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("pbc", PERIODIC)
+@pytest.mark.parametrize("n", [1, 4])
+def test_host_list_is_exact_in_cells_smaller_than_the_cutoff(pbc, n):
+    positions = np.random.default_rng(n).uniform(-6, 6, (n, 3))  # outside of the cell, too
+    expected = all_images(positions, SKEW, pbc, CUTOFF)
+    np.testing.assert_array_equal(edges(*graphs.neighbor_list(positions, SKEW, pbc, CUTOFF)), expected)
+    assert len(expected) > 0 or not any(pbc)
+
+
+def test_supercell():
+    positions = np.random.default_rng(0).uniform(0, 3, (3, 3))
+    shifts = np.array(list(itertools.product(range(2), range(2), range(2))))
+    large = graphs.Structure(
+        np.ones(24, int), (positions + (shifts @ SKEW)[:, None]).reshape(-1, 3), 2 * SKEW, (True,) * 3
+    )
+    small = graphs.Structure(np.ones(3, int), positions, SKEW, (True,) * 3)
+    distances = []
+    for structure in (small, large):
+        graph = graphs.batch([structure], CUTOFF)
+        vectors = np.asarray(graphs.edge_vectors(graph.positions, graph))[graph.edge_mask]
+        distances.append(np.sort(np.linalg.norm(vectors, axis=-1)))
+    np.testing.assert_allclose(distances[1], np.repeat(distances[0], 8), atol=1e-5)
+    assert distances[0][-1] < CUTOFF
+
+
+def test_open_axes_may_lack_a_cell_vector():
+    positions = np.random.default_rng(0).uniform(0, 3, (3, 3))
+    slab = SKEW * [[1], [1], [0]]
+    found = graphs.neighbor_list(positions, slab, (True, True, False), CUTOFF)
+    expected = all_images(positions, slab, (True, True, False), CUTOFF)
+    np.testing.assert_array_equal(edges(*found), expected)
+
+
+NODES = 12
+
+
+@chex.assert_max_traces(n=2)
+def _traced(positions, cell, mask, images, capacity):
+    return graphs.neighbors(positions, cell, cutoff=CUTOFF, capacity=capacity, images=images, node_mask=mask)
+
+
+traced = jax.jit(_traced, static_argnums=(3, 4))
+
+
+@pytest.mark.parametrize("pbc", [PERIODIC[0], PERIODIC[3]])
+def test_traced_list_is_the_host_list_for_every_size_with_one_trace(x64, pbc):
+    chex.clear_trace_counter()
+    images = graphs.image_counts(SKEW, pbc, CUTOFF)
+    compiled = traced._cache_size()
+    for n, seed in itertools.product((1, 3, 7, 11), range(3)):
+        positions = np.random.default_rng(seed).uniform(-6, 6, (n, 3))
+        cell = SKEW * (1 + 0.1 * seed)
+        padded, mask = np.zeros((NODES, 3)), np.arange(NODES) < n
+        padded[:n] = positions
+        found = traced(padded, cell, mask, images, 2048)
+        senders, receivers, shifts = graphs.neighbor_list(positions, cell, pbc, CUTOFF)
+        kept = int(found.found)
+        np.testing.assert_array_equal(edges(*found[:3])[:kept], edges(senders, receivers, shifts))
+        assert not found.overflow
+        assert found.edge_mask.sum() == kept
+        assert (found.senders[kept:] == NODES - 1).all()
+        assert not found.shifts[kept:].any()
+    assert traced._cache_size() == compiled + 1
+
+
+def test_traced_list_in_float32_along_a_path(x64):
+    """Under vmap, with mixed axes, in the lower precision."""
+    pbc, positions = (True, False, True), np.random.default_rng(5).uniform(-6, 6, (6, 9, 3))
+    images = graphs.image_counts(SKEW, pbc, CUTOFF)
+    build = functools.partial(graphs.neighbors, cutoff=CUTOFF, capacity=600, images=images)
+    found = jax.jit(jax.vmap(build, in_axes=(0, None)))(positions.astype(np.float32), SKEW.astype(np.float32))
+    assert not found.overflow.any()
+    for k, x in enumerate(positions):
+        np.testing.assert_array_equal(
+            edges(found.senders[k], found.receivers[k], found.shifts[k])[: found.found[k]],
+            edges(*graphs.neighbor_list(x, SKEW, pbc, CUTOFF)),
+        )
+
+
+@pytest.mark.core
+def test_overflow_is_flagged():
+    positions = np.random.default_rng(0).uniform(0, 3, (4, 3)).astype(np.float32)
+    for capacity, missing in ((12, False), (11, True)):
+        short = jax.jit(functools.partial(graphs.neighbors, cutoff=CUTOFF, capacity=capacity))(positions)
+        assert short.found == 12
+        assert bool(short.overflow) is missing
+    build = functools.partial(graphs.neighbors, cutoff=CUTOFF, capacity=5000)
+    squeezed = jax.jit(functools.partial(build, images=graphs.image_counts(SKEW, True, CUTOFF)))
+    for strain, missing in ((1.0, False), (0.6, True)):  # the smaller cell needs more images
+        assert bool(squeezed(positions, jnp.float32(strain * SKEW)).overflow) is missing
+
+
+def test_image_counts():
+    cell = np.diag([4.0, 3.9, 20.0])
+    assert graphs.image_counts(cell, True, 4.0) == (1, 2, 1)
+    assert graphs.image_counts(cell, (True, False, True), 4.0) == (1, 0, 1)
+    assert graphs.image_counts(None, False, 4.0) == (0, 0, 0)
+    build = functools.partial(graphs.neighbors, cutoff=4.0, capacity=8, images=(1, 2, 1))
+    assert not jax.jit(build)(jnp.zeros((1, 3)), jnp.float32(cell)).overflow  # 4.0 / 4.0 in float32
+
+
+POINTS = np.random.default_rng(0).uniform(0, 3, (4, 3))
+BAD = {
+    "positions: expected at least one atom": (np.zeros((0, 3)), None, False, 3.0),
+    r"positions: expected shape \(n, 3\)": (np.zeros((4, 2)), None, False, 3.0),
+    r"positions: expected finite numbers, .* for atom 1": (
+        np.where(np.eye(4)[:, 1:] > 0, np.nan, POINTS),
+        None,
+        False,
+        3.0,
+    ),
+    r"positions: atoms . and . coincide .* distance 0.0e\+00\); remove one": (POINTS[[0, 1, 2, 1]], None, False, 3.0),
+    "coincide .image shift .*1.*": (np.array([[0.1, 0, 0], [3.3, 0, 0]]), SKEW, True, 3.0),
+    "cell: row 2 is zero though that axis is periodic": (POINTS, np.diag([5.0, 5.0, 0.0]), True, 3.0),
+    "cell: expected three independent vectors": (POINTS, np.ones((3, 3)), True, 3.0),
+    r"cell: expected shape \(3, 3\)": (POINTS, np.ones(6), True, 3.0),
+    "cutoff: expected a positive length, got 0.0": (POINTS, None, False, 0.0),
+    "cutoff: expected a positive length, got nan": (POINTS, None, False, float("nan")),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_is_named(message):
+    with pytest.raises(ValueError, match=message):
+        graphs.neighbor_list(*BAD[message])
+
+
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        ("positions: expected at least one atom", {"positions": jnp.zeros((0, 3))}),
+        ("cutoff: expected a positive length", {"cutoff": -1.0}),
+        ("capacity: expected an integer of at least 0", {"capacity": -1}),
+        (r"cell: expected a cell for the images \(1, 1, 1\), got None", {"images": (1, 1, 1)}),
+    ],
+)
+def test_bad_input_of_the_traced_list_is_named(message, change):
+    arguments = {"positions": jnp.zeros((2, 3)), "cutoff": 3.0, "capacity": 4} | change
+    with pytest.raises(ValueError, match=message):
+        graphs.neighbors(**arguments)
