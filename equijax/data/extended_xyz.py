@@ -74,6 +74,8 @@ def _label(where, kind, name, found, shape):
     value = np.asarray(found[name])
     if shape == (3, 3) and value.shape == (6,):  # Voigt order
         value = value[np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])]
+    elif shape == (3, 3) and value.shape == (9,):
+        value = value.reshape(shape)
     if value.shape != shape or value.dtype.kind not in "if" or not np.isfinite(value).all():
         raise ValueError(
             f"{where}: {kind} {name!r} expected as finite numbers of shape {shape}, got {value.dtype} of shape "
