@@ -1,0 +1,74 @@
+"""Group elements for a check: part by part, in float64, with translations of the size of the data."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from equijax import groups
+from equijax.groups import Group
+
+TOGETHER = "all together"
+
+
+def elements_by_part(group: Group, key: Any, samples: int, spread: float) -> dict[str, list[Any]]:
+    """Elements that blame one part of the group each, then elements of the whole group, on the host in float64.
+
+    A connected part gives `samples` random elements; a discrete part all of its elements where there are at most
+    4 `samples`, else that many random ones, because half of them may lie in a subgroup that is not broken.
+    Translations are multiplied by `spread`. Call it inside `on_cpu()`.
+    """
+    stacked = jax.device_get(_elements(group, samples, key, spread))
+    names = [name for name in (*group.parts(), TOGETHER) if name in stacked]  # jit has sorted them
+    return {name: _unstack(stacked[name]) for name in names}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), compiler_options={"xla_backend_optimization_level": 0})
+def _elements(group: Group, samples: int, key: Any, spread: Any) -> dict[str, Any]:
+    parts = group.parts()
+    keys = jax.random.split(key, len(parts) + 1)
+    found = {name: _of_part(part, k, samples) for (name, part), k in zip(parts.items(), keys[1:], strict=True)}
+    if len(parts) > 1:
+        found[TOGETHER] = group.sample(keys[0], (samples,), dtype=jnp.float64)
+    return {name: _stretch(group, g, spread) for name, g in found.items()}
+
+
+def _of_part(part: Any, key: Any, samples: int) -> Any:
+    count = samples if part.dim else 4 * samples
+    listed = None if part.dim else part.elements(jnp.float64)
+    if listed is not None and len(jax.tree.leaves(listed)[0]) <= count:
+        return listed
+    return part.sample(key, (count,), dtype=jnp.float64)
+
+
+def _stretch(group: Group, g: Any, by: Any) -> Any:
+    """`g` with the translations in it multiplied by `by`."""
+    if isinstance(group, groups.Translation):
+        return g * by
+    if not _translates(group):
+        return g
+    return group.join(*(_stretch(f, x, by) for f, x in zip(group.factors, group.split(g), strict=True)))  # type: ignore[attr-defined]
+
+
+def _translates(group: Any) -> bool:
+    return isinstance(group, groups.Translation) or any(_translates(f) for f in getattr(group, "factors", ()))
+
+
+def _unstack(tree: Any) -> list[Any]:
+    return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(jax.tree.leaves(tree)[0]))]
+
+
+def describe(g: Any, identity: Any) -> str:
+    """A group element in a line, without the factors that are at the identity."""
+    if isinstance(g, tuple):
+        names = getattr(g, "_fields", [f"factor {i + 1}" for i in range(len(g))])
+        moving = [(n, x, e) for n, x, e in zip(names, g, identity, strict=True) if not _equal(x, e)]
+        return ", ".join(f"{name} {describe(x, e)}" for name, x, e in moving) or "the identity"
+    with np.printoptions(precision=3, suppress=True, threshold=12, edgeitems=2):
+        return " ".join(str(np.asarray(g)).split())
+
+
+def _equal(g: Any, h: Any) -> bool:
+    return all(map(np.array_equal, jax.tree.leaves(g), jax.tree.leaves(h)))

@@ -1,0 +1,231 @@
+"""`check`: is this function symmetric, how far from it, and what breaks it?"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from equijax._validate import integer
+from equijax.checks import verdicts
+from equijax.checks.casts import narrowing
+from equijax.checks.elements import elements_by_part
+from equijax.checks.inputs import hard_inputs, positions_spread
+from equijax.checks.measure import Errors, array_reps, measure
+from equijax.checks.programs import Program, cast, on_cpu, precision, program
+from equijax.checks.report import WORDS, Report, Row
+
+ILL_CONDITIONED = 1e4  # times machine epsilon
+
+
+def check(
+    f: Callable[..., Any],
+    symmetry: Any,
+    args: Sequence[Any],
+    *,
+    key: Any = None,
+    samples: int = 8,
+    degenerate: Sequence[str] | Mapping[str, Sequence[Any]] = (),
+) -> Report:
+    """Hold a function against a symmetry: f(ρ(g) x) = σ(g) f(x) for all g?
+
+    The function runs in float32 and in float64 (parameters and inputs cast, matrix products at the highest precision),
+    and the verdict comes from how much the error shrinks, so there is no tolerance to choose. Group elements are drawn
+    and act in float64 outside of the function, part by part: rotations, reflections, translations (of the size of the
+    data), permutations, ..., and all together. The error is max|f(ρ(g) x) − σ(g) f(x)| over the scale of the output
+    leaf, its largest magnitude over the input and a few small perturbations of it.
+
+    `f` is compiled once for each precision; a second check of the same function and shapes compiles nothing. Functions
+    that cannot be compiled run as they are.
+
+    Args:
+        f: Any function of arrays: plain, a `functools.partial`, a bound method, a linen `module.apply`, an nnx or
+            equinox module. Parameters may be arguments (with the representation None), attributes or captured.
+        symmetry: The group, and how it acts on the arguments and on the result.
+        args: The positional arguments, as a tuple.
+        key: Random key; fixed if None.
+        samples: Elements for each connected part of the group; discrete parts get up to four times as many.
+        degenerate: Hard inputs to try as well: names among "zeros", "coincident" and "collinear", or a dict with
+            arguments for each name. The verdict is the worst one; a hard input that tests nothing does not count.
+
+    Returns:
+        A report; `print` it, `.plot()` it, or `.assert_exact()` in a test.
+
+    Raises:
+        TypeError: If called under `jax.jit`, `jax.grad` or `jax.vmap`, or if `args` is not a tuple or list.
+        ValueError: If `samples` is not positive, or a degenerate input is unknown.
+
+    Examples:
+        >>> from equijax import groups, reps, Symmetry, check
+        >>> def f(x):
+        ...     return x - x.mean(0)
+        >>> report = check(f, Symmetry(groups.E(3), reps.Position(), reps.Vector()), (np.eye(3),))
+        >>> report.verdict
+        'exact'
+    """
+    integer("samples", samples, 1)
+    if isinstance(args, jax.Array | np.ndarray | Mapping) or not isinstance(args, Sequence):
+        raise TypeError(f"args: expected the tuple of positional arguments, got {type(args).__name__}; pass (x,)")
+    args = tuple(args)
+    refuse_tracers(f, args)
+    key = jax.random.key(0) if key is None else key
+    made, captured, arrays = program(f, args)
+    report = _report(made, captured, arrays, symmetry, key, samples)
+    hard = {}
+    if isinstance(degenerate, Mapping):
+        for name, other in degenerate.items():
+            hard[name] = _report(*program(f, tuple(other)), symmetry, key, samples)
+    else:
+        acting = array_reps(symmetry, made, arrays)
+        for name in [degenerate] if isinstance(degenerate, str) else degenerate:
+            hard[name] = _report(made, captured, hard_inputs(name, arrays, acting), symmetry, key, samples)
+    return _with_degenerate(report, hard)
+
+
+def assert_equivariant(
+    f: Callable[..., Any], symmetry: Any, args: Sequence[Any], *, allow: Sequence[str] = ("exact",), **options: Any
+) -> None:
+    """Raise an AssertionError that shows the report unless the verdict of `check` is in `allow`.
+
+    For tests. With Hypothesis, draw numbers and not shapes, and pass parameters as arguments, in a
+    `functools.partial` or in a module: then nothing is compiled twice. Hard inputs such as zeros test nothing by
+    themselves; allow ("exact", "vacuous") there.
+
+    Args:
+        f: As for `check`.
+        symmetry: As for `check`.
+        args: As for `check`.
+        allow: Verdicts that pass.
+        **options: Passed to `check`.
+    """
+    report = check(f, symmetry, args, **options)
+    if report.verdict not in allow:
+        raise AssertionError(f"expected {' or '.join(allow)}\n{report}")
+
+
+def _report(
+    made: Program, captured: Sequence[Any], arrays: Sequence[Any], symmetry: Any, key: Any, samples: int
+) -> Report:
+    spread = positions_spread(arrays, array_reps(symmetry, made, arrays))
+    with on_cpu():
+        by_part = elements_by_part(symmetry.group, key, samples, spread)
+    call, notes = _callable(made, captured, arrays)
+    everything = [g for elements in by_part.values() for g in elements]
+    errors = measure(call, made, captured, arrays, symmetry, everything, int(jax.random.bits(key)))
+    casts: tuple[str, ...] = ()
+    if call == made.run and errors.in64 is not None:
+        with precision(64):
+            casts = narrowing(made.jaxpr(_as_input(captured, 64), _as_input(arrays, 64)))
+    ends = np.cumsum([len(elements) for elements in by_part.values()])
+    rows = tuple(
+        _row(part, elements, errors, slice(end - len(elements), end))
+        for (part, elements), end in zip(by_part.items(), ends, strict=True)
+    )
+    verdict, reason = _verdict(rows, errors)
+    return Report(
+        verdict=verdict,
+        reason=reason,
+        error=max((row.error for row in rows), default=0.0),
+        rows=rows,
+        casts=casts,
+        notes=(*notes, *_notes(verdict, rows, errors)),
+        floor=errors.floor,
+        group=symmetry.group,
+    )
+
+
+def _row(part: str, elements: list[Any], errors: Errors, span: slice) -> Row:
+    in32 = errors.in32[span]
+    best = in32 if errors.in64 is None else errors.in64[span]
+    if best.size == 0:
+        return Row(part, len(elements), 0.0, None if errors.problem else 0.0, "exact", False, None, "", ())
+    highest32, highest = in32.max(axis=0), best.max(axis=0)
+    found = [verdicts.judge(*pair) for pair in zip(highest32, highest, errors.noise, strict=True)]
+    leaf = max(range(len(found)), key=lambda i: (verdicts.ORDER.index(found[i]), highest[i]))
+    element = int(np.argmax(best[:, leaf]))
+    flat = errors.where[span][element, leaf]
+    return Row(
+        part=part,
+        elements=len(elements),
+        error32=float(highest32[leaf]),
+        error64=None if errors.in64 is None else float(highest[leaf]),
+        verdict="unresolved" if errors.problem else found[leaf],
+        moves=bool(errors.moves[span].any()),
+        element=elements[element],
+        output=errors.paths[leaf],
+        index=tuple(map(int, np.unravel_index(flat, errors.shapes[leaf]))),
+    )
+
+
+def _verdict(rows: tuple[Row, ...], errors: Errors) -> tuple[str, str]:
+    """The verdict, and why."""
+    if errors.problem:
+        return "unresolved", f"{errors.problem}; {WORDS['unresolved']}"
+    found = verdicts.worst([row.verdict for row in rows])
+    if found == "exact":
+        for nothing, why in (
+            (not errors.paths, "no output is compared"),
+            (errors.zero.all(), "the output is zero wherever it was evaluated"),
+            (not errors.moves.any(), "the group moves none of the inputs"),
+            (not errors.depends, "the output does not depend on any input that the group moves"),
+        ):
+            if nothing:
+                return "vacuous", f"{why}, so {WORDS['vacuous']}"
+    return found, WORDS[found]
+
+
+def _notes(verdict: str, rows: tuple[Row, ...], errors: Errors) -> list[str]:
+    notes = [
+        f"output{path} is zero up to rounding and was not tested"
+        for path, zero in zip(errors.paths, errors.zero, strict=True)
+        if zero and verdict != "vacuous"
+    ]
+    error = max((row.error64 or 0.0 for row in rows), default=0.0)
+    if verdict in ("exact", "limited") and error > ILL_CONDITIONED * verdicts.EPS64:
+        notes.append(f"rounding is amplified {error / verdicts.EPS64:.0e} times, the function is ill-conditioned here")
+    if errors.in64 is not None and not np.isfinite(errors.in32).all():
+        notes.append("float32 gives what is not a number where float64 does not")
+    if errors.floor is not None and verdict in ("approximate", "broken") and error <= 3 * errors.floor:
+        notes.append("the error is no larger than that of the representation itself")
+    return notes
+
+
+def _callable(made: Program, captured: Sequence[Any], arrays: Sequence[Any]) -> tuple[Callable[..., Any], list[str]]:
+    """How to call the function: compiled if possible."""
+    try:
+        with precision(32):
+            made.jaxpr(_as_input(captured, 32), _as_input(arrays, 32))
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        return made.call, [f"it ran without jax.jit, and casts were not looked for ({type(error).__name__})"]
+    return made.run, []
+
+
+def _as_input(arrays: Sequence[Any], bits: int) -> list[Any]:
+    return [jnp.asarray(cast(x, bits)) for x in arrays]
+
+
+def _with_degenerate(report: Report, hard: dict[str, Report]) -> Report:
+    """The report with those on degenerate inputs, and the worst verdict of all."""
+    rank = ("vacuous", "exact", "limited", "approximate", "unresolved", "broken")
+    worst = max([("", report), *hard.items()], key=lambda pair: rank.index(pair[1].verdict))
+    if report.verdict == "vacuous" or worst[1].verdict == report.verdict:
+        return dataclasses.replace(report, degenerate=hard)
+    return dataclasses.replace(
+        report,
+        verdict=worst[1].verdict,
+        reason=f"at the {worst[0]} input, {worst[1].reason}",
+        error=max(r.error for r in (report, *hard.values())),
+        degenerate=hard,
+    )
+
+
+def refuse_tracers(f: Any, args: Any) -> None:
+    """Raise a TypeError inside of jax transforms."""
+    leaves = jax.tree.leaves((args, f))
+    if any(isinstance(x, jax.core.Tracer) for x in [*leaves, jnp.zeros(())]):  # under jit, constants are tracers too
+        raise TypeError(
+            "check: runs on the host with numbers, got traced arrays; under jax.jit, jax.grad or jax.vmap use "
+            "ej.equivariance_error(f, symmetry, args, key=key)"
+        )

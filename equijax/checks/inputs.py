@@ -1,0 +1,102 @@
+"""Inputs near the given one, and degenerate ones."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from equijax import reps
+
+
+def leaf_reps(prefix: Any, tree: Any) -> list[Any]:
+    """The representation (or None) of each leaf of `tree`, where `prefix` is a pytree prefix of it."""
+    found: list[Any] = []
+
+    def visit(rep: Any, part: Any) -> None:
+        found.extend([rep] * len(jax.tree.leaves(part)))
+
+    jax.tree.map(visit, prefix, tree, is_leaf=lambda x: x is None or isinstance(x, reps.Rep))
+    return found
+
+
+def spread(x: np.ndarray) -> float:
+    """How far the entries of `x` lie apart along its first axis; their size if there is one only; never zero."""
+    x = np.asarray(x, np.float64)
+    if x.size == 0:
+        return 1.0
+    apart = np.max(np.std(x, axis=0)) if x.ndim and len(x) > 1 else 0.0
+    return float(apart or np.max(np.abs(x)) or 1.0)
+
+
+def perturbed(arrays: Sequence[Any], moves: Sequence[bool], rng: np.random.Generator, size: float) -> list[Any]:
+    """`arrays` with noise of `size` times their spread on those that the group moves.
+
+    Integers stay, unless `size` is 1: then they are drawn anew among the values that they have.
+    """
+
+    def change(x: Any, moved: bool) -> Any:
+        if not moved or x.size == 0:
+            return x
+        if jnp.issubdtype(x.dtype, jnp.floating):
+            x = np.asarray(x, np.float64)
+            return x + size * spread(x) * rng.standard_normal(x.shape)
+        return rng.choice(x.ravel(), x.shape) if size == 1 else x
+
+    return [change(x, moved) for x, moved in zip(arrays, moves, strict=True)]
+
+
+def zeros(x: np.ndarray) -> np.ndarray:
+    """All zero."""
+    return np.zeros_like(x)
+
+
+def coincident(x: np.ndarray) -> np.ndarray:
+    """The second row equal to the first."""
+    return x[..., [0, 0, *range(2, x.shape[-2])], :]
+
+
+def collinear(x: np.ndarray) -> np.ndarray:
+    """Rows on the line through the first two: x₀ + (x_i − x₀)·u u."""
+    origin = x[..., :1, :]
+    along = x[..., 1:2, :] - origin
+    along = along / np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), np.finfo(x.dtype).tiny)
+    return (origin + np.sum((x - origin) * along, axis=-1, keepdims=True) * along).astype(x.dtype)
+
+
+DEGENERATE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "zeros": zeros,
+    "coincident": coincident,
+    "collinear": collinear,
+}
+
+
+def hard_inputs(name: str, arrays: Sequence[Any], arrays_reps: Sequence[Any]) -> list[Any]:
+    """`arrays` with the positions and vectors that the group moves (for zeros: all numbers) made degenerate.
+
+    Raises:
+        ValueError: If `name` is unknown, or no input can be made degenerate that way.
+    """
+    if name not in DEGENERATE:
+        raise ValueError(f"degenerate: expected names among {', '.join(DEGENERATE)}, or a dict of inputs; got {name!r}")
+
+    def fits(x: Any, rep: Any) -> bool:
+        if rep is None or not jnp.issubdtype(x.dtype, jnp.floating):
+            return False
+        return name == "zeros" or (_is_points(rep) and x.ndim >= 2 and x.shape[-2] >= 2)
+
+    chosen = [fits(x, rep) for x, rep in zip(arrays, arrays_reps, strict=True)]
+    if not any(chosen):
+        raise ValueError(f"degenerate: no input to make {name}; expected positions or vectors of shape (n >= 2, d)")
+    return [DEGENERATE[name](x) if fit else x for x, fit in zip(arrays, chosen, strict=True)]
+
+
+def positions_spread(arrays: Sequence[Any], arrays_reps: Sequence[Any]) -> float:
+    """The largest spread among the positions, 1 without any."""
+    found = [spread(x) for x, rep in zip(arrays, arrays_reps, strict=True) if _is_points(rep, (reps.Position,))]
+    return max(found, default=1.0)
+
+
+def _is_points(rep: Any, kinds: tuple[type, ...] = (reps.Position, reps.Vector)) -> bool:
+    return isinstance(rep, kinds) or any(_is_points(r, kinds) for r in getattr(rep, "reps", ()))

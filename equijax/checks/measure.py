@@ -1,0 +1,242 @@
+"""The measurement behind the check: one function, two precisions, every group element."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from equijax import reps
+from equijax.checks.inputs import leaf_reps, perturbed
+from equijax.checks.programs import Program, cast, on_cpu, on_host, precision
+
+NEARBY = 3  # perturbed inputs, which set the scale of each output together with the given one
+NUDGE = 0.05  # size of these perturbations, relative to the spread of the input
+ROUNDING = 1e-6  # an output that shrinks by more from float32 to float64 is zero up to rounding
+
+
+class Errors(NamedTuple):
+    """Equivariance errors, relative to the scale of each output leaf.
+
+    Attributes:
+        paths: The output leaves that are compared.
+        shapes: Their shapes.
+        in32: Errors in float32, of shape (elements, leaves).
+        in64: Errors in float64, of the same shape; None if the function does not run in float64.
+        where: Flat index of the largest error in each leaf, in the best precision.
+        noise: For each leaf, the largest relative difference between the float32 and the float64 outputs.
+        zero: For each leaf, whether it is zero up to rounding wherever it was evaluated.
+        moves: For each element, whether it moves any input.
+        depends: Whether any output changed with the inputs that the group moves.
+        floor: Round-trip error of the representations that act only approximately; None without such.
+        problem: Why there are no float64 errors.
+    """
+
+    paths: list[str]
+    shapes: list[tuple[int, ...]]
+    in32: np.ndarray
+    in64: np.ndarray | None
+    where: np.ndarray
+    noise: np.ndarray
+    zero: np.ndarray
+    moves: np.ndarray
+    depends: bool
+    floor: float | None
+    problem: str
+
+
+class _Run(NamedTuple):
+    """One precision: compared output leaves at the base input, the nearby ones, the probe, and every moved input."""
+
+    outputs: list[list[np.ndarray]]  # by leaf, then by evaluation
+    images: list[list[np.ndarray]]  # by leaf, then by element: the base output, acted on
+    paths: list[str]
+
+
+def measure(
+    call: Callable[[Sequence[Any], Sequence[Any]], Any],
+    program: Program,
+    captured: Sequence[Any],
+    arrays: Sequence[Any],
+    symmetry: Any,
+    elements: Sequence[Any],
+    seed: int,
+) -> Errors:
+    """Hold f(ρ(g) x) against σ(g) f(x), in float32 and in float64.
+
+    The actions run in float64 outside of the function; the moved inputs are cast afterwards.
+
+    Args:
+        call: `program.run`, or `program.call` for functions that cannot be compiled.
+        program: The function and the static part of its arguments.
+        captured: Arrays that the function carries.
+        arrays: Arrays in the arguments.
+        symmetry: The symmetry to hold the function against.
+        elements: Group elements, in float64 on the host.
+        seed: Of the perturbations.
+    """
+    acting = array_reps(symmetry, program, arrays)
+    moved = _act(symmetry, program, acting, elements, [arrays] * len(elements))
+    moves = np.asarray([[not np.array_equal(x, y) for x, y in zip(arrays, m, strict=True)] for m in moved], bool)
+    rng = np.random.default_rng(seed)
+    nearby = [perturbed(arrays, [rep is not None for rep in acting], rng, NUDGE) for _ in range(NEARBY)]
+    probe = perturbed(arrays, moves.any(axis=0).tolist(), rng, 1.0)  # does the output depend on what the group moves?
+    evaluate = functools.partial(_run, call, captured, [list(arrays), *nearby, probe, *moved], symmetry, elements)
+    run32, run64, problem = evaluate(32), None, ""
+    try:
+        run64 = evaluate(64)
+    except Exception as error:  # whatever stops the function in float64 is the answer
+        problem = f"it does not run in float64 ({_first_line(error)})"
+    best = run64 or run32
+    problem = problem or _not_a_number(best)
+
+    leaves = range(len(best.paths))
+    scales, zero = zip(*(_scale(i, run32, run64) for i in leaves), strict=True) if best.paths else ((), ())
+    in32, where = _relative(run32, scales, zero)
+    in64 = None
+    if run64 is not None:
+        in64, where = _relative(run64, scales, zero)
+    return Errors(
+        paths=best.paths,
+        shapes=[best.outputs[i][0].shape for i in leaves],
+        in32=in32,
+        in64=in64,
+        where=where,
+        noise=np.array([_noise(run32.outputs[i], run64.outputs[i], scales[i]) if run64 else 0.0 for i in leaves]),
+        zero=np.array(zero, bool),
+        moves=np.asarray(moves.any(axis=1)),
+        depends=any(not np.array_equal(best.outputs[i][0], y) for i in leaves for y in best.outputs[i][1 + NEARBY :]),
+        floor=_floor(symmetry, program, acting, arrays, moved, elements),
+        problem=problem,
+    )
+
+
+def array_reps(symmetry: Any, program: Program, arrays: Sequence[Any]) -> list[Any]:
+    """The representation that acts on each array argument, None for those that the group does not touch."""
+    marks = program.args([_Mark(i) for i in range(len(arrays))])
+    found = zip(jax.tree.leaves(marks), leaf_reps(symmetry.inputs, marks), strict=True)
+    return [rep for leaf, rep in found if isinstance(leaf, _Mark)]
+
+
+class _Mark:
+    """Stands for an array in a tree of arguments."""
+
+    def __init__(self, index: int):
+        self.index = index
+
+
+def _act(symmetry: Any, program: Program, acting: list[Any], elements: Any, inputs: list[Any]) -> list[list[Any]]:
+    """Each input moved by its element, in float64; arrays that the group does not touch are the same objects."""
+    moved = []
+    with on_cpu():
+        for g, arrays in zip(elements, inputs, strict=True):
+            new = _act_inputs(symmetry, program, g, [cast(x, 64) for x in arrays])
+            moved.append([x if r is None else on_host(y) for x, y, r in zip(arrays, new, acting, strict=True)])
+    return moved
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _act_inputs(symmetry: Any, program: Program, g: Any, arrays: list[Any]) -> list[Any]:
+    return program.arrays_of(symmetry.act_inputs(g, program.args(arrays)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _act_outputs(symmetry: Any, g: Any, out: Any) -> Any:
+    return symmetry.act_outputs(g, out)
+
+
+def _run(call: Any, captured: Any, inputs: list[list[Any]], symmetry: Any, elements: Any, bits: int) -> _Run:
+    base = inputs[0]
+    with precision(bits):
+        carried = [jnp.asarray(cast(x, bits)) for x in captured]
+        held = [jnp.asarray(cast(x, bits)) for x in base]  # what is not moved stays on the device
+        rows = [[h if x is b else cast(x, bits) for x, b, h in zip(row, base, held, strict=True)] for row in inputs]
+        outs = [jax.tree.map(np.asarray, call(carried, row)) for row in rows]
+    with on_cpu():
+        wide = jax.tree.map(lambda x: cast(x, 64), outs[0])
+        images = [_act_outputs(symmetry, g, wide) for g in elements]
+    kept = [not isinstance(rep, reps.Ignore) for rep in leaf_reps(symmetry.outputs, outs[0])]
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(outs[0])]
+
+    def by_leaf(trees: list[Any]) -> list[list[np.ndarray]]:
+        columns = zip(*map(jax.tree.leaves, trees), strict=True)
+        return [[_number(x) for x in column] for column, keep in zip(columns, kept, strict=True) if keep]
+
+    return _Run(by_leaf(outs), by_leaf(images), [path for path, keep in zip(paths, kept, strict=True) if keep])
+
+
+def _number(x: Any) -> np.ndarray:
+    x = np.asarray(x)
+    return x.astype(np.complex128 if np.iscomplexobj(x) else np.float64)
+
+
+def _scale(i: int, run32: _Run, run64: _Run | None) -> tuple[float, bool]:
+    """The scale of leaf i, and whether it is zero up to rounding.
+
+    The scale is the largest magnitude at the given input and those nearby. Where that is zero, it is that of the moved
+    inputs; where the leaf is always zero, that of its images (a position at the origin still moves).
+    """
+    best = run64 or run32
+    everywhere32, everywhere = _largest(run32.outputs[i]), _largest(best.outputs[i])
+    if everywhere32 > 0 and everywhere > ROUNDING * everywhere32:
+        return _largest(best.outputs[i][: 1 + NEARBY]) or everywhere, False
+    images32, images = _largest(run32.images[i]), _largest(best.images[i])
+    zero = not images > ROUNDING * images32
+    return (1.0 if zero else images), zero
+
+
+def _largest(arrays: list[np.ndarray]) -> float:
+    """Largest finite magnitude."""
+    return max((float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x))) for x in arrays), default=0.0)
+
+
+def _relative(run: _Run, scales: Sequence[float], zero: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+    """Largest relative error, and its flat index, for each element and leaf. What is not a number counts as ∞."""
+    count = len(run.images[0]) if run.images else 0
+    errors, where = np.zeros((count, len(scales))), np.zeros((count, len(scales)), int)
+    for i, (scale, outputs, images) in enumerate(zip(scales, run.outputs, run.images, strict=True)):
+        for e, (moved, image) in enumerate(zip(outputs[2 + NEARBY :], images, strict=True)):
+            if moved.size and not zero[i]:
+                with np.errstate(invalid="ignore"):
+                    difference = np.where(moved == image, 0.0, np.abs(moved - image))
+                difference = np.where(np.isnan(difference), np.inf, difference)
+                where[e, i] = np.argmax(difference)
+                errors[e, i] = difference.flat[where[e, i]] / scale
+    return errors, where
+
+
+def _noise(outputs32: list[np.ndarray], outputs64: list[np.ndarray], scale: float) -> float:
+    with np.errstate(invalid="ignore"):
+        return _largest([a - b for a, b in zip(outputs32, outputs64, strict=True)]) / scale
+
+
+def _not_a_number(run: _Run) -> str:
+    """Where the output at the given input is not a number, in words."""
+    for path, outputs in zip(run.paths, run.outputs, strict=True):
+        if (bad := np.isnan(outputs[0])).any():
+            index = tuple(map(int, np.argwhere(bad)[0]))
+            return f"the output{path}{list(index) or ''} is not a number at this input"
+    return ""
+
+
+def _floor(symmetry: Any, program: Program, acting: Any, arrays: Any, moved: Any, elements: Any) -> float | None:
+    """Largest relative error of act(g⁻¹, act(g, x)) over the inputs whose action is approximate."""
+    rough = [getattr(rep, "approximate", False) for rep in acting]
+    if not any(rough):
+        return None
+    with on_cpu():
+        inverses = [jax.device_get(symmetry.group.inverse(g)) for g in elements]
+    pairs = [
+        (_number(x), _number(y))
+        for back in _act(symmetry, program, acting, inverses, moved)
+        for x, y, r in zip(arrays, back, rough, strict=True)
+        if r
+    ]
+    return max((_largest([y - x]) / (_largest([x]) or 1.0) for x, y in pairs), default=0.0)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
