@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from equijax import reps
@@ -24,8 +25,8 @@ class Symmetry:
 
     Examples:
         >>> from equijax import groups, reps
-        >>> Symmetry(groups.E(3), inputs=(None, reps.Position(), reps.Scalar()), outputs=reps.Vector()).outputs
-        Vector(pseudo=False)
+        >>> Symmetry(groups.E(3), inputs=(None, reps.Position(), reps.Scalar()), outputs=reps.Vector())
+        Symmetry(E(3), inputs=(None, Position(), Scalar()), outputs=Vector())
 
     Raises:
         TypeError: If a leaf is neither a representation nor None.
@@ -85,42 +86,41 @@ def equivariance_error(f: Callable, symmetry: Symmetry, args: tuple, *, key: Any
         samples: Number of group elements.
 
     Raises:
-        ValueError: If the outputs change their structure or shape, or none is compared.
+        ValueError: If nothing of the output is compared.
     """
-    args = tuple(args)
+    args, group = tuple(args), symmetry.group
     key_scale, key_g = jax.random.split(key)
+    g = jax.tree.map(lambda e, h: jnp.concatenate([e[None], h]), group.identity(), group.sample(key_g, (samples,)))
     with jax.default_matmul_precision("highest"):  # TPU and TF32 defaults hide small errors
-        out = f(*args)
         scale = output_scale(f, args, key_scale)
-
-        def error(g):
-            moved = symmetry.compared(f(*symmetry.act_inputs(g, args)))
-            image = symmetry.compared(symmetry.act_outputs(g, out))
-            errors = jax.tree.map(_relative, moved, image, symmetry.compared(scale))
-            return jnp.max(jnp.stack(jax.tree.leaves(errors)))
-
-        if not jax.tree.leaves(symmetry.compared(out)):
-            raise ValueError("outputs: nothing to compare; f returns no array that is not ignored")
-        return jnp.max(jax.vmap(error)(symmetry.group.sample(key_g, (samples,))))
+        moved = jax.vmap(lambda g: f(*symmetry.act_inputs(g, args)))(g)
+    out = jax.tree.map(lambda y: y[0], moved)  # f is compiled once for the identity and all the others
+    image = jax.vmap(lambda g: symmetry.act_outputs(g, out))(g)
+    errors = jax.tree.map(_error, symmetry.compared(moved), symmetry.compared(image), symmetry.compared(scale))
+    if not jax.tree.leaves(errors):
+        raise ValueError("outputs: nothing to compare; f returns no array, or none that is not ignored")
+    return jnp.max(jnp.stack(jax.tree.leaves(errors)))
 
 
 def output_scale(f: Callable, args: tuple, key: Any, perturbations: int = 3) -> Any:
     """Largest magnitude of each output leaf over `args` and a few random perturbations of them, 1 where all is zero.
 
-    Floating-point arguments are perturbed by normal noise of a twentieth of their spread, so that a function that
+    Floating-point arrays are perturbed by normal noise of a twentieth of their spread, so that a function that
     vanishes at `args`, such as the forces at equilibrium, still has a scale. Values that are not finite do not count.
     """
     leaves, treedef = jax.tree.flatten(tuple(args))
+    real = [i for i, x in enumerate(leaves) if jnp.issubdtype(getattr(x, "dtype", int), jnp.floating)]
+    flat, unravel = ravel_pytree([jnp.asarray(leaves[i]) for i in real])
+    spread, _ = ravel_pytree([_spread(jnp.asarray(leaves[i])) for i in real])
 
-    def evaluate(key_and_size):
-        key, size = key_and_size
-        keys = jax.random.split(key, len(leaves))
-        out = f(*treedef.unflatten([_perturb(k, x, size) for k, x in zip(keys, leaves, strict=True)]))
+    def largest(noise):
+        moved = dict(zip(real, unravel((flat + 0.05 * spread * noise).astype(flat.dtype)), strict=True))
+        out = f(*treedef.unflatten([moved.get(i, x) for i, x in enumerate(leaves)]))
         return jax.tree.map(_finite_maximum, out)
 
-    sizes = jnp.full(perturbations + 1, 0.05).at[0].set(0.0)
-    largest = jax.tree.map(jnp.max, jax.lax.map(evaluate, (jax.random.split(key, perturbations + 1), sizes)))
-    return jax.tree.map(lambda s: jnp.where(s > 0, s, jnp.ones_like(s)), largest)
+    noise = jax.random.normal(key, (perturbations + 1, flat.size)).at[0].set(0)
+    scale = jax.tree.map(jnp.max, jax.lax.map(largest, noise))
+    return jax.tree.map(lambda s: jnp.where(s > 0, s, jnp.ones_like(s)), scale)
 
 
 def augment(symmetry: Symmetry, key: Any, args: tuple, targets: Any = None) -> Any:
@@ -193,10 +193,8 @@ def _mean(weights, y):
     return mean.astype(y.dtype) if jnp.issubdtype(y.dtype, jnp.inexact) else mean
 
 
-def _relative(a, b, scale):
-    if jnp.shape(a) != jnp.shape(b):
-        raise ValueError(f"f: outputs change their shape from {jnp.shape(b)} to {jnp.shape(a)} as the inputs move")
-    return jnp.max(jnp.abs(_inexact(a) - _inexact(b)), initial=0.0) / scale
+def _error(moved, image, scale):
+    return jnp.max(jnp.abs(_inexact(moved) - _inexact(image)), initial=0.0) / scale
 
 
 def _finite_maximum(y):
@@ -209,16 +207,11 @@ def _inexact(x):
     return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
 
 
-def _perturb(key, x, size):
-    """`x` plus normal noise of `size` times its spread about its mean over all axes but the last."""
-    x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.inexact) or x.size == 0:
-        return x
-    axes = tuple(range(max(1, x.ndim - 1))) if x.ndim else ()
-    spread = jnp.std(x, axis=axes).max()
-    spread = jnp.where(spread > 0, spread, jnp.max(jnp.abs(x)))
-    spread = jnp.where(spread > 0, spread, 1)
-    return x + (size * spread * jax.random.normal(key, x.shape, x.dtype)).astype(x.dtype)
+def _spread(x):
+    """Standard deviation of `x` about its mean over all axes but the last, or its size, or 1; in the shape of `x`."""
+    spread = jnp.std(x, axis=tuple(range(max(1, x.ndim - 1))) if x.ndim else ()).max(initial=0.0)
+    spread = jnp.where(spread > 0, spread, jnp.max(jnp.abs(x), initial=0.0))
+    return jnp.full_like(x, jnp.where(spread > 0, spread, 1))
 
 
 def _is_leaf(x):

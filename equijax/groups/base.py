@@ -16,8 +16,14 @@ MOST_ELEMENTS = 5040  # finite groups up to this order (7!) are written out in f
 
 @dataclass_transform(frozen_default=True)
 def static(cls):
-    """A frozen, hashable dataclass that jax takes as a pytree without leaves."""
-    return jax.tree_util.register_static(dataclasses.dataclass(frozen=True)(cls))
+    """A frozen, hashable dataclass that jax takes as a pytree without leaves, and that prints as it is written.
+
+    A subclass keeps the constructor of its base.
+    """
+    if cls.__repr__ is object.__repr__:
+        cls.__repr__ = _repr
+    init = cls.__init__ is object.__init__
+    return jax.tree_util.register_static(dataclasses.dataclass(frozen=True, repr=False, init=init)(cls))
 
 
 class AffineElement(NamedTuple):
@@ -197,3 +203,10 @@ def check_coordinates(group: Group, a: Any) -> None:
         raise TypeError(f"a: expected real floating-point coordinates, got {jnp.result_type(a).name}")
     if np.shape(a)[-1:] != (group.dim,):
         raise ValueError(f"a: {group} has coordinates of shape (..., {group.dim}), got {np.shape(a)}")
+
+
+def _repr(self):
+    required = [f for f in dataclasses.fields(self) if f.default is dataclasses.MISSING]
+    changed = [f for f in dataclasses.fields(self) if f not in required and getattr(self, f.name) != f.default]
+    shown = [repr(getattr(self, f.name)) for f in required] + [f"{f.name}={getattr(self, f.name)!r}" for f in changed]
+    return f"{type(self).__name__}({', '.join(shown)})"

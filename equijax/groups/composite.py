@@ -124,6 +124,9 @@ class Product(Composite):
                 raise TypeError(f"groups: expected groups, got {group!r} of type {type(group).__name__} at {i}")
         object.__setattr__(self, "groups", groups)
 
+    def __repr__(self):
+        return f"Product({', '.join(map(repr, self.groups))})"
+
     @property
     def factors(self) -> tuple[Group, ...]:
         return self.groups
@@ -162,6 +165,12 @@ class Semidirect(Composite):
             raise ValueError(
                 f"linear: expected a group of {self.translation.n} x {self.translation.n} matrices, got {self.linear!r}"
             )
+
+    def __repr__(self):
+        for named in (SE, E, Similarity):
+            if self == named(self.translation.n):
+                return f"{named.__name__}({self.translation.n})"
+        return f"Semidirect({self.translation}, {self.linear})"
 
     @property
     def factors(self) -> tuple[Group, ...]:

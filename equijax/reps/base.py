@@ -68,6 +68,11 @@ def sign(g: Any) -> Float[Array, ""]:
     return jnp.sign(jnp.linalg.det(a)) if a.ndim == 2 else jnp.ones((), a.dtype)
 
 
+def linear_shape(group: Group) -> tuple[int, ...]:
+    """Shape of the linear part of the elements of `group`; raises where `linear_part` does."""
+    return jax.eval_shape(lambda: linear_part(group.identity())).shape
+
+
 def translation_part(g: Any) -> jax.Array | None:
     """The translation of a group element, None if it has none."""
     if isinstance(g, AffineElement):

@@ -15,17 +15,22 @@ from equijax.reps.base import Rep
 
 @static
 class _Several(Rep):
-    reps: tuple[Rep, ...]
+    """A representation made of several, given one after the other."""
 
-    def __init__(self, *reps: Rep):
+    reps: tuple[Any, ...]
+
+    def __init__(self, *reps: Rep | None):
         for i, rep in enumerate(reps):
-            if not isinstance(rep, Rep):
+            if not isinstance(rep, Rep) and not (rep is None and isinstance(self, Product)):
                 raise TypeError(f"reps: expected representations, got {rep!r} of type {type(rep).__name__} at {i}")
         object.__setattr__(self, "reps", reps)
 
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(map(repr, self.reps))})"
+
     @property
     def approximate(self) -> bool:
-        return any(rep.approximate for rep in self.reps)
+        return any(rep.approximate for rep in self.reps if rep)
 
 
 @static
@@ -81,23 +86,11 @@ class Joint(_Several):
 
 
 @static
-class Product(Rep):
+class Product(_Several):
     """One representation a factor of `groups.Product`, each on axes of its own; None leaves a factor without effect.
 
     `Product(Position(), Permutation(-2))` moves atoms for `groups.Product(E(3), Permutation(n))`.
     """
-
-    reps: tuple[Rep | None, ...]
-
-    def __init__(self, *reps: Rep | None):
-        for i, rep in enumerate(reps):
-            if rep is not None and not isinstance(rep, Rep):
-                raise TypeError(f"reps: expected representations, got {rep!r} of type {type(rep).__name__} at {i}")
-        object.__setattr__(self, "reps", reps)
-
-    @property
-    def approximate(self) -> bool:
-        return any(rep.approximate for rep in self.reps if rep)
 
     def act(self, g: Any, x: Any) -> Any:
         if isinstance(g, groups.AffineElement) or not isinstance(g, tuple) or len(g) != len(self.reps):

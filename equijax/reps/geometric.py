@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import floating, integer
 from equijax.groups import Group, linear_part, static
-from equijax.reps.base import Rep, multiply, sign, translation_part
+from equijax.reps.base import Rep, linear_shape, multiply, sign, translation_part
 
 
 @static
@@ -38,14 +38,16 @@ class Vector(Rep):
 
     def matrix(self, g: Any) -> Float[Array, "n n"]:
         a = linear_part(g)
+        if a.ndim == 0:
+            raise ValueError(f"g: the number {a} alone does not tell the dimension of the vectors; use act")
         return a * sign(a) if self.pseudo else a
 
     def act(self, g: Any, x: Any) -> Any:
-        a = self.matrix(g)
-        return _scaled(a, x) if a.ndim == 0 else multiply(self, a, x)
+        a = linear_part(g)
+        return _scaled(a, x) if a.ndim == 0 else multiply(self, self.matrix(g), x)
 
     def check(self, group: Group) -> None:
-        _check_linear_part(group)
+        linear_shape(group)
 
 
 @static
@@ -62,7 +64,7 @@ class Position(Rep):
         return (y if t is None else y + t.astype(dtype)).astype(x.dtype)
 
     def check(self, group: Group) -> None:
-        _check_linear_part(group)
+        linear_shape(group)
 
 
 @static
@@ -98,14 +100,10 @@ class Tensor(Rep):
         return (y * sign(a) if self.pseudo else y).astype(x.dtype)
 
     def check(self, group: Group) -> None:
-        _check_linear_part(group)
+        linear_shape(group)
 
 
 def _scaled(factor, x):
     """`x` times a scaling."""
     x = floating("x", x)
     return (x * factor).astype(x.dtype)
-
-
-def _check_linear_part(group):
-    linear_part(group.identity())

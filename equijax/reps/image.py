@@ -8,7 +8,7 @@ import numpy as np
 
 from equijax._validate import floating
 from equijax.groups import Group, linear_part, static
-from equijax.reps.base import Rep, translation_part
+from equijax.reps.base import Rep, linear_shape, translation_part
 
 
 @static
@@ -40,5 +40,5 @@ class Image(Rep):
         return jnp.moveaxis(warped.reshape(*x.shape[:-3], -1, height, width), -3, -1).astype(x.dtype)
 
     def check(self, group: Group) -> None:
-        if linear_part(group.identity()).shape not in ((), (2, 2)):
+        if linear_shape(group) not in ((), (2, 2)):
             raise ValueError(f"group: {self} needs a group that acts on the plane, got {group}")

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import floating, integer, last_axis
 from equijax.groups import Group, linear_part, static
-from equijax.reps.base import Rep, multiply, sign
+from equijax.reps.base import Rep, linear_shape, multiply, sign
 from equijax.spherical import wigner_blocks, wigner_matrix
 
 
@@ -104,6 +104,5 @@ def _in_space(rep, g):
 
 
 def _check_orthogonal(rep, group):
-    _in_space(rep, group.identity())
-    if not group.is_orthogonal:
-        raise ValueError(f"group: {rep} needs a group of rotations and reflections, got {group}")
+    if linear_shape(group) != (3, 3) or not group.is_orthogonal:
+        raise ValueError(f"group: {rep} needs rotations or reflections of space, got {group}")
