@@ -133,10 +133,26 @@ def scan(start: Atoms) -> np.ndarray:
     return np.array(positions)
 
 
-def autocorrelation(x: np.ndarray, lag: int) -> float:
-    """Correlation of x(t) with x(t + lag), after the mean is taken off; complex series by their real part."""
-    x = x - x.mean()
-    return float(np.mean((x[lag:] * x[:-lag].conj()).real) / np.mean(np.abs(x) ** 2))
+def correlations(positions: np.ndarray, energies: np.ndarray) -> dict[str, float]:
+    """Correlation of neighboring frames, Re⟨a(t) a*(t + Δt)⟩ / ⟨‖a‖²⟩, of some observables a with their mean taken off.
+
+    The torsions of the methyl groups have three equal minima. The proton hops between the two oxygen atoms, which makes
+    the mirror image of the molecule with other names of its atoms.
+    """
+    to_oxygens = np.linalg.norm(positions[:, [PROTON]] - positions[:, OXYGENS], axis=-1)
+    series = {
+        "energy": energies,
+        "torsion": torsions(positions, TORSION),
+        "methyl 1": np.exp(3j * torsions(positions, METHYLS[0])),
+        "methyl 2": np.exp(3j * torsions(positions, METHYLS[1])),
+        "proton": to_oxygens[:, 0] - to_oxygens[:, 1],
+        "proton, unsigned": np.abs(to_oxygens[:, 0] - to_oxygens[:, 1]),
+    }
+    centered = {name: a - a.mean() for name, a in series.items()}
+    return {
+        name: round(float(np.mean((a[STRIDE:] * a[:-STRIDE].conj()).real) / np.mean(np.abs(a) ** 2)), 3)
+        for name, a in centered.items()
+    }
 
 
 def torsions(positions: np.ndarray, indices) -> np.ndarray:
@@ -159,34 +175,23 @@ def main() -> None:
         folder = arguments.work / name
         folder.mkdir(parents=True, exist_ok=True)
         positions, energies = trajectory(start, temperature, seed, frames, folder)
-        series = {
-            "energy": energies,
-            "torsion": torsions(positions, TORSION),
-            "methyl 1": np.exp(3j * torsions(positions, METHYLS[0])),  # three equal minima
-            "methyl 2": np.exp(3j * torsions(positions, METHYLS[1])),
-            "proton": np.linalg.norm(positions[:, PROTON] - positions[:, OXYGENS[0]], axis=-1)
-            - np.linalg.norm(positions[:, PROTON] - positions[:, OXYGENS[1]], axis=-1),  # hops between twin minima
-        }
-        measured[name] = {key: round(autocorrelation(x, STRIDE), 3) for key, x in series.items()}
-        print(name, "correlation of neighboring frames:", measured[name])
+        measured[name] = correlations(positions, energies)
+        print(name, "correlation of neighboring frames:", measured[name], flush=True)
         arrays[f"{name}/positions"] = positions[STRIDE - 1 :: STRIDE]
     arrays["dihedral/positions"], arrays["dihedral/angles"] = scan(start), ANGLES
     for name in [*TRAJECTORIES, "dihedral"]:
         arrays[f"{name}/energies"], arrays[f"{name}/forces"] = label(arrays[f"{name}/positions"])
     atoms = [label(np.zeros((1, 1, 3)), s, multiplicity=m)[0][0] for s, m in MULTIPLICITIES.items()]
     arrays["atoms/species"], arrays["atoms/energies"] = Atoms(list(MULTIPLICITIES)).numbers, np.array(atoms)
-    arrays["metadata"] = np.array(
-        json.dumps(
-            {
-                "labels": LABELS,
-                "versions": {p: version(p) for p in ("tblite", "ase", "numpy")},
-                "time step, fs": TIME_STEP,
-                "friction, 1/fs": FRICTION,
-                "between frames, fs": TIME_STEP * SNAPSHOT * STRIDE,
-                "correlation of neighboring frames": measured,
-            }
-        )
-    )
+    metadata = {
+        "labels": LABELS,
+        "versions": {package: version(package) for package in ("tblite", "ase", "numpy")},
+        "time step, fs": TIME_STEP,
+        "friction, 1/fs": FRICTION,
+        "between frames, fs": TIME_STEP * SNAPSHOT * STRIDE,
+        "correlation of neighboring frames": measured,
+    }
+    arrays["metadata"] = np.array(json.dumps(metadata))
     np.savez_compressed(arguments.output, **arrays)
     data = arguments.output.read_bytes()
     print(f"{arguments.output}: {len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}")

@@ -13,8 +13,9 @@ H 1.0 -0.25 0.5 -0.1 -0.2 -0.3
 Properties=species:S:1:pos:R:3:forces:R:3 energy=2.0 pbc="F F F"
 C 1.0 2.0 3.0 0.0 0.0 0.5
 """
-OTHER_NAMES = """2
-Properties=species:S:1:pos:R:3:dft_forces:R:3 dft_energy=-1.5 dft_stress="1 6 5 6 2 4 5 4 3" stress="1 6 5 6 2 4 5 4 3" voigt="1 2 3 4 5 6"
+NINE = "1 6 5 6 2 4 5 4 3"
+OTHER_NAMES = f"""2
+Properties=species:S:1:pos:R:3:dft_forces:R:3 dft_energy=-1.5 dft_stress="{NINE}" stress="{NINE}" voigt="1 2 3 4 5 6"
 O 0.0 0.25 0.5 0.1 0.2 0.3
 H 1.0 -0.25 0.5 -0.1 -0.2 -0.3
 """

@@ -10,7 +10,7 @@ from equijax.data.extended_xyz import read_extended_xyz
 from equijax.graphs import Structure
 
 SHIPPED = Path(__file__).with_name("acetylacetone_gfn2.npz")
-SHA256 = "@SHA@"
+SHA256 = "a1c6d0a0cc7bc4686c6c31fc2015a6692cf6c554a50eae9a6cb451c373d56028"
 
 
 class Dataset(NamedTuple):
