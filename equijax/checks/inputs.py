@@ -30,7 +30,7 @@ def spread(x: np.ndarray) -> float:
     return float(apart or np.max(np.abs(x)) or 1.0)
 
 
-def perturbed(arrays: Sequence[Any], moves: Sequence[bool], rng: np.random.Generator, size: float) -> list[Any]:
+def perturbed(arrays: Sequence[Any], moves: Sequence[Any], rng: np.random.Generator, size: float) -> list[Any]:
     """`arrays` with noise of `size` times their spread on those that the group moves.
 
     Integers stay, unless `size` is 1: then they are drawn anew among the values that they have.

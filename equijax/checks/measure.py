@@ -48,10 +48,13 @@ class Errors(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """One precision: compared output leaves at the base input, the nearby ones, the probe, and every moved input."""
+    """One precision, for each output leaf that is compared.
 
-    outputs: list[list[np.ndarray]]  # by leaf, then by evaluation
-    images: list[list[np.ndarray]]  # by leaf, then by element: the base output, acted on
+    Evaluations are at the given input, the nearby ones, the probe, and the inputs moved by each element.
+    """
+
+    outputs: list[np.ndarray]  # (evaluations, ...)
+    images: list[np.ndarray]  # (elements, ...), the output at the given input, acted on
     paths: list[str]
 
 
@@ -82,7 +85,7 @@ def measure(
     moves = np.asarray([[not np.array_equal(x, y) for x, y in zip(arrays, m, strict=True)] for m in moved], bool)
     rng = np.random.default_rng(seed)
     nearby = [perturbed(arrays, [rep is not None for rep in acting], rng, NUDGE) for _ in range(NEARBY)]
-    probe = perturbed(arrays, moves.any(axis=0).tolist(), rng, 1.0)  # does the output depend on what the group moves?
+    probe = perturbed(arrays, np.logical_or.reduce(moves, axis=0).tolist(), rng, 1.0)  # does f depend on what moves?
     evaluate = functools.partial(_run, call, captured, [list(arrays), *nearby, probe, *moved], symmetry, elements)
     run32, run64, problem = evaluate(32), None, ""
     try:
@@ -100,14 +103,14 @@ def measure(
         in64, where = _relative(run64, scales, zero)
     return Errors(
         paths=best.paths,
-        shapes=[best.outputs[i][0].shape for i in leaves],
+        shapes=[best.outputs[i].shape[1:] for i in leaves],
         in32=in32,
         in64=in64,
         where=where,
-        noise=np.array([_noise(run32.outputs[i], run64.outputs[i], scales[i]) if run64 else 0.0 for i in leaves]),
+        noise=np.array([_noise(run32.outputs[i], run64.outputs[i]) / scales[i] if run64 else 0.0 for i in leaves]),
         zero=np.array(zero, bool),
         moves=np.asarray(moves.any(axis=1)),
-        depends=any(not np.array_equal(best.outputs[i][0], y) for i in leaves for y in best.outputs[i][1 + NEARBY :]),
+        depends=any(_differ(best.outputs[i][0], best.outputs[i][1 + NEARBY :]) for i in leaves),
         floor=_floor(symmetry, program, acting, arrays, moved, elements),
         problem=problem,
     )
@@ -160,16 +163,21 @@ def _run(call: Any, captured: Any, inputs: list[list[Any]], symmetry: Any, eleme
     kept = [not isinstance(rep, reps.Ignore) for rep in leaf_reps(symmetry.outputs, outs[0])]
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(outs[0])]
 
-    def by_leaf(trees: list[Any]) -> list[list[np.ndarray]]:
+    def by_leaf(trees: list[Any]) -> list[np.ndarray]:
         columns = zip(*map(jax.tree.leaves, trees), strict=True)
-        return [[_number(x) for x in column] for column, keep in zip(columns, kept, strict=True) if keep]
+        return [_numbers(column) for column, keep in zip(columns, kept, strict=True) if keep]
 
     return _Run(by_leaf(outs), by_leaf(images), [path for path, keep in zip(paths, kept, strict=True) if keep])
 
 
-def _number(x: Any) -> np.ndarray:
-    x = np.asarray(x)
+def _numbers(arrays: Sequence[Any]) -> np.ndarray:
+    """Stacked, in double precision."""
+    x = np.stack(arrays)
     return x.astype(np.complex128 if np.iscomplexobj(x) else np.float64)
+
+
+def _differ(x: Any, others: Any) -> bool:
+    return bool(np.any((others != x) & ~(np.isnan(others) & np.isnan(x))))
 
 
 def _scale(i: int, run32: _Run, run64: _Run | None) -> tuple[float, bool]:
@@ -180,6 +188,8 @@ def _scale(i: int, run32: _Run, run64: _Run | None) -> tuple[float, bool]:
     """
     best = run64 or run32
     everywhere32, everywhere = _largest(run32.outputs[i]), _largest(best.outputs[i])
+    if not np.isfinite(best.outputs[i]).all():
+        return everywhere or 1.0, False
     if everywhere32 > 0 and everywhere > ROUNDING * everywhere32:
         return _largest(best.outputs[i][: 1 + NEARBY]) or everywhere, False
     images32, images = _largest(run32.images[i]), _largest(best.images[i])
@@ -187,9 +197,14 @@ def _scale(i: int, run32: _Run, run64: _Run | None) -> tuple[float, bool]:
     return (1.0 if zero else images), zero
 
 
-def _largest(arrays: list[np.ndarray]) -> float:
+def _noise(in32: np.ndarray, in64: np.ndarray) -> float:
+    with np.errstate(invalid="ignore"):
+        return _largest(in64 - in32)
+
+
+def _largest(x: Any) -> float:
     """Largest finite magnitude."""
-    return max((float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x))) for x in arrays), default=0.0)
+    return float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))
 
 
 def _relative(run: _Run, scales: Sequence[float], zero: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
@@ -197,27 +212,22 @@ def _relative(run: _Run, scales: Sequence[float], zero: Sequence[bool]) -> tuple
     count = len(run.images[0]) if run.images else 0
     errors, where = np.zeros((count, len(scales))), np.zeros((count, len(scales)), int)
     for i, (scale, outputs, images) in enumerate(zip(scales, run.outputs, run.images, strict=True)):
-        for e, (moved, image) in enumerate(zip(outputs[2 + NEARBY :], images, strict=True)):
-            if moved.size and not zero[i]:
-                with np.errstate(invalid="ignore"):
-                    difference = np.where(moved == image, 0.0, np.abs(moved - image))
-                difference = np.where(np.isnan(difference), np.inf, difference)
-                where[e, i] = np.argmax(difference)
-                errors[e, i] = difference.flat[where[e, i]] / scale
+        if images.size and not zero[i]:
+            moved, images = outputs[2 + NEARBY :].reshape(count, -1), images.reshape(count, -1)
+            with np.errstate(invalid="ignore"):
+                difference = np.where(moved == images, 0.0, np.abs(moved - images)) / scale
+            difference = np.where(np.isnan(difference), np.inf, difference)
+            where[:, i] = np.argmax(difference, axis=1)
+            errors[:, i] = np.max(difference, axis=1)
     return errors, where
 
 
-def _noise(outputs32: list[np.ndarray], outputs64: list[np.ndarray], scale: float) -> float:
-    with np.errstate(invalid="ignore"):
-        return _largest([a - b for a, b in zip(outputs32, outputs64, strict=True)]) / scale
-
-
 def _not_a_number(run: _Run) -> str:
-    """Where the output at the given input is not a number, in words."""
-    for path, outputs in zip(run.paths, run.outputs, strict=True):
-        if (bad := np.isnan(outputs[0])).any():
-            index = tuple(map(int, np.argwhere(bad)[0]))
-            return f"the output{path}{list(index) or ''} is not a number at this input"
+    """Where the output at the given input, or its image, is not a number, in words."""
+    for path, outputs, images in zip(run.paths, run.outputs, run.images, strict=True):
+        if (bad := np.isnan(outputs[0]) | np.isnan(images).any(axis=0)).any():
+            index = ", ".join(map(str, np.argwhere(bad)[0]))
+            return f"the output{path}{index and f'[{index}]'} is not a number at this input"
     return ""
 
 
@@ -228,13 +238,11 @@ def _floor(symmetry: Any, program: Program, acting: Any, arrays: Any, moved: Any
         return None
     with on_cpu():
         inverses = [jax.device_get(symmetry.group.inverse(g)) for g in elements]
-    pairs = [
-        (_number(x), _number(y))
-        for back in _act(symmetry, program, acting, inverses, moved)
-        for x, y, r in zip(arrays, back, rough, strict=True)
-        if r
-    ]
-    return max((_largest([y - x]) / (_largest([x]) or 1.0) for x, y in pairs), default=0.0)
+    there_and_back = _act(symmetry, program, acting, inverses, moved)
+    backs = [x for x, r in zip(zip(*there_and_back, strict=True), rough, strict=True) if r]
+    given = [x for x, r in zip(arrays, rough, strict=True) if r]
+    pairs = zip(backs, given, strict=True)
+    return max(_largest(_numbers(back) - x) / (_largest(x) or 1.0) for back, x in pairs)
 
 
 def _first_line(error: Exception) -> str:

@@ -90,9 +90,18 @@ class Program:
 
 
 def program(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[Any], list[Any]]:
-    """The static part of f(*args), the arrays that `f` carries, and those in `args`; arrays on the host."""
+    """The static part of f(*args), the arrays that `f` carries, and those in `args`; arrays on the host.
+
+    Raises:
+        TypeError: If any of them is traced, or under `jax.jit`.
+    """
     f_leaves, f_tree = jax.tree.flatten(_take_apart(f))
     args_leaves, args_tree = jax.tree.flatten(args)
+    if any(isinstance(x, jax.core.Tracer) for x in [*f_leaves, *args_leaves, jnp.zeros(())]):  # under jit, zeros too
+        raise TypeError(
+            "a check runs on the host with numbers, got traced arrays; under jax.jit, jax.grad or jax.vmap use "
+            "ej.equivariance_error(f, symmetry, args, key=key)"
+        )
     f_static, captured = _split(f_leaves, lambda x: isinstance(x, jax.Array))  # NumPy tables stay constants
     args_static, arrays = _split(args_leaves, lambda x: isinstance(x, jax.Array) or is_array(x))
     return Program(f_tree, f_static, args_tree, args_static), captured, arrays
