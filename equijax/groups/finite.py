@@ -149,7 +149,7 @@ class Shift(FiniteGroup):
         ValueError: If a size is not a multiple of the step, so that the shifts would not close.
     """
 
-    sizes: tuple[int, ...]
+    sizes: Any  # an integer or several; kept as a tuple
     step: int = 1
 
     def __post_init__(self):
