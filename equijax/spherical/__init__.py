@@ -1,4 +1,4 @@
-"""Functions on the sphere: harmonics, quadrature, transforms to grids and back, coupling coefficients, Wigner matrices."""
+"""Functions on the sphere: harmonics, quadrature, transforms to a grid and back, couplings, Wigner matrices."""
 
 from equijax.spherical import quadrature, transforms
 from equijax.spherical.coefficients import bracket_coefficients, clebsch_gordan_coefficients, gaunt_coefficients

@@ -37,7 +37,7 @@ def harmonics(
         TypeError: If `vectors` is not of floating point, or `lmax` is not an integer.
         ValueError: If the last axis of `vectors` is not of length 3, or `lmax` is negative.
     """
-    v = _validate.floating("vectors", vectors)
+    v: Array = _validate.floating("vectors", vectors)
     _validate.last_axis("vectors", v, 3)
     lmax = _validate.integer("lmax", lmax)
     if normalize:
@@ -55,7 +55,8 @@ def harmonics(
 
     m = np.arange(-lmax, lmax + 1)
     seed = 1 / math.sqrt(4 * math.pi)
-    previous, current = jnp.zeros_like(azimuth), seed * (m == 0).astype(v.dtype) + jnp.zeros_like(azimuth)
+    previous = jnp.zeros_like(azimuth)
+    current = jnp.add(previous, np.asarray(seed * (m == 0), v.dtype))
     out = [current[..., lmax : lmax + 1]]
     for l in range(1, lmax + 1):
         a, b = quadrature.recursion_coefficients(l, m)
@@ -67,12 +68,12 @@ def harmonics(
     return jnp.concatenate(out, axis=-1)
 
 
-def unit(v: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 3"], Float[Array, "*batch 1"]]:
-    """v/‖v‖ and its squared length: 1, or 0 for a zero vector, whose direction and derivatives are 0."""
-    size = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=-1, keepdims=True))  # a scale changes no direction
+def unit(v: Float[Array, "..."], axis: int = -1) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """v/‖v‖ along `axis`, and its squared length: 1, or 0 for a zero vector, whose direction and derivatives are 0."""
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=axis, keepdims=True))  # a scale changes no direction
     moving = size > 0
     v = jnp.where(moving, v, 1.0) / jnp.where(moving, size, 1.0)
-    v = v * jax.lax.rsqrt(jnp.sum(v * v, axis=-1, keepdims=True))
+    v = v * jax.lax.rsqrt(jnp.sum(v * v, axis=axis, keepdims=True))
     return jnp.where(moving, v, 0.0), moving.astype(v.dtype)
 
 

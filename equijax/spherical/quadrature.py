@@ -41,14 +41,13 @@ def product_rule(degree: int, half: bool = False) -> tuple[np.ndarray, np.ndarra
 def sphere(degree: int, half: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Points (n, 3) on the unit sphere and weights (n,) of the rule of `product_rule`; the weights sum to 4π.
 
-    Azimuths vary fastest. With `half`, the rule is exact for even functions only.
+    Colatitudes vary fastest. With `half`, the rule is exact for even functions only.
     """
     cosines, azimuths, weights, step = product_rule(degree, half)
-    c, phi = (a.ravel() for a in np.meshgrid(cosines, azimuths, indexing="ij"))
+    phi, c = (a.ravel() for a in np.meshgrid(azimuths, cosines, indexing="ij"))
     s = np.sqrt(1 - c**2)
-    return _frozen(np.stack([s * np.sin(phi), c, s * np.cos(phi)], -1)), _frozen(
-        np.repeat(weights * step, len(azimuths))
-    )
+    points = np.stack([s * np.sin(phi), c, s * np.cos(phi)], -1)
+    return _frozen(points), _frozen(np.tile(weights * step, len(azimuths)))
 
 
 @functools.cache
@@ -59,17 +58,18 @@ def harmonics_table(lmax: int, degree: int, half: bool = False) -> np.ndarray:
 
 
 def tensor_table(theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-    """theta[l, ‖m‖, j] · phi[m, k] for all coefficients (l, m), shape (j k, (lmax + 1)²), k fastest."""
+    """theta[l, ‖m‖, j] · phi[m, k] for all coefficients (l, m), shape (k j, (lmax + 1)²), j fastest."""
     lmax = len(theta) - 1
-    columns = [theta[l, abs(m), :, None] * phi[lmax + m, None, :] for l in range(lmax + 1) for m in range(-l, l + 1)]
+    columns = [theta[l, abs(m), None, :] * phi[lmax + m, :, None] for l in range(lmax + 1) for m in range(-l, l + 1)]
     return np.stack([column.ravel() for column in columns], axis=-1)
 
 
 def legendre(lmax: int, cosines: np.ndarray, sines: np.ndarray | None = None) -> np.ndarray:
-    """Normalized associated Legendre functions Θ_lm(θ), positive near θ = 0; shape (lmax + 1, lmax + 1, n), 0 for m > l.
+    """Normalized associated Legendre functions Θ_lm(θ), shape (lmax + 1, lmax + 1, n), zero for m > l.
 
-    Y_lm(θ, φ) = Θ_l‖m‖(θ) Φ_m(φ) is orthonormal on the sphere. Stable three-term recursion, without factorials.
-    `sines` (default: positive) may have the sign of sinθ for θ in [0, 2π); Θ_lm then is a trigonometric polynomial.
+    Y_lm(θ, φ) = Θ_l‖m‖(θ) Φ_m(φ) is orthonormal on the sphere. Stable three-term recursion, without factorials. They
+    are positive near θ = 0. `sines` (default: positive) may have the sign of sinθ for θ in [0, 2π); Θ_lm then is a
+    trigonometric polynomial.
     """
     c, s = cosines, np.sqrt(1 - cosines**2) if sines is None else sines
     theta = np.zeros((lmax + 1, lmax + 1, len(c)))

@@ -5,10 +5,10 @@ A product of functions whose degrees sum to `band` is projected exactly onto deg
     from_grid(to_grid(x) * to_grid(y)) .
 
 Here, and inside the package only, coefficients and grid points are on the FIRST axis: matrix products then run over all
-rows and channels at once, which is up to three times faster on a CPU. The points of two routes are not the same.
+rows and channels at once, which is up to three times faster on a CPU.
 
 - grid: Gauss-Legendre nodes times equispaced azimuths, one matrix product, O(L⁴).
-- separable: the same grid, first over degrees (one matrix an order m), then over orders, O(L³).
+- separable: the same points, first over degrees (one matrix an order m), then over orders, O(L³).
 - fft: the torus of both angles, real fast Fourier transforms of the smallest alias-free sizes. θ runs over [0, 2π) with
   a signed sinθ, so that Y_lm is a trigonometric polynomial; the way back integrates over [0, π] in closed form.
 
@@ -55,16 +55,11 @@ def from_grid(
 
 
 def grid_points(band: int, lmax: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Directions s of the "grid" route and the unit vectors of growing θ and φ there, each of shape (points, 3)."""
-    cosines, azimuths, _, _ = quadrature.product_rule(band + lmax)
-    c, phi = (a.ravel() for a in np.meshgrid(cosines, azimuths, indexing="ij"))
+    """Directions s of the routes "grid" and "separable", with ∂s/∂θ and ∂s/∂φ, each of shape (points, 3)."""
+    points, _ = quadrature.sphere(band + lmax)
+    x, c, z = points.T
     s = np.sqrt(1 - c**2)
-    sin, cos, zero = np.sin(phi), np.cos(phi), np.zeros_like(c)
-    return (
-        np.stack([s * sin, c, s * cos], -1),
-        np.stack([c * sin, -s, c * cos], -1),
-        np.stack([cos, zero, -sin], -1),
-    )
+    return points, np.stack([x * c / s, -s, z * c / s], -1), np.stack([z, 0 * c, -x], -1)
 
 
 def by_order(x: Features) -> Float[Array, "orders degrees *rest"]:
@@ -97,23 +92,23 @@ def torus_sizes(band: int, lmax: int) -> tuple[int, int]:
 
 
 def _grid_to(x, band, lmax, field, precision):
-    return _product(_grid_table(_degree(x), band + lmax, field), x, precision)
+    return product(_grid_table(_degree(x), band + lmax, field), x, precision)
 
 
 def _grid_from(values, band, lmax, over_sine, precision):
-    return _product(_grid_dual(lmax, band + lmax, over_sine), values, precision)
+    return product(_grid_dual(lmax, band + lmax, over_sine), values, precision)
 
 
 def _separable_to(x, band, lmax, field, precision):
     theta, phi = _separable_tables(_degree(x), band + lmax, field)
-    z = _product(theta, by_order(x), precision)  # (m, j, ...)
-    return _product(phi, z, precision).reshape(-1, *x.shape[1:])
+    z = product(theta, by_order(x), precision)  # (m, j, ...)
+    return product(phi, z, precision).reshape(-1, *x.shape[1:])
 
 
 def _separable_from(values, band, lmax, over_sine, precision):
     theta, phi = _separable_duals(lmax, band + lmax, over_sine)
-    z = _product(phi, values.reshape(phi.shape[1], theta.shape[2], *values.shape[1:]), precision)
-    return from_order(_product(theta, z, precision))
+    z = product(phi, values.reshape(phi.shape[1], theta.shape[2], *values.shape[1:]), precision)
+    return from_order(product(theta, z, precision))
 
 
 def _fft_to(x, band, lmax, field, precision):
@@ -121,7 +116,7 @@ def _fft_to(x, band, lmax, field, precision):
     z = by_order(x)
     scale = np.where(np.arange(L + 1) > 0, np.sqrt(0.5), 1).astype(x.dtype)
     z = (z[L:] - 1j * z[L::-1].at[0].set(0)) * scale.reshape(-1, *[1] * (z.ndim - 1))
-    z = _product(_fourier_table(L, n_u, field), z, precision)  # (v, u, ...)
+    z = product(_fourier_table(L, n_u, field), z, precision)  # (v, u, ...)
     f = jnp.fft.irfft2(jnp.moveaxis(z, (1, 0), (-2, -1)), s=(n_u, n_v)) * (n_u * n_v)
     return jnp.moveaxis(f.reshape(*f.shape[:-2], -1), -1, 0)
 
@@ -130,7 +125,7 @@ def _fft_from(values, band, lmax, over_sine, precision):
     n_u, n_v = torus_sizes(band, lmax)
     f = jnp.moveaxis(values, 0, -1).reshape(*values.shape[1:], n_u, n_v)
     z = jnp.fft.rfft2(f)[..., : lmax + 1] / (n_u * n_v)
-    z = _product(_fourier_dual(lmax, n_u, over_sine), jnp.moveaxis(z, (-1, -2), (0, 1)), precision)  # (m, l, ...)
+    z = product(_fourier_dual(lmax, n_u, over_sine), jnp.moveaxis(z, (-1, -2), (0, 1)), precision)  # (m, l, ...)
     scale = np.where(np.arange(lmax + 1) > 0, np.sqrt(2), 1).astype(values.dtype).reshape(-1, *[1] * (z.ndim - 1))
     return from_order(jnp.concatenate([-(scale * z.imag)[:0:-1], scale * z.real]))
 
@@ -139,7 +134,7 @@ _TO = {"grid": _grid_to, "separable": _separable_to, "fft": _fft_to}
 _FROM = {"grid": _grid_from, "separable": _separable_from, "fft": _fft_from}
 
 
-def _product(table, x, precision):
+def product(table, x, precision):
     """table (..., p, a) times x (..., a, *rest) with the same leading axes: one plain (batched) matrix product."""
     lead = table.ndim - 1
     rest = x.shape[lead:]
@@ -183,7 +178,7 @@ def _colatitude_weights(degree, over_sine):
 
 @functools.cache
 def fourier_series(l: int) -> np.ndarray:
-    """t[l, m, u] with Θ_lm(θ) = Σ_u t[l, m, u] e^{iuθ}, ‖u‖ ≤ lmax, u = -lmax..lmax; real for even m, else imaginary."""
+    """t[l, m, u] with Θ_lm(θ) = Σ_u t[l, m, u] e^{iuθ}, ‖u‖ ≤ lmax, u = -lmax..lmax; imaginary for odd m."""
     n = 2 * l + 1
     angles = 2 * np.pi / n * np.arange(n)
     theta = quadrature.legendre(l, np.cos(angles), np.sin(angles))

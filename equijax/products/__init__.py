@@ -1,0 +1,8 @@
+"""Products of spherical features: of the functions they stand for, by paths, and with filters around an edge."""
+
+from equijax.products.convolution import convolution
+from equijax.products.paths import clebsch_gordan, paths
+from equijax.products.planner import Plan, plan
+from equijax.products.pointwise import bracket, gaunt, power
+
+__all__ = ["Plan", "bracket", "clebsch_gordan", "convolution", "gaunt", "paths", "plan", "power"]

@@ -1,0 +1,80 @@
+"""What all products share: checked operands, coefficients first, float32 at least, and a lean backward pass."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from equijax import _validate, spherical
+
+
+def kernel(f: Callable[..., Array]) -> Callable[..., Array]:
+    """`f(*features, **static)`, written for coefficients on the first axis, for features with them on the last but one.
+
+    Half precisions are computed in float32. `f` is compiled once per set of static keywords. The backward pass keeps
+    nothing but the features: what f needs is computed again, and its tables, being constants of the compiled function,
+    are no residuals.
+    """
+
+    def moved(*features, **static):
+        rank = max(a.ndim for a in features)
+        dtype = jnp.result_type(*features)
+        wide = jnp.promote_types(dtype, jnp.float32)
+        first = (jnp.moveaxis(a.reshape((1,) * (rank - a.ndim) + a.shape), -2, 0).astype(wide) for a in features)
+        return jnp.moveaxis(f(*first, **static), 0, -2).astype(dtype)
+
+    names = [p.name for p in inspect.signature(f).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    moved.__name__ = f.__name__.lstrip("_")
+    compiled = jax.jit(moved, static_argnames=names)
+
+    @functools.wraps(f)
+    def call(*features, **static):
+        return jax.checkpoint(functools.partial(compiled, **static))(*features)
+
+    return call
+
+
+def fit(name: str, x: Any, other: Any, other_name: str) -> None:
+    """Raise a ValueError unless channels and leading axes of `x` can be broadcast with those of `other`."""
+    if x.shape[-1] != other.shape[-1] and 1 not in (x.shape[-1], other.shape[-1]):
+        raise ValueError(
+            f"{name}: expected {other.shape[-1]} channels as in {other_name}, or 1, on the last axis, "
+            f"got {x.shape[-1]} in shape {x.shape}"
+        )
+    leading_fit(name, x.shape[:-2], other.shape[:-2], other_name)
+
+
+def leading_fit(name: str, shape: tuple[int, ...], other: tuple[int, ...], other_name: str) -> None:
+    """Raise a ValueError unless two shapes of leading axes can be broadcast."""
+    try:
+        jnp.broadcast_shapes(shape, other)
+    except ValueError:
+        raise ValueError(f"{name}: expected leading axes that fit {other} of {other_name}, got {shape}") from None
+
+
+def degrees(l1: int, l2: int, lmax: int | None) -> int:
+    """`lmax` of a product of degrees l1 and l2, max(l1, l2) by default.
+
+    Raises:
+        ValueError: If it is negative or out of reach.
+    """
+    lmax = max(l1, l2) if lmax is None else _validate.integer("lmax", lmax)
+    if lmax > l1 + l2:
+        raise ValueError(
+            f"lmax: expected at most {l1 + l2}, the sum of the degrees {l1} and {l2} of the factors, got {lmax}; "
+            "pad the result with zeros if a larger array is needed"
+        )
+    return lmax
+
+
+def operands(x: Any, y: Any, lmax: int | None) -> tuple[Array, Array, tuple[int, int, int]]:
+    """Two factors, checked, and the degrees (l1, l2, lmax)."""
+    x, y = _validate.floating("x", x), _validate.floating("y", y)
+    l1, l2 = spherical.lmax_of(x, "x"), spherical.lmax_of(y, "y")
+    lmax = degrees(l1, l2, lmax)
+    fit("y", y, x, "x")
+    return x, y, (l1, l2, lmax)

@@ -1,0 +1,162 @@
+"""The convolution of features with a filter around the direction of an edge."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import _validate, spherical
+from equijax.products import planner
+from equijax.products._kernel import degrees, fit, kernel, leading_fit
+from equijax.spherical import quadrature, transforms
+from equijax.spherical.harmonics import unit
+
+METHODS = ("zonal", "aligned")
+
+
+def convolution(
+    x: Float[Array, "..."],
+    direction: Float[Array, "*batch 3"],
+    radial_weights: Float[Array, "..."],
+    *,
+    lmax: int | None = None,
+    method: str = "auto",
+    odd: bool = False,
+    precision="highest",
+) -> Float[Array, "..."]:
+    """The Gaunt product of features with the filter h = Σ_l w_l Y_l(r̂), or with `odd` their bracket {x, h}.
+
+    The filter is axially symmetric around the direction r̂: at a point s of the sphere it is
+
+        h(s) = Σ_l w_l (2l + 1)/(4π) P_l(s · r̂) .
+
+    Equal to `gaunt(x, w ⊙ harmonics(r))` at lower cost. Equivariant under O(3); every derivative by r exists, along the
+    axes too. A zero vector has no direction: there only w_0 acts, and derivatives by r are 0.
+
+    Args:
+        x: Features at the source of each edge, (..., (l1 + 1)², channels).
+        direction: Edge vectors r of any length, (..., 3).
+        radial_weights: w, (..., lf + 1, channels) or (..., lf + 1, 1), one weight a degree of the filter.
+        lmax: Largest degree kept, at most l1 + lf; max(l1, lf) if None.
+        method: "zonal" evaluates h on the grid, without harmonics of edges, rotations or frames. "aligned" turns the
+            features so that r̂ is the polar axis, where orders m do not mix, and back. "auto" is "zonal".
+        odd: The bracket instead of the product: a pseudo-tensor if x is natural.
+        precision: Of the matrix products.
+
+    Returns:
+        Messages (..., (lmax + 1)², channels) in the common dtype of the arguments. Half precisions are computed in
+        float32. The backward pass keeps the three arguments only.
+
+    Raises:
+        TypeError: If an argument is not of real floating-point numbers.
+        ValueError: If shapes do not fit, lmax is negative or exceeds l1 + lf, or the method is unknown.
+
+    References:
+        Passaro and Zitnick 2023, arXiv:2302.03655 (the aligned method, eSCN).
+    """
+    x = _validate.floating("x", x)
+    direction = _validate.floating("direction", direction)
+    radial_weights = _validate.floating("radial_weights", radial_weights)
+    _validate.last_axis("direction", direction, 3)
+    if radial_weights.ndim < 2 or radial_weights.shape[-2] < 1:
+        raise ValueError(
+            f"radial_weights: expected shape (..., degrees, channels) or (..., degrees, 1), got {radial_weights.shape}"
+        )
+    l1 = spherical.lmax_of(x, "x")
+    lmax = degrees(l1, radial_weights.shape[-2] - 1, lmax)
+    fit("radial_weights", radial_weights, x, "x")
+    leading_fit("direction", direction.shape[:-1], x.shape[:-2], "x")
+    leading_fit("direction", direction.shape[:-1], radial_weights.shape[:-2], "radial_weights")
+    planner.known(method, METHODS)
+    f = _aligned if method == "aligned" else _zonal
+    return f(x, direction[..., None], radial_weights, lmax=lmax, odd=odd, precision=precision)
+
+
+@kernel
+def _zonal(x, direction, weights, *, lmax, odd, precision):
+    l1, lf = round(x.shape[0] ** 0.5) - 1, weights.shape[0] - 1
+    band = l1 + lf
+    r, moving = unit(direction, axis=0)
+    points, by_theta, by_phi = (p.astype(x.dtype) for p in transforms.grid_points(band, lmax))
+
+    def along(vectors):
+        return jnp.tensordot(vectors, r, 1, precision=precision)
+
+    def compute(method):
+        def f(x, weights):
+            def values(field="value"):
+                return transforms.to_grid(method, x, band, lmax, field, precision)
+
+            h, slope = _filter(along(points), moving, weights)
+            if odd:
+                product = slope * (values("theta") * along(by_phi) - values("phi") * along(by_theta))
+            else:
+                product = h * values()
+            return transforms.from_grid(method, product, band, lmax, over_sine=odd, precision=precision)
+
+        return f
+
+    method = "grid" if planner.choose(l1, lf, lmax, "cpu") == "dense" else "auto"
+    return planner.route(compute, method, (l1, lf, lmax), x, weights)
+
+
+def _filter(cosine, square, weights):
+    """h = Σ_l w_l (2l + 1)/(4π) P_l and dh/dcos; P_l is homogeneous in r, ‖r‖² = `square` is 0 or 1."""
+    before, p = jnp.zeros_like(cosine), jnp.ones_like(cosine)
+    dp = jnp.zeros_like(cosine)
+    h, slope = weights[0] / (4 * np.pi) * p, weights[0] * dp
+    for l in range(1, weights.shape[0]):
+        dp = cosine * dp + l * p
+        before, p = p, ((2 * l - 1) * cosine * p - (l - 1) * square * before) / l
+        h = h + weights[l] * ((2 * l + 1) / (4 * np.pi)) * p
+        slope = slope + weights[l] * ((2 * l + 1) / (4 * np.pi)) * dp
+    return h, slope
+
+
+@kernel
+def _aligned(x, direction, weights, *, lmax, odd, precision):
+    l1, lf = round(x.shape[0] ** 0.5) - 1, weights.shape[0] - 1
+    r, moving = unit(direction[..., 0], axis=0)
+    blocks = spherical.wigner_blocks(_to_polar_axis(jnp.moveaxis(r, 0, -1)), max(l1, lmax))
+
+    def turn(x, transpose):
+        rule = "...ji,j...c->i...c" if transpose else "...ij,j...c->i...c"
+        degrees = range(round(x.shape[0] ** 0.5))
+        return jnp.concatenate(
+            [jnp.einsum(rule, blocks[l], x[l * l : (l + 1) ** 2], precision=precision) for l in degrees]
+        )
+
+    # Of the filter only m = 0 is left: for each order m, l1 -> lmax is a quadrature over the colatitude alone.
+    cosines, _, nodes, _ = quadrature.product_rule(l1 + lf + lmax)
+    z = transforms.by_order(turn(x, False))
+    if odd:  # {f, h} = ∂f/∂φ dh/dcos, and ∂/∂φ takes x_m to m x_{-m}
+        z = np.arange(-l1, l1 + 1, dtype=z.dtype).reshape(-1, *[1] * (z.ndim - 1)) * z[::-1]
+    m = min(l1, lmax)
+    z = z[l1 - m : l1 + m + 1]
+    order = np.abs(np.arange(-m, m + 1))
+    theta = quadrature.legendre(max(l1, lmax), cosines)
+    to_nodes = theta[: l1 + 1, order].transpose(1, 2, 0)
+    back = 2 * np.pi * (theta * nodes)[: lmax + 1, order].transpose(1, 0, 2)
+    legendre = np.eye(lf + 1) * (2 * np.arange(lf + 1) + 1) / (4 * np.pi)
+    legendre = np.polynomial.legendre.legder(legendre) if odd and lf else legendre * (not odd)
+    h = np.polynomial.legendre.legval(cosines, legendre).T  # (nodes, degrees)
+    degree = np.arange(lf + 1).reshape(-1, *[1] * (weights.ndim - 1))
+    w = jnp.where(degree == 0, weights, weights * moving[..., None])
+    h = transforms.product(h, w, precision)
+    z = transforms.product(back, h * transforms.product(to_nodes, z, precision), precision)
+    pad = [(lmax - m, lmax - m)] + [(0, 0)] * (z.ndim - 1)
+    return turn(transforms.from_order(jnp.pad(z, pad)), True)
+
+
+def _to_polar_axis(r):
+    """A rotation (..., 3, 3) that takes the unit vector r to the polar axis y; the identity for r = 0.
+
+    About r × y, after a half turn about x if r is in the lower half: smooth in each half. The result of the convolution
+    does not depend on the choice.
+    """
+    lower = r[..., 1:2] < 0
+    half_turn = np.array([1, -1, -1], r.dtype)
+    a = jnp.where(lower, r * half_turn, r)
+    v = jnp.cross(a, np.array([0, 1, 0], r.dtype))
+    hat = jnp.cross(v[..., None, :], -np.eye(3, dtype=r.dtype))
+    R = np.eye(3, dtype=r.dtype) + hat + jnp.matmul(hat, hat, precision="highest") / (1 + a[..., 1, None, None])
+    return jnp.where(lower[..., None], R * half_turn, R)
