@@ -130,8 +130,16 @@ def test_image_counts():
     assert graphs.image_counts(cell, True, 4.0) == (1, 2, 1)
     assert graphs.image_counts(cell, (True, False, True), 4.0) == (1, 0, 1)
     assert graphs.image_counts(None, False, 4.0) == (0, 0, 0)
-    build = functools.partial(graphs.neighbors, cutoff=4.0, capacity=8, images=(1, 2, 1))
-    assert not jax.jit(build)(jnp.zeros((1, 3)), jnp.float32(cell)).overflow  # 4.0 / 4.0 in float32
+
+
+def test_a_cell_as_high_as_the_cutoff_does_not_overflow_by_rounding():
+    cells = np.random.default_rng(0).normal(size=(30, 3, 3))
+    heights = 1 / np.linalg.norm(np.linalg.inv(cells), axis=-2)
+    cells = CUTOFF * (1 + 1e-9) * cells / heights[..., None]  # all three heights are the cutoff and a trace
+    assert all(graphs.image_counts(cell, True, CUTOFF) == (1, 1, 1) for cell in cells)
+    build = functools.partial(graphs.neighbors, cutoff=CUTOFF, capacity=500, images=(1, 1, 1))
+    found = jax.jit(jax.vmap(build, in_axes=(None, 0)))(jnp.zeros((1, 3)), jnp.float32(cells))
+    assert not found.overflow.any()
 
 
 POINTS = np.random.default_rng(0).uniform(0, 3, (4, 3))
