@@ -104,8 +104,8 @@ def test_labels_repeat(shipped):
 
     frames = [shipped.train[0], shipped.test_600K[-1], shipped.dihedral[20]]
     e, forces = generator.label(np.array([f.positions for f in frames]))
-    np.testing.assert_allclose(e, energies(frames), atol=1e-6)
-    np.testing.assert_allclose(forces, [f.forces for f in frames], atol=2e-5)
+    np.testing.assert_allclose(e, energies(frames), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(forces, [f.forces for f in frames], rtol=0, atol=2e-5)
 
 
 def test_published_set(published):
