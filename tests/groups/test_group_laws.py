@@ -1,0 +1,216 @@
+"""Every group: the laws, the exponential, samples, nodes, parts, equality."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from equijax import groups
+from equijax.groups import SE, SO, E, O
+
+LIE = [SO(2), SO(3), SO(4), SE(2), SE(3), groups.Translation(3), groups.Scaling(), groups.Similarity(3)]
+WITH_MIRRORS = [O(2), O(3), E(3)]
+FINITE = [
+    groups.Cyclic(5),
+    groups.Dihedral(4),
+    groups.Tetrahedral(),
+    groups.Tetrahedral(reflections=True),
+    groups.Octahedral(),
+    groups.Octahedral(reflections=True),
+    groups.Icosahedral(),
+    groups.Icosahedral(reflections=True),
+    groups.Permutation(4),
+    groups.Shift((4, 6), step=2),
+    groups.Product(groups.Cyclic(3), groups.Permutation(3)),
+]
+MIXED = [groups.Product(E(2), groups.Permutation(5)), groups.Semidirect(groups.Translation(2), groups.Dihedral(4))]
+ALL = [*LIE, *WITH_MIRRORS, *FINITE, *MIXED]
+
+
+def distance(a, b):
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(x - y)) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True)]))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def violations(group, key):
+    g, h, k = (jax.tree.map(lambda x, i=i: x[i], group.sample(key, (3, 20))) for i in range(3))
+    product, e, back = group.compose(g, h), group.identity((20,)), group.inverse(g)
+    return {
+        "associative": distance(group.compose(product, k), group.compose(g, group.compose(h, k))),
+        "neutral": distance(group.compose(group.identity(), g), g) + distance(group.compose(g, e), g),
+        "inverse": distance(group.compose(g, back), e) + distance(group.compose(back, g), e),
+        "same element again": distance(jax.tree.map(lambda x: x[:1], g), jax.tree.map(lambda x: x[1:2], g)),
+    }
+
+
+@pytest.mark.parametrize("group", ALL, ids=repr)
+def test_laws(group, x64):
+    found = violations(group, jax.random.key(0))
+    assert found.pop("same element again") > 1e-3 or group.is_finite
+    assert all(value < 1e-13 for value in found.values()), found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def round_trips(group, key):
+    g = group.sample(key, (20,))
+    a = 0.3 * jax.random.normal(key, (20, group.dim))
+    pairs = {"coords": (group.from_coords(group.coords(g)), g), "exp log": (group.exp(group.log(g)), g)}
+    pairs |= {
+        "log exp": (group.log(group.exp(a)), a),
+        "one parameter": (group.compose(group.exp(a), group.exp(2 * a)), group.exp(3 * a)),
+    }
+    return {name: distance(*pair) for name, pair in pairs.items()}
+
+
+@pytest.mark.parametrize("group", [group for group in LIE if group != SO(4)], ids=repr)
+def test_exponential(group, x64):
+    found = round_trips(group, jax.random.key(1))
+    assert all(value < 1e-13 for value in found.values()), found
+
+
+@pytest.mark.parametrize("group", ALL, ids=repr)
+def test_equal_groups_are_one(group):
+    fields = [getattr(group, name) for name in group.__dataclass_fields__]
+    again = type(group)(*(fields[0] if isinstance(group, groups.Product) else fields))
+    assert again == group
+    assert hash(again) == hash(group)
+    assert group not in [other for other in ALL if other is not group]
+    assert jax.tree.leaves(group) == []
+
+
+@pytest.mark.core
+def test_an_equal_group_does_not_compile_again():
+    @functools.partial(jax.jit, static_argnums=0)
+    @chex.assert_max_traces(n=1)
+    def size(group, g):
+        return distance(g, group.identity())
+
+    g = E(3).identity()
+    assert size(E(3), g) == size(groups.Semidirect(groups.Translation(3), O(3)), g) == 0
+
+
+@pytest.mark.parametrize("group", FINITE, ids=repr)
+def test_finite_groups_list_their_elements_once_and_are_closed(group):
+    elements = group.elements()
+
+    def flat(g):
+        rows = np.concatenate([np.asarray(x, float).reshape(len(x), -1) for x in jax.tree.leaves(g)], 1)
+        return rows.round(5) + 0.0
+
+    table = {tuple(row) for row in flat(elements)}
+    assert len(table) == group.order == len(jax.tree.leaves(elements)[0])
+    assert distance(jax.tree.map(lambda x: x[0], elements), group.identity()) < 1e-6
+    last = jax.tree.map(lambda x: x[-1:], elements)
+    repeated = jax.tree.map(lambda x: jnp.broadcast_to(x, (group.order, *x.shape[1:])), last)
+    assert {tuple(row) for row in flat(group.compose(repeated, elements))} == table
+    everything, weights = group.nodes(3)
+    assert distance(everything, elements) == 0
+    np.testing.assert_allclose(weights, 1 / group.order)
+
+
+@pytest.mark.parametrize(
+    "group", [*WITH_MIRRORS, *MIXED, groups.Dihedral(4), groups.Tetrahedral(True), groups.Similarity(3)], ids=repr
+)
+def test_parts_leave_the_other_factors_alone(group):
+    parts = group.parts()
+    found = {}
+    for name, part in parts.items():
+        g = part.sample(jax.random.key(2), (6,))
+        assert jax.tree.structure(g) == jax.tree.structure(group.identity())
+        chex.assert_trees_all_equal_shapes_and_dtypes(g, group.identity((6,)))
+        assert distance(g, group.identity((6,))) > 1e-3
+        linear = jax.tree.leaves(g.linear if isinstance(g, groups.AffineElement) else g)[
+            -1 if name != "reflection" else 0
+        ]
+        found[name] = linear
+        if part.dim:
+            a = jnp.ones((6, part.dim))
+            chex.assert_trees_all_equal_shapes_and_dtypes(part.exp(a), group.identity((6,)))
+        elements = part.elements()
+        if elements is not None:
+            assert jax.tree.structure(elements) == jax.tree.structure(group.identity())
+    assert sum(part.dim for part in parts.values()) == group.dim
+
+
+def test_names_of_parts():
+    atoms = groups.Product(E(3), groups.Permutation(4))
+    assert set(atoms.parts()) == {"translation", "rotation", "reflection", "permutation"}
+    assert set(groups.Similarity(2).parts()) == {"translation", "scaling", "rotation"}
+    assert set(groups.Product(SO(2), SO(2)).parts()) == {"rotation", "rotation 2"}
+    translation = atoms.parts()["translation"].sample(jax.random.key(0))
+    np.testing.assert_array_equal(translation[0].linear, np.eye(3))
+    np.testing.assert_array_equal(translation[1], np.arange(4))
+    mirror = E(3).parts()["reflection"].sample(jax.random.key(0))
+    np.testing.assert_array_equal(mirror.linear, np.diag([-1.0, 1, 1]))
+    np.testing.assert_array_equal(mirror.translation, 0)
+    rotation = E(3).parts()["rotation"].sample(jax.random.key(0), (50,)).linear
+    assert (jnp.linalg.det(rotation) > 0).all()
+    swap = groups.Tetrahedral(reflections=True).parts()["reflection"].elements()
+    assert jnp.linalg.det(swap[0]) == -1
+
+
+@pytest.mark.parametrize(
+    ("group", "compact", "finite", "dim"),
+    [
+        (SO(3), True, False, 3),
+        (E(2), False, False, 3),
+        (groups.Similarity(3), False, False, 7),
+        (groups.Product(O(3), groups.Permutation(9)), True, False, 3),
+        (groups.Dihedral(3), True, True, 0),
+        (groups.Scaling(), False, False, 1),
+        (groups.Shift(8), True, True, 0),
+        (SO(5), True, False, 10),
+    ],
+    ids=repr,
+)
+def test_static_properties(group, compact, finite, dim):
+    assert (group.is_compact, group.is_finite, group.dim) == (compact, finite, dim)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16])
+def test_dtype_of_elements(dtype, x64):
+    group = groups.Product(groups.Translation(2), groups.Cyclic(3), SO(3), groups.Permutation(2))
+    for make in (lambda: group.identity((2,), dtype), lambda: group.nodes(40, dtype=dtype)[0]):
+        *real, permutation = jax.eval_shape(make)
+        assert {x.dtype for x in real} == {jnp.dtype(dtype)}
+        assert permutation.dtype == jnp.int64
+    assert jax.eval_shape(lambda: O(3).sample(jax.random.key(0), (), jnp.float32)).dtype == jnp.float32
+
+
+def test_they_print_as_they_are_written():
+    written = "Product(E(3), Permutation(4), Shift((8, 8), step=2), Semidirect(Translation(2), Cyclic(4)))"
+    made = eval(written, vars(groups))
+    assert repr(made) == written
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: SO(0), ValueError, "n: expected an integer of at least 1, got 0"),
+        (lambda: groups.Shift((9, 8), step=2), ValueError, "sizes: expected multiples of step = 2"),
+        (
+            lambda: groups.Semidirect(groups.Translation(2), SO(3)),
+            ValueError,
+            "linear: expected a group of 2 x 2 matrices",
+        ),
+        (lambda: groups.Scaled(groups.Permutation(3)), TypeError, "group: expected a group of orthogonal matrices"),
+        (lambda: SO(3).exp(jnp.ones(2)), ValueError, r"a: SO\(3\) has coordinates of shape \(..., 3\), got \(2,\)"),
+        (lambda: SO(4).log(jnp.eye(4)), ValueError, "log: expected SO"),
+        (lambda: groups.Cyclic(4).log(jnp.eye(2)), ValueError, "discrete"),
+        (lambda: groups.Permutation(9).nodes(), ValueError, "362880 elements, too many to list; pass both n and key"),
+        (lambda: groups.Product(SO(3), SO(2)).inverse(jnp.eye(3)), ValueError, "g: expected a tuple of 2 elements"),
+        (
+            lambda: groups.linear_part((jnp.eye(3), jnp.eye(3))),
+            TypeError,
+            "use reps.Product with one representation a factor",
+        ),
+        (lambda: groups.linear_part(jnp.arange(3)), TypeError, "permutations and shifts act by reps.Permutation"),
+        (lambda: groups.linear_part(jnp.ones((5, 3, 3))), ValueError, "use jax.vmap for a batch"),
+    ],
+)
+def test_errors_name_the_argument(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
