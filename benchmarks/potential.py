@@ -1,0 +1,236 @@
+"""How accurate, how fast and how symmetric is an equivariant potential trained on real molecular dynamics?
+
+Trains on the acetylacetone set that the package ships (GFN2-xTB), or with --data on the published DFT set (a folder with
+the files of `dataset_acac`, github.com/davkovacs/BOTNet-datasets). Ctrl-C and a second start resume the run.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import harness
+
+harness.keep_memory()
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+import equijax as ej  # noqa: E402
+from equijax import data, graphs, groups, reps  # noqa: E402
+from equijax.models import checkpoint, potential, training  # noqa: E402
+
+
+class Preset(NamedTuple):
+    """What a run trains, and for how long."""
+
+    steps: int
+    model: dict
+    batch: int = 5
+    weights: dict = {"energy_weight": 1.0, "force_weight": 1.0}  # noqa: RUF012
+    every: int = 500
+
+
+PRESETS = {
+    "small": Preset(20, {"channels": 4, "radial_features": 8, "probes": 2}, every=10),
+    "default": Preset(6000, {}),
+    "long": Preset(60_000, {"channels": 64, "lmax": 3, "bracket": True}),
+}
+# Batatia et al. 2022, arXiv:2205.06643 and 2206.07697: RMSE of energies (meV) and forces (meV/Å), trained on 300 K
+PUBLISHED = {
+    "300 K": {"BOTNet": (0.89, 6.3), "NequIP": (0.81, 5.90), "MACE": (0.9, 5.1)},
+    "600 K": {"BOTNet": (6.2, 29.8), "NequIP": (6.04, 27.8), "MACE": (4.6, 22.4)},
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of the published DFT set; the shipped set unless given")
+    parser.add_argument("--output", type=Path, help="folder of checkpoint and picture; runs/NAME unless given")
+    parser.add_argument("--long", action="store_true", help="the large model, up to two hours on two cores")
+    parser.add_argument("--steps", type=int, help="length of the run instead of the preset's")
+    parser.add_argument("--seed", type=int, default=0)
+    harness.add_arguments(parser)
+    args = parser.parse_args()
+    harness.set_platform(args)
+
+    name = "small" if args.small else "long" if args.long else "default"
+    preset = PRESETS[name]
+    if args.steps:
+        preset = preset._replace(steps=args.steps)
+    dataset = data.acetylacetone() if args.data is None else data.read_acac_dft(args.data)
+    kind = "gfn2" if args.data is None else "dft"
+    if args.small:
+        dataset = dataset._replace(
+            **{k: getattr(dataset, k)[:20] for k in ("train", "validation", "test_300K", "test_600K")}
+        )
+    output = args.output or Path("runs") / f"acetylacetone-{kind}-{name}"
+    result = run(dataset, preset, output, args.seed)
+    result |= {"benchmark": "potential", "data": kind, "preset": name, "seed": args.seed, **harness.environment()}
+    if args.json:
+        harness.append(args.json, result)
+
+
+def run(dataset, preset, output, seed):
+    """Train, or resume, then test, check and draw."""
+    began = time.perf_counter()
+    energies = training.atomic_energies(dataset.train)
+    model = potential.Potential(
+        species=tuple(energies),
+        atomic_energies=tuple(energies.values()),
+        **training.statistics(dataset.train, 5.0),
+        **preset.model,
+    )
+    train = training.samples(model, dataset.train, preset.batch)
+    held = training.samples(model, dataset.validation, preset.batch)
+    prepared = time.perf_counter() - began
+
+    graph, labels = train.batch(range(preset.batch))
+    began = time.perf_counter()
+    params = potential.initialize(model, jax.random.key(seed), graph)
+    jax.block_until_ready(params)
+    initialized = time.perf_counter() - began
+    transformation = training.optimizer(preset.steps)
+    state, history, spent = training.start(params, transformation), [], 0.0
+    folder = output / "checkpoint"
+    if folder.is_dir():
+        found = checkpoint.restore(folder, training=state)
+        if found.config["fields"] != json.loads(json.dumps(harness.fields(model))) or found.config["steps"] != preset.steps:
+            raise SystemExit(f"{folder}: holds a run of other settings; pass another --output, or remove the folder")
+        state, history, spent = found.training, found.config["history"], found.config["seconds"]
+        print(f"Resuming at step {int(state.step)} of {preset.steps}.")
+
+    began = time.perf_counter()
+    step = jax.jit(training.train_step(model, transformation, params, **preset.weights), donate_argnums=0)
+    step = step.lower(state, graph, labels).compile()
+    predict = jax.jit(lambda params, graph: potential.predict(model, params, graph))
+    averaged = lambda: training.unstack(state.average, params)  # noqa: E731
+    compiled = time.perf_counter() - began
+    size = sum(leaf.size for leaf in jax.tree.leaves(params))
+    print(f"{size:,} parameters, initialized in {initialized:.1f} s, training step compiled in {compiled:.1f} s.")
+
+    first, durations, losses = int(state.step), [], []
+    began = time.perf_counter()
+    batches = training.epochs(len(dataset.train), preset.batch, seed, first)
+    with tqdm(total=preset.steps, initial=first, desc="train", unit="step", mininterval=1.0) as bar:
+        for k in range(first + 1, preset.steps + 1):
+            batch = train.batch(next(batches))
+            tick = time.perf_counter()
+            state, value = step(state, *batch)
+            losses.append(float(value))  # waits for the step
+            durations.append(time.perf_counter() - tick)
+            bar.update()
+            if k % preset.every == 0 or k == preset.steps:
+                errors = training.evaluate(predict, averaged(), held, preset.batch)
+                seconds = spent + time.perf_counter() - began
+                history.append([k, seconds, float(np.mean(losses)), errors.energy_rmse, errors.force_rmse])
+                losses = []
+                bar.set_postfix_str(f"validation {errors.energy_rmse:.1f} meV, {errors.force_rmse:.1f} meV/Å")
+                if not np.isfinite(history[-1][2]):
+                    raise SystemExit(f"step {k}: the loss is not finite; lower the learning rate")
+                checkpoint.save(
+                    folder, k, model, averaged(), training=state, history=history, seconds=seconds,
+                    steps=preset.steps, units="eV, Å",
+                )  # fmt: skip
+
+    spent = history[-1][1] if history else spent
+    tests = {
+        temperature: training.evaluate(predict, averaged(), training.samples(model, frames, preset.batch), preset.batch)
+        for temperature, frames in (("300 K", dataset.test_300K), ("600 K", dataset.test_600K))
+    }
+    scan = training.samples(model, dataset.dihedral, preset.batch)
+    dihedral = training.evaluate(predict, averaged(), scan, preset.batch)
+    report = equivariance(model, averaged(), dataset.test_300K[0])
+    milliseconds = 1e3 * float(np.median(durations)) if durations else float("nan")
+    print(table(tests, dihedral, published=dataset.dihedral[0].forces is None))
+    print(f"\n{spent:.0f} s of training, {milliseconds:.1f} ms a step (median), data prepared in {prepared:.1f} s.\n")
+    print(report)
+    picture(output / "potential.png", history, tests, dataset.dihedral_angles, dihedral)
+    print(f"\nPicture: {output / 'potential.png'}\nCheckpoint: {folder}")
+    return {
+        "parameters": size, "steps": preset.steps, "batch": preset.batch, "seconds": spent,
+        "milliseconds_a_step": milliseconds, "compile_seconds": compiled, "initialize_seconds": initialized,
+        "model": preset.model, "verdict": report.verdict, "equivariance_error": report.error,
+        **{f"{quantity}_{key}": getattr(e, quantity) for key, e in tests.items()
+           for quantity in ("energy_rmse", "energy_mae", "force_rmse", "force_mae")},
+        "energy_rmse_dihedral": dihedral.energy_rmse,
+    }  # fmt: skip
+
+
+def equivariance(model, params, structure):
+    """Hold energy and forces of the trained model against E(3) and permutations of the atoms."""
+    single = graphs.from_structure(structure, model.cutoff)
+    edges = jax.tree.map(np.asarray, single)
+
+    def energy_and_forces(params, positions, species, senders, receivers):
+        graph = edges._replace(species=species, senders=senders, receivers=receivers)
+        found = potential.predict(model, params, graph, positions)
+        return found.energies, found.forces
+
+    n = len(structure.species)
+    symmetry = ej.Symmetry(
+        groups.Product(groups.E(3), groups.Permutation(n)),
+        inputs=(
+            None,
+            reps.Product(reps.Position(), reps.Permutation(-2)),
+            reps.Product(None, reps.Permutation(-1)),
+            reps.Product(None, reps.Index()),
+            reps.Product(None, reps.Index()),
+        ),
+        outputs=(None, reps.Product(reps.Vector(), reps.Permutation(-2))),
+    )
+    positions = np.asarray(structure.positions, np.float32)
+    return ej.check(energy_and_forces, symmetry, (params, positions, edges.species, edges.senders, edges.receivers))
+
+
+def table(tests, dihedral, published):
+    """Errors on the test sets, beside the published ones where these are of the same data."""
+    lines = [f"{'':24}{'energy / meV':>20}{'forces / meV/Å':>20}", f"{'':24}" + f"{'RMSE':>10}{'MAE':>10}" * 2]
+    for temperature, e in tests.items():
+        lines.append(
+            f"{'test ' + temperature:24}{e.energy_rmse:10.1f}{e.energy_mae:10.1f}{e.force_rmse:10.1f}{e.force_mae:10.1f}"
+        )
+        if published:
+            for name, (energy, force) in PUBLISHED[temperature].items():
+                lines.append(f"{'    published, ' + name:24}{energy:10.2f}{'':10}{force:10.1f}")
+    lines.append(f"{'dihedral scan':24}{dihedral.energy_rmse:10.1f}{dihedral.energy_mae:10.1f}")
+    return "\n".join(lines)
+
+
+def picture(path, history, tests, angles, dihedral):
+    """Parity of the forces, the error over the run, and the dihedral scan."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 4, figsize=(17, 4), layout="constrained")
+    for (temperature, errors), color in zip(tests.items(), ("tab:blue", "tab:orange"), strict=True):
+        label = f"{temperature}: {errors.force_rmse:.1f} meV/Å"
+        axes[0].plot(errors.forces[:, 1], errors.forces[:, 0], ".", ms=1, color=color, label=label, rasterized=True)
+        shift = errors.energies[:, 1].min()
+        label = f"{temperature}: {errors.energy_rmse:.1f} meV"
+        axes[1].plot(errors.energies[:, 1] - shift, errors.energies[:, 0] - shift, ".", ms=3, color=color, label=label)
+    for axis, quantity, unit in ((axes[0], "force", "eV/Å"), (axes[1], "energy", "eV")):
+        axis.axline((0, 0), slope=1, color="gray", lw=0.8, zorder=0)
+        axis.set(xlabel=f"{quantity}, reference ({unit})", ylabel=f"{quantity}, model ({unit})")
+        axis.legend(frameon=False, markerscale=4)
+    steps, _, _, energy, force = np.array(history).T
+    axes[2].loglog(steps, force, ".-", label="forces (meV/Å)")
+    axes[2].loglog(steps, energy, ".-", label="energy (meV)")
+    axes[2].set(xlabel="step", ylabel="validation RMSE")
+    axes[2].legend(frameon=False)
+    lowest = dihedral.energies[:, 1].min()
+    axes[3].plot(angles, 1e3 * (dihedral.energies[:, 1] - lowest), "k-", label="reference")
+    axes[3].plot(angles, 1e3 * (dihedral.energies[:, 0] - lowest), "--", color="tab:red", label="model")
+    axes[3].set(xlabel="dihedral angle (degrees)", ylabel="energy (meV)")
+    axes[3].legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

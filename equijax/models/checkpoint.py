@@ -1,0 +1,108 @@
+"""Checkpoints of models and of training that is to go on: atomic, readable without this package, no pickle."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+VERSION = 1
+
+
+class Checkpoint(NamedTuple):
+    """What `restore` gives back."""
+
+    step: int
+    params: Any
+    config: dict[str, Any]
+    """The fields of the model, and what `save` was given."""
+    training: Any
+    """Arrays that only training needs, or None."""
+
+
+def save(directory: str | Path, step: int, model: Any, params: Any, *, training: Any = None, keep: int = 2, **extra):
+    """Write one checkpoint beside those that are there, then remove all but the last `keep`.
+
+    Orbax writes to a temporary folder and renames it when all is on disk: a process that is killed on the way leaves
+    the last good checkpoint as it was.
+
+    Args:
+        directory: Made if need be.
+        step: Number of the checkpoint, larger than those that are there.
+        model: A flax module; its fields are stored as JSON.
+        params: Nested dict of arrays.
+        training: Pytree of arrays to resume from, such as the state of the optimizer.
+        keep: How many checkpoints to keep.
+        **extra: Anything that JSON can hold, stored beside the fields of the model: units, data, versions.
+    """
+    import orbax.checkpoint as ocp
+
+    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in ("parent", "name")}
+    config = {"version": VERSION, "model": type(model).__name__, "fields": fields, **extra}
+    json.dumps(config)  # before anything is written: raises where a field is not data
+    items = {"params": ocp.args.StandardSave(params), "config": ocp.args.JsonSave(config)}
+    if training is not None:
+        items["training"] = ocp.args.StandardSave(training)
+    with _manager(directory, create=True, keep=keep) as manager:
+        manager.save(step, args=ocp.args.Composite(**items))
+        manager.wait_until_finished()
+
+
+def restore(directory: str | Path, *, training: Any = None) -> Checkpoint:
+    """Read the last good checkpoint.
+
+    Args:
+        directory: The folder that was given to `save`.
+        training: A pytree like the one that was saved, to be filled; None leaves it on disk.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If it cannot be read, or is of another form than `training`.
+    """
+    import orbax.checkpoint as ocp
+
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise FileNotFoundError(f"{directory}: no such folder; a checkpoint is a folder that training has written")
+    with _manager(directory, create=False) as manager:
+        step = manager.latest_step()
+        if step is None:
+            raise FileNotFoundError(f"{directory}: holds no checkpoint; train first, or name the folder that has one")
+        items = {"params": ocp.args.StandardRestore(), "config": ocp.args.JsonRestore()}
+        if training is not None:
+            items["training"] = ocp.args.StandardRestore(training)
+        try:
+            found = manager.restore(step, args=ocp.args.Composite(**items))
+            config, params = found["config"], found["params"]
+            if config["version"] != VERSION:
+                raise ValueError(f"version {config['version']}, expected {VERSION}")
+        except Exception as error:
+            others = sorted(set(manager.all_steps()) - {step})
+            way_out = f"remove the folder {step} to go back to {others[-1]}" if others else "train again"
+            raise ValueError(
+                f"{directory}: checkpoint {step} cannot be read, it is damaged or of another model; {way_out} ({error})"
+            ) from error
+    return Checkpoint(step, params, config, found["training"] if training is not None else None)
+
+
+def rebuild(model_class: type, config: dict[str, Any]) -> Any:
+    """The module whose fields `config` holds.
+
+    Raises:
+        ValueError: If the checkpoint is of another model.
+    """
+    if config["model"] != model_class.__name__:
+        raise ValueError(f"config: expected a checkpoint of {model_class.__name__}, got one of {config['model']}")
+    return model_class(**{name: _hashable(value) for name, value in config["fields"].items()})
+
+
+def _hashable(value):
+    return tuple(_hashable(v) for v in value) if isinstance(value, (list, tuple, np.ndarray)) else value
+
+
+def _manager(directory, create, keep=2):
+    import orbax.checkpoint as ocp
+
+    options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=create, enable_async_checkpointing=False)
+    return ocp.CheckpointManager(Path(directory).absolute(), options=options)

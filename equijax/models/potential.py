@@ -1,0 +1,232 @@
+"""An equivariant interatomic potential: message passing with Gaunt products and many-body powers."""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import graphs, spherical
+from equijax.nn.linear import Linear
+from equijax.nn.many_body import ManyBodyProduct
+from equijax.nn.radial import MLP, SILU_GAIN, bessel_basis, polynomial_cutoff
+
+
+class Prediction(NamedTuple):
+    """What a potential says of a graph; zero for padding."""
+
+    energies: Float[Array, " B"]
+    """Energies of the structures in eV, less those of their isolated atoms; `baseline` gives these."""
+    forces: Float[Array, "N 3"]
+    """-∂E/∂x in eV/Å."""
+    stresses: Float[Array, "B 3 3"]
+    """(∂E/∂ε)/volume in eV/Å³, tensile positive; of use for periodic structures only."""
+    node_energies: Float[Array, " N"]
+    """Each atom's share of the energy in eV, less E0."""
+
+
+class Potential(nn.Module):
+    """Energies of atoms from their neighborhoods; every layer is equivariant, so that the energy is invariant under E(3).
+
+    With the functions on the sphere h_i of atom i (scalars at first, an embedding of its species z_i), a layer is
+
+        A_i = Σ_j f(r) [R_l s_j Y_l(r̂) + R'_l h_j^l] / √n̄      with R(B(r), z_i, z_j, h_i^0, h_j^0, h_i(r̂), h_j(r̂))
+        m_i = W_1 A_i + W_2 (A ⊗ A)_i + W_3 (A ⊗ A ⊗ A)_i + W_4 {{A, A}, A}_i                  W_k by species
+        h_i ← m_i + W_z h_i ,   E_i += readout(h_i^0) ,
+
+    with r = x_j - x_i, a smooth cut-off f, Bessel functions B and a small network R. An edge sees the features at its
+    ends as the values h(r̂) of these functions in its direction, which are invariant: no tensor product is formed on
+    the edges, the Gaunt products and brackets are taken once an atom.
+
+    Attributes:
+        species: Atomic numbers that the model knows.
+        atomic_energies: E0 of each of them in eV: energies of isolated atoms, or from a fit.
+        cutoff: Radius of a neighborhood in Å.
+        channels: Channels of all features.
+        lmax: Degree of the one-particle basis A.
+        hidden_lmax: Degree of the features h between layers.
+        layers: How often messages are passed.
+        order: Factors of the longest product.
+        bracket: Whether to take the double bracket.
+        probes: Channels in which an edge sees h_i(r̂) and h_j(r̂).
+        radial_features: Width of the network R.
+        radial_functions: Bessel functions.
+        mean_neighbors: n̄, over the training set.
+        scale: Unit of the network's energies in eV: the root mean square of the training forces' components, in eV/Å.
+
+    References:
+        Batatia et al. 2022, arXiv:2206.07697 (many-body messages); Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216
+        (Gaunt products); Bochkarev, Lysogorskiy and Drautz 2026, arXiv:2605.15073 (the bracket).
+    """
+
+    species: tuple[int, ...]
+    atomic_energies: tuple[float, ...]
+    cutoff: float = 5.0
+    channels: int = 32
+    lmax: int = 2
+    hidden_lmax: int = 2
+    layers: int = 2
+    order: int = 3
+    bracket: bool = False
+    probes: int = 16
+    radial_features: int = 64
+    radial_functions: int = 8
+    mean_neighbors: float = 12.0
+    scale: float = 1.0
+
+    @nn.compact
+    def __call__(self, vectors: Float[Array, "E 3"], graph: graphs.Graph) -> Float[Array, " N"]:
+        """Each atom's energy less E0, in eV, from the edge vectors of `graphs.edge_vectors`, in their dtype."""
+        dtype, mask = vectors.dtype, jnp.asarray(graph.node_mask)
+        senders, receivers = jnp.asarray(graph.senders), jnp.asarray(graph.receivers)
+        kinds = len(self.species)
+        species = jax.nn.one_hot(graphs.species_index(graph.species, self.species), kinds, dtype=dtype)
+
+        r = _length(vectors)
+        cutoff = (polynomial_cutoff(r, self.cutoff) * jnp.asarray(graph.edge_mask))[:, None]
+        basis = bessel_basis(r, self.cutoff, self.radial_functions) * (cutoff * self.cutoff**0.5)
+        degrees = max(self.lmax, self.hidden_lmax)
+        Y = jnp.moveaxis(spherical.harmonics(vectors, degrees), -1, 0)[..., None] * (4 * np.pi) ** 0.5  # (m, E, 1)
+
+        h = Dense(self.channels, name="embedding")(species)[None]  # coefficients first: (m, N, channels)
+        energies = jnp.zeros(mask.shape, dtype)
+        for t in range(self.layers):
+            last = t + 1 == self.layers
+            edges = EdgeNetwork(self.radial_features, self.probes, name=f"edges_{t}")
+            R = edges(h, species, basis, Y, senders, receivers)
+            sent = Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h)
+            scalars = sent[0][senders] * cutoff
+            messages = []
+            for l in range(self.lmax + 1):
+                of_degree = slice(l * l, (l + 1) ** 2)
+                message = Y[of_degree] * (Dense(self.channels, name=f"filter_{t}_{l}")(R) * scalars)
+                if 0 < l and (l + 1) ** 2 <= len(sent):
+                    weight = Dense(self.channels, name=f"passed_{t}_{l}")(R) * cutoff
+                    message = message + sent[of_degree][:, senders] * weight
+                messages.append(message)
+            A = _sum_at(receivers, jnp.concatenate(messages), len(mask)) / self.mean_neighbors**0.5
+            h = Update(0 if last else self.hidden_lmax, self.order, self.bracket, name=f"update_{t}")(A, h, species)
+            readout = Dense(1, name=f"readout_{t}")(h[0])
+            if last:
+                hidden = jax.nn.silu(Dense(self.channels, name="readout_hidden")(h[0])) * SILU_GAIN
+                readout = readout + Dense(1, name="readout_nonlinear")(hidden)
+            energies = energies + readout[:, 0]
+        return jnp.where(mask, energies * self.scale, 0)
+
+
+class EdgeNetwork(nn.Module):
+    """Invariant features of an edge: its length, the species and scalars at both ends, h_i(r̂) and h_j(r̂)."""
+
+    features: int
+    probes: int
+
+    @nn.compact
+    def __call__(self, h, species, basis, Y, senders, receivers):
+        coefficients, scalars = h.shape[0], jnp.concatenate([species, h[0]], axis=-1)
+        x = Dense(self.features, name="radial")(basis)
+        for end, index in (("sender", senders), ("receiver", receivers)):
+            x = x + Dense(self.features, name=end)(scalars)[index]
+            if coefficients > 1:
+                probes = Linear(self.probes, axis=-3, name=f"{end}_function")(h)[:, index]
+                x = x + Dense(self.features, name=f"{end}_probes")(jnp.sum(probes * Y[:coefficients], axis=0))
+        x = jax.nn.silu(x) * SILU_GAIN
+        return jax.nn.silu(Dense(self.features, name="hidden")(x)) * SILU_GAIN
+
+
+class Update(nn.Module):
+    """h ← Σ_k W_k (w_k[z] p_k) + W_z h with the powers p_k of A, up to degree `lmax`."""
+
+    lmax: int
+    order: int
+    bracket: bool
+
+    @nn.compact
+    def __call__(self, A, h, species):
+        channels = A.shape[-1]
+        powers = [A, *ManyBodyProduct(self.order, self.lmax, self.bracket, axis=-3, name="products")(A)]
+        update = 0.0
+        for k, p in enumerate(powers):
+            w = Dense((self.lmax + 1) * channels, name=f"species_{k}")(species) * species.shape[-1] ** 0.5
+            w = jnp.moveaxis(w.reshape(len(species), self.lmax + 1, channels), 1, 0)
+            p = p[: (self.lmax + 1) ** 2] * w[spherical.degree_of_coefficient(self.lmax)]
+            update = update + Linear(channels, axis=-3, name=f"mix_{k}")(p)
+        kept = min(self.lmax, round(h.shape[0] ** 0.5) - 1)
+        skip = Linear(channels * species.shape[-1], kept, axis=-3, name="skip")(h)
+        skip = jnp.einsum("mnzc,nz->mnc", skip.reshape(*skip.shape[:2], -1, channels), species, precision="highest")
+        return update / len(powers) ** 0.5 + jnp.pad(skip, ((0, (self.lmax + 1) ** 2 - len(skip)), (0, 0), (0, 0)))
+
+
+def Dense(features: int, name: str) -> MLP:
+    """One dense layer, without bias."""
+    return MLP((features,), name=name)
+
+
+def initialize(model: Potential, key: Array, graph: graphs.Graph) -> Any:
+    """Parameters of the model, all standard normal as `model.init` draws them, but in a single draw, which compiles at once.
+
+    Args:
+        model: The potential.
+        key: A key of `jax.random`.
+        graph: Any graph; its values do not matter.
+    """
+    vectors = jax.ShapeDtypeStruct((len(graph.senders), 3), jnp.float32)
+    shapes, tree = jax.tree.flatten(jax.eval_shape(model.init, key, vectors, graph))
+    ends = np.cumsum([leaf.size for leaf in shapes])
+    draws = np.split(np.asarray(jax.random.normal(key, (ends[-1],))), ends[:-1])
+    return jax.tree.unflatten(tree, [jnp.asarray(d.reshape(leaf.shape)) for d, leaf in zip(draws, shapes, strict=True)])
+
+
+def predict(model: Potential, params: Any, graph: graphs.Graph, positions=None) -> Prediction:
+    """Energies, forces and stresses in one reverse pass, through the gradient with respect to the edge vectors.
+
+    With g_e = ∂E/∂r_e:  F_i = Σ_{e to i} g_e - Σ_{e from i} g_e  and  ∂E/∂ε = Σ_e g_e r_eᵀ, where the strain ε acts on
+    positions and cell.
+
+    Args:
+        model: The potential.
+        params: Its parameters; their dtype and that of the positions set the precision.
+        graph: From `graphs.batch` with the model's cutoff, or with edges of `graphs.neighbors`.
+        positions: (N, 3) instead of those of the graph.
+    """
+    positions = jnp.asarray(graph.positions if positions is None else positions)
+    vectors = graphs.edge_vectors(positions, graph)
+
+    def total(vectors):
+        node_energies = model.apply(params, vectors, graph)
+        return jnp.sum(node_energies), node_energies
+
+    g, node_energies = jax.grad(total, has_aux=True)(vectors)
+    nodes, count = len(graph.species), len(graph.graph_mask)
+    of_node = jnp.asarray(graph.graph_of_node)
+    of_edge = of_node[jnp.asarray(graph.receivers)]
+    forces = _sum_at(graph.receivers, g, nodes) - _sum_at(graph.senders, g, nodes)
+    virial = jax.ops.segment_sum(g[:, :, None] * vectors[:, None, :], of_edge, count)
+    volumes = jnp.abs(jnp.linalg.det(jnp.asarray(graph.cells, vectors.dtype)))
+    return Prediction(
+        energies=jax.ops.segment_sum(node_energies, of_node, count),
+        forces=forces,
+        stresses=virial / volumes[:, None, None],
+        node_energies=node_energies,
+    )
+
+
+def baseline(model: Potential, species) -> np.ndarray:
+    """E0 of each atom in eV, in float64 on the host: what `Prediction.energies` leave out.
+
+    Raises:
+        ValueError: If the model does not know one of the atomic numbers.
+    """
+    return np.asarray(model.atomic_energies, np.float64)[graphs.species_index(np.asarray(species), model.species)]
+
+
+def _sum_at(index, x, count):
+    """Sums over the rows (axis -2) of x with the same index: (..., E, c) to (..., count, c)."""
+    return jnp.zeros((*x.shape[:-2], count, x.shape[-1]), x.dtype).at[..., jnp.asarray(index), :].add(x)
+
+
+def _length(vectors):
+    """‖r‖, with derivative 0 at r = 0."""
+    square = jnp.sum(vectors**2, axis=-1)
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)

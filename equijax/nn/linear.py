@@ -1,0 +1,72 @@
+"""Linear maps that commute with rotations."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from equijax import _validate, spherical
+
+
+class Linear(nn.Module):
+    """Every linear map between spherical features that commutes with rotations.
+
+    Schur's lemma lets only channels of the same degree mix:
+
+        y[l] = x[l] W_l / √c ,   x[l] ∈ ℝ^{(2l+1)×c},  W_l ∈ ℝ^{c×features},
+
+    so unit-variance x and W_l give unit-variance y. One W_l a degree; no bias but on l = 0, and none by default: a
+    pseudo feature must not have one.
+
+    Attributes:
+        features: Channels of y.
+        lmax: Degrees of y above those of x do not exist; degrees of x above `lmax` are dropped. None keeps all.
+        use_bias: A bias on l = 0.
+        axis: Where the coefficients are: -2, or -3 for kernels that keep them in front of the rows, which is faster on
+            a CPU.
+    """
+
+    features: int
+    lmax: int | None = None
+    use_bias: bool = False
+    axis: int = -2
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*shape channels"]) -> Float[Array, "*kept features"]:
+        _validate.floating("x", x)
+        degrees = spherical.lmax_of(x, "x", self.axis)
+        lmax = degrees if self.lmax is None else min(_validate.integer("lmax", self.lmax), degrees)
+        channels = x.shape[-1]
+        w = self.param("kernel", nn.initializers.normal(1.0), (lmax + 1, channels, self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        kept = jax.lax.slice_in_dim(x, 0, (lmax + 1) ** 2, axis=self.axis % x.ndim)
+        return linear(kept, w / channels**0.5, bias, axis=self.axis)
+
+
+def linear(
+    x: Float[Array, "*shape channels"],
+    w: Float[Array, "degrees channels features"],
+    bias: Float[Array, " features"] | None = None,
+    *,
+    axis: int = -2,
+) -> Float[Array, "*shape features"]:
+    """y[l] = x[l] w[l], and the bias on l = 0: `Linear` for those who hold their own weights.
+
+    Raises:
+        ValueError: If `w` has not one matrix a degree of x, or other channels, or `axis` is neither -2 nor -3.
+    """
+    if axis not in (-2, -3):
+        raise ValueError(f"axis: expected the coefficients on axis -2 or -3, got {axis}")
+    lmax = spherical.lmax_of(x, "x", axis)
+    if w.shape[:2] != (lmax + 1, x.shape[-1]):
+        raise ValueError(f"w: expected shape ({lmax + 1}, {x.shape[-1]}, features) for x {x.shape}, got {w.shape}")
+    if lmax == 0:
+        y = jnp.matmul(x, w[0].astype(x.dtype), precision="highest")
+    else:
+        by_coefficient = w.astype(x.dtype)[spherical.degree_of_coefficient(lmax)]
+        rows = "...mc,mcf->...mf" if axis == -2 else "...mnc,mcf->...mnf"
+        y = jnp.einsum(rows, x, by_coefficient, precision="highest")
+    if bias is None:
+        return y
+    scalars = (..., 0, *[slice(None)] * (-1 - axis))
+    return y.at[scalars].add(bias.astype(x.dtype))

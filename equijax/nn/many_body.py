@@ -1,0 +1,68 @@
+"""Products of many functions on the sphere, with learned factors."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import _validate, spherical
+from equijax.nn.linear import Linear
+from equijax.spherical import transforms
+
+
+class ManyBodyProduct(nn.Module):
+    """Features of growing body order: pointwise products of functions on the sphere, each a learned mixture of channels.
+
+        f_k = W_k x ,   p_2 = f_1 f_2 ,   p_3 = f_1 f_2 f_3 , ... ,   and with `bracket`   {{b_1, b_2}, b_3} ,
+
+    with {f, g} = r̂ · (∇f × ∇g) of factors that are divided by √(l(l+1)): the product of three whose intermediate, cut
+    at the degree of x, is a pseudo-tensor; the result is a tensor like x again. Everything is evaluated on one grid,
+    which is exact for the highest product, and projected once.
+
+    Attributes:
+        order: Number of factors of the longest product, at least 2.
+        lmax: Degree of the results; None keeps that of x.
+        bracket: Whether to add the double bracket.
+        axis: Where the coefficients are, -2 or -3, as in `Linear`.
+    """
+
+    order: int = 3
+    lmax: int | None = None
+    bracket: bool = False
+    axis: int = -2
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*shape channels"]) -> list[Float[Array, "*result channels"]]:
+        """The products p_2, ..., p_order, and the double bracket last, each with the channels of x."""
+        _validate.floating("x", x)
+        L = spherical.lmax_of(x, "x", self.axis)
+        order = _validate.integer("order", self.order, 2)
+        lmax = L if self.lmax is None else _validate.integer("lmax", self.lmax)
+        degree = max(order * L + lmax, 3 * L)  # of the longest integrand
+        x = jnp.moveaxis(x, self.axis, 0)
+        rows = x.reshape(x.shape[0], -1, x.shape[-1])
+
+        def factor(name):
+            return Linear(x.shape[-1], axis=-3, name=name)(rows).reshape(x.shape)
+
+        def values(f, field="value"):
+            return transforms.to_grid("grid", f, degree, 0, field)
+
+        def project(f, lmax, over_sine=False):
+            return transforms.from_grid("grid", f, degree - lmax, lmax, over_sine=over_sine)
+
+        def bracket(f, g, lmax):
+            f, g = f * spin, g * spin
+            crossed = values(f, "theta") * values(g, "phi") - values(f, "phi") * values(g, "theta")
+            return project(crossed, lmax, over_sine=True)
+
+        product, results = values(factor("factor_1")), []
+        for k in range(2, order + 1):
+            product = product * values(factor(f"factor_{k}"))
+            results.append(project(product, lmax))
+        if self.bracket:
+            l = spherical.degree_of_coefficient(L)
+            spin = (1 / np.sqrt(np.maximum(1, l * (l + 1)))).astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+            pseudo = bracket(factor("bracket_1"), factor("bracket_2"), L)
+            results.append(bracket(pseudo, factor("bracket_3"), lmax))
+        return [jnp.moveaxis(p, 0, self.axis) for p in results]
