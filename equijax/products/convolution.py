@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
@@ -14,15 +15,15 @@ METHODS = ("zonal", "aligned")
 
 
 def convolution(
-    x: Float[Array, "..."],
-    direction: Float[Array, "*batch 3"],
-    radial_weights: Float[Array, "..."],
+    x: ArrayLike,
+    direction: ArrayLike,
+    radial_weights: ArrayLike,
     *,
     lmax: int | None = None,
     method: str = "auto",
     odd: bool = False,
     precision="highest",
-) -> Float[Array, "..."]:
+) -> Float[Array, "*batch coefficients channels"]:
     """The Gaunt product of features with the filter h = Σ_l w_l Y_l(r̂), or with `odd` their bracket {x, h}.
 
     The filter is axially symmetric around the direction r̂: at a point s of the sphere it is

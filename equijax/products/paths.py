@@ -1,10 +1,10 @@
 """The Clebsch-Gordan product: one weight for every way in which two degrees couple to a third."""
 
 import functools
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
@@ -32,14 +32,14 @@ def paths(l1: int, l2: int, lmax: int | None = None, *, odd: bool = False) -> tu
 
 
 def clebsch_gordan(
-    x: Float[Array, "..."],
-    y: Float[Array, "..."],
-    weights: Any = None,
+    x: ArrayLike,
+    y: ArrayLike,
+    weights: ArrayLike | None = None,
     *,
     lmax: int | None = None,
     odd: bool = False,
     precision="highest",
-) -> Float[Array, "..."]:
+) -> Float[Array, "*batch coefficients channels"]:
     """The Clebsch-Gordan product with a weight w for every path and channel.
 
         z_c = Σ_{a, b} w_abc √(2c + 1) C_abc (x_a ⊗ y_b) ,   C of e3nn, of Frobenius norm 1.
@@ -88,7 +88,7 @@ def clebsch_gordan(
 def _paths(x, y, weights=None, *, lmax, odd, precision):
     l1, l2 = (round(a.shape[0] ** 0.5) - 1 for a in (x, y))
     order = {path: i for i, path in enumerate(paths(l1, l2, lmax, odd=odd))}
-    parts: list[list[Array]] = [[] for _ in range(lmax + 1)]
+    parts = [[] for _ in range(lmax + 1)]
     for a in range(l1 + 1):
         for b in range(l2 + 1):
             ends = [c for c in range(lmax + 1) if (a, b, c) in order]

@@ -4,6 +4,7 @@ All are exact for band-limited functions, equivariant under O(3) by construction
 """
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
@@ -13,8 +14,8 @@ from equijax.spherical import transforms
 
 
 def gaunt(
-    x: Float[Array, "..."], y: Float[Array, "..."], *, lmax: int | None = None, method="auto", precision="highest"
-) -> Float[Array, "..."]:
+    x: ArrayLike, y: ArrayLike, *, lmax: int | None = None, method="auto", precision="highest"
+) -> Float[Array, "*batch coefficients channels"]:
     """The Gaunt product: coefficients of the product of the functions Σ x_i Y_i and Σ y_j Y_j on the sphere.
 
         z_k = Σ_ij x_i y_j ∫ Y_i Y_j Y_k ,  degrees of k up to lmax,  channel by channel.
@@ -51,8 +52,8 @@ def gaunt(
 
 
 def bracket(
-    x: Float[Array, "..."], y: Float[Array, "..."], *, lmax: int | None = None, method="auto", precision="highest"
-) -> Float[Array, "..."]:
+    x: ArrayLike, y: ArrayLike, *, lmax: int | None = None, method="auto", precision="highest"
+) -> Float[Array, "*batch coefficients channels"]:
     """The Poisson bracket {f, g} = r̂ · (∇f × ∇g) of two functions on the sphere: the paths with odd l1 + l2 + l3.
 
         z_k = Σ_ij x_i y_j ∫ Y_k {Y_i, Y_j} .
@@ -67,8 +68,8 @@ def bracket(
 
 
 def power(
-    x: Float[Array, "..."], order: int, *, lmax: int | None = None, method="auto", precision="highest"
-) -> Float[Array, "..."]:
+    x: ArrayLike, order: int, *, lmax: int | None = None, method="auto", precision="highest"
+) -> Float[Array, "*batch coefficients channels"]:
     """The power f^order of the function f = Σ x_i Y_i, exactly: nothing is cut off before the end.
 
     One transform each way, whatever the order. Cutting off every intermediate product at lmax, as a chain of

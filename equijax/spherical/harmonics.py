@@ -6,26 +6,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
 from equijax.spherical import quadrature
 
 
-def harmonics(
-    vectors: Float[Array, "*batch 3"], lmax: int, *, normalize: bool = True
-) -> Float[Array, "*batch coefficients"]:
+def harmonics(vectors: ArrayLike, lmax: int, *, normalize: bool = True) -> Float[Array, "*batch coefficients"]:
     """Real spherical harmonics Y_lm, l = 0..lmax, m = -l..l, orthonormal on the sphere; the polar axis is y.
 
     All orders of a degree at once, by the recursion in the degree
 
-        Y_l = a_l y Y_{l-1} - b_l r² Y_{l-2} + s_l (Re or Im)(z + i x)^‖m‖ ,
+        Y_l = a_l y Y_{l-1} - b_l r² Y_{l-2} + c_l (Re or Im)(z + i x)^‖m‖ ,
 
     a polynomial in the components, so that derivatives of every order exist everywhere, on the axes too. The order
     and the signs are those of e3nn; e3nn's "component" normalization is √(4π) times this.
 
     Args:
-        vectors: Cartesian vectors (x, y, z), of any length.
+        vectors: Cartesian vectors (x, y, z) of any length, shape (..., 3).
         lmax: Largest degree.
         normalize: Evaluate at the direction of the vectors. A zero vector has no direction: there Y_0 is its constant,
             all higher degrees are 0, and so are all derivatives. If false, the solid harmonics r^l Y_l are returned.
@@ -61,9 +60,9 @@ def harmonics(
     for l in range(1, lmax + 1):
         a, b = quadrature.recursion_coefficients(l, m)
         seed *= math.sqrt((2 * l + 1) / (2 * l))
-        s = seed * math.sqrt(2) * (np.abs(m) == l)
-        a, b, s = (np.asarray(t, v.dtype) for t in (a, b, s))
-        previous, current = current, a * y * current - b * square * previous + s * azimuth
+        start = seed * math.sqrt(2) * (np.abs(m) == l)
+        a, b, start = (np.asarray(t, v.dtype) for t in (a, b, start))
+        previous, current = current, a * y * current - b * square * previous + start * azimuth
         out.append(current[..., lmax - l : lmax + l + 1])
     return jnp.concatenate(out, axis=-1)
 

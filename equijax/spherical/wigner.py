@@ -4,6 +4,7 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
@@ -11,7 +12,7 @@ from equijax.spherical import quadrature
 from equijax.spherical.harmonics import harmonics
 
 
-def wigner_blocks(R: Float[Array, "*batch 3 3"], lmax: int) -> list[Float[Array, "*batch rows columns"]]:
+def wigner_blocks(R: ArrayLike, lmax: int) -> list[Float[Array, "*batch rows columns"]]:
     """The matrices D_l(R), l = 0..lmax, with Y_l(R r) = D_l(R) Y_l(r), for R in O(3).
 
         D_l(R) = ∫ Y_l(R p) Y_l(p)ᵀ dp ,
@@ -20,7 +21,7 @@ def wigner_blocks(R: Float[Array, "*batch 3 3"], lmax: int) -> list[Float[Array,
     everywhere, the identity included. An inversion gives (-1)^l.
 
     Args:
-        R: Orthogonal matrices.
+        R: Orthogonal matrices, shape (..., 3, 3).
         lmax: Largest degree.
 
     Returns:
@@ -42,7 +43,7 @@ def wigner_blocks(R: Float[Array, "*batch 3 3"], lmax: int) -> list[Float[Array,
     ]
 
 
-def wigner_matrix(R: Float[Array, "*batch 3 3"], lmax: int) -> Float[Array, "*batch coefficients coefficients"]:
+def wigner_matrix(R: ArrayLike, lmax: int) -> Float[Array, "*batch coefficients coefficients"]:
     """The blocks of `wigner_blocks` as one block-diagonal matrix D(R), shape (..., (lmax + 1)², (lmax + 1)²).
 
     Features on the coefficient axis turn as x → D(R) x. Same arguments and errors as `wigner_blocks`.
