@@ -10,8 +10,8 @@ from equijax.graphs.graph import (
     from_structure,
     species_index,
 )
-from equijax.graphs.labels import Labels, labels
-from equijax.graphs.neighbors import Neighbors, image_counts, neighbor_list, neighbors
+from equijax.graphs.neighbors import Neighbors, image_counts, neighbor_list, traced_neighbor_list
+from equijax.graphs.targets import Labels, labels
 
 __all__ = [
     "Graph",
@@ -26,6 +26,6 @@ __all__ = [
     "image_counts",
     "labels",
     "neighbor_list",
-    "neighbors",
     "species_index",
+    "traced_neighbor_list",
 ]

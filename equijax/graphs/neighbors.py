@@ -71,7 +71,7 @@ class Neighbors(NamedTuple):
     """True if edges are missing: found > capacity, or `images` is too small for the cell."""
 
 
-def neighbors(
+def traced_neighbor_list(
     positions: Float[Array | np.ndarray, "n 3"],
     cell: Float[Array | np.ndarray, "3 3"] | None = None,
     *,

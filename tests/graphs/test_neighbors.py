@@ -71,7 +71,7 @@ NODES = 12
 
 @chex.assert_max_traces(n=2)
 def _traced(positions, cell, mask, images, capacity):
-    return graphs.neighbors(positions, cell, cutoff=CUTOFF, capacity=capacity, images=images, node_mask=mask)
+    return graphs.traced_neighbor_list(positions, cell, cutoff=CUTOFF, capacity=capacity, images=images, node_mask=mask)
 
 
 traced = jax.jit(_traced, static_argnums=(3, 4))
@@ -102,7 +102,7 @@ def test_traced_list_in_float32_along_a_path(x64):
     """Under vmap, with mixed axes, in the lower precision."""
     pbc, positions = (True, False, True), np.random.default_rng(5).uniform(-6, 6, (6, 9, 3))
     images = graphs.image_counts(SKEW, pbc, CUTOFF)
-    build = functools.partial(graphs.neighbors, cutoff=CUTOFF, capacity=600, images=images)
+    build = functools.partial(graphs.traced_neighbor_list, cutoff=CUTOFF, capacity=600, images=images)
     found = jax.jit(jax.vmap(build, in_axes=(0, None)))(positions.astype(np.float32), SKEW.astype(np.float32))
     assert not found.overflow.any()
     for k, x in enumerate(positions):
@@ -116,10 +116,10 @@ def test_traced_list_in_float32_along_a_path(x64):
 def test_overflow_is_flagged():
     positions = np.random.default_rng(0).uniform(0, 3, (4, 3)).astype(np.float32)
     for capacity, missing in ((12, False), (11, True)):
-        short = jax.jit(functools.partial(graphs.neighbors, cutoff=CUTOFF, capacity=capacity))(positions)
+        short = jax.jit(functools.partial(graphs.traced_neighbor_list, cutoff=CUTOFF, capacity=capacity))(positions)
         assert short.found == 12
         assert bool(short.overflow) is missing
-    build = functools.partial(graphs.neighbors, cutoff=CUTOFF, capacity=5000)
+    build = functools.partial(graphs.traced_neighbor_list, cutoff=CUTOFF, capacity=5000)
     squeezed = jax.jit(functools.partial(build, images=graphs.image_counts(SKEW, True, CUTOFF)))
     for strain, missing in ((1.0, False), (0.6, True)):  # the smaller cell needs more images
         assert bool(squeezed(positions, jnp.float32(strain * SKEW)).overflow) is missing
@@ -137,7 +137,7 @@ def test_a_cell_as_high_as_the_cutoff_does_not_overflow_by_rounding():
     heights = 1 / np.linalg.norm(np.linalg.inv(cells), axis=-2)
     cells = CUTOFF * (1 + 1e-9) * cells / heights[..., None]  # all three heights are the cutoff and a trace
     assert all(graphs.image_counts(cell, True, CUTOFF) == (1, 1, 1) for cell in cells)
-    build = functools.partial(graphs.neighbors, cutoff=CUTOFF, capacity=500, images=(1, 1, 1))
+    build = functools.partial(graphs.traced_neighbor_list, cutoff=CUTOFF, capacity=500, images=(1, 1, 1))
     found = jax.jit(jax.vmap(build, in_axes=(None, 0)))(jnp.zeros((1, 3)), jnp.float32(cells))
     assert not found.overflow.any()
 
@@ -180,4 +180,4 @@ def test_bad_input_is_named(message):
 def test_bad_input_of_the_traced_list_is_named(message, change):
     arguments = {"positions": jnp.zeros((2, 3)), "cutoff": 3.0, "capacity": 4} | change
     with pytest.raises(ValueError, match=message):
-        graphs.neighbors(**arguments)
+        graphs.traced_neighbor_list(**arguments)
