@@ -5,7 +5,7 @@
 
 Three independent Langevin trajectories (other seeds, other starting momenta) of the enol form, C5H8O2, in vacuum. Every
 snapshot is kept in DIR, and every second becomes a frame, labeled by a fresh calculation of tight accuracy, so that no
-label depends on the path. Half an hour on one core; a killed run goes on from its last chunk.
+label depends on the path. Some twenty minutes on one core; a killed run goes on from its last chunk.
 
 References:
     Bannwarth, Ehlert and Grimme 2019, doi:10.1021/acs.jctc.8b01176 (GFN2-xTB).
