@@ -1,0 +1,75 @@
+"""Tables for the documentation from the lines in results/; the last line of each data set and preset counts."""
+
+import argparse
+import json
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+DATA = {"gfn2": "GFN2-xTB (shipped)", "dft": "DFT (published)"}
+ROWS = (
+    ("energy RMSE / MAE at 300 K (meV)", "{energy_rmse_300 K:.2f} / {energy_mae_300 K:.2f}"),
+    ("force RMSE / MAE at 300 K (meV/Å)", "{force_rmse_300 K:.1f} / {force_mae_300 K:.1f}"),
+    ("energy RMSE / MAE at 600 K (meV)", "{energy_rmse_600 K:.2f} / {energy_mae_600 K:.2f}"),
+    ("force RMSE / MAE at 600 K (meV/Å)", "{force_rmse_600 K:.1f} / {force_mae_600 K:.1f}"),
+    ("energy RMSE, dihedral scan (meV)", "{energy_rmse_dihedral:.1f}"),
+    ("equivariance: verdict, error", "{verdict}, {equivariance_error:.0e}"),
+    ("parameters", "{parameters:,}"),
+    ("steps, batch", "{steps:,}, {batch}"),
+    ("training (s)", "{seconds:,.0f}"),
+    ("one step (ms)", "{milliseconds_a_step:.1f}"),
+    ("compile, initialize (s)", "{compile_seconds:.1f}, {initialize_seconds:.1f}"),
+    ("device, cores", "{device}, {cores}"),
+    ("jax, Python", "{jax}, {python}"),
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the tables, in Markdown")
+    args = parser.parse_args()
+    write(args.results, args.output)
+
+
+def write(results, output):
+    """Write every table."""
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "potential.md").write_text(potential(read(results / "potential.jsonl")))
+
+
+def read(path):
+    """The last result for each data set and preset, in the order of their first lines."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    results = (json.loads(line) for line in lines if line.strip())
+    return list({(r["data"], r["preset"]): r for r in results}.values())
+
+
+def potential(results):
+    """One run a column; then the runs on DFT data beside the published errors."""
+    if not results:
+        return "No results are kept yet.\n"
+    head = ["", *(f"{DATA[r['data']]}, {r['preset']}" for r in results)]
+    tables = [table(head, [(name, *(cell.format_map(r) for r in results)) for name, cell in ROWS])]
+    dft = [r for r in results if r["data"] == "dft"]
+    if dft:
+        from potential import PUBLISHED  # numbers of the papers, quoted once
+
+        keys = [(quantity, t) for t in PUBLISHED for quantity in ("energy", "force")]
+        units = {"energy": "meV", "force": "meV/Å"}
+        head = ["RMSE, DFT data", *(f"{quantity} at {t} ({units[quantity]})" for quantity, t in keys)]
+        rows = [(f"equijax, {r['preset']}", *(f"{r[f'{q}_rmse_{t}']:.1f}" for q, t in keys)) for r in dft]
+        for name in next(iter(PUBLISHED.values())):
+            pairs = [dict(zip(units, PUBLISHED[t][name], strict=True)) for t in PUBLISHED]
+            rows.append((f"{name} (published)", *(str(pair[q]) for pair in pairs for q in units)))
+        tables.append(table(head, rows))
+    return "\n".join(tables)
+
+
+def table(head, rows):
+    """A Markdown table with numbers on the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
