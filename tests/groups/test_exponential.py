@@ -55,11 +55,10 @@ def test_rotations_come_back_from_their_logarithm(dtype, bound, x64):
 def test_turns_by_pi_have_a_logarithm(x64):
     axes = np.array(AXES)
     half_turns = jnp.asarray(2 * axes[:, :, None] * axes[:, None, :] - np.eye(3))
-    log = SO(3).log(half_turns)
-    np.testing.assert_allclose(jnp.linalg.norm(log, axis=-1), np.pi)
-    np.testing.assert_allclose(jnp.abs(jnp.sum(log * axes, axis=-1)), np.pi)
-    derivative = jax.jacobian(SO(3).log)(half_turns[0])
-    assert jnp.isfinite(derivative).all()
+    log = np.asarray(jax.jit(SO(3).log)(half_turns))
+    np.testing.assert_allclose(np.linalg.norm(log, axis=-1), np.pi)
+    np.testing.assert_allclose(np.abs(np.sum(log * axes, axis=-1)), np.pi)
+    assert np.isfinite(jax.jit(jax.vmap(jax.jacfwd(SO(3).log)))(half_turns)).all()
     np.testing.assert_allclose(SO(2).log(jnp.array([[-1.0, 0.0], [0.0, -1.0]])), np.pi)
 
 
