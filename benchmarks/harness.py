@@ -21,6 +21,7 @@ def keep_memory():
             libc.mallopt(-4, 0)  # M_MMAP_MAX: no allocation by mmap
             libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: nothing is given back
             libc.mallopt(-2, 2**27)  # M_TOP_PAD: grow in large steps
+            libc.mallopt(-8, 1)  # M_ARENA_MAX: an arena of a thread ends at 64 MiB
 
 
 def add_arguments(parser):

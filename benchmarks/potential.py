@@ -36,7 +36,7 @@ class Preset(NamedTuple):
 PRESETS = {
     "small": Preset(20, {"channels": 4, "radial_features": 8, "probes": 2}, every=10),
     "default": Preset(6000, {}),
-    "long": Preset(60_000, {"channels": 64, "lmax": 3, "bracket": True}),
+    "long": Preset(50_000, {"channels": 48, "lmax": 3}, every=1000),
 }
 # Batatia et al. 2022, arXiv:2205.06643 and 2206.07697: RMSE of energies (meV) and forces (meV/Å), trained on 300 K
 PUBLISHED = {

@@ -1,5 +1,6 @@
-"""Models, one file a paper, made of the layers of `equijax.nn` and the transforms only."""
+"""Models, one file a paper, made of the layers of `equijax.nn` and the transforms only; how they are trained and kept."""
 
-from equijax.models.potential import Potential, Prediction, baseline, predict
+from equijax.models import checkpoint, potential, training
+from equijax.models.potential import Potential
 
-__all__ = ["Potential", "Prediction", "baseline", "predict"]
+__all__ = ["Potential", "checkpoint", "potential", "training"]

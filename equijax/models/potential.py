@@ -1,5 +1,6 @@
 """An equivariant interatomic potential: message passing with Gaunt products and many-body powers."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import graphs, spherical
+from equijax.models import checkpoint
 from equijax.nn.linear import Linear
 from equijax.nn.many_body import ManyBodyProduct
 from equijax.nn.radial import MLP, SILU_GAIN, bessel_basis, polynomial_cutoff
@@ -187,7 +189,7 @@ def predict(model: Potential, params: Any, graph: graphs.Graph, positions=None) 
     Args:
         model: The potential.
         params: Its parameters; their dtype and that of the positions set the precision.
-        graph: From `graphs.batch` with the model's cutoff, or with edges of `graphs.neighbors`.
+        graph: From `graphs.batch` with the model's cutoff, or with edges of `graphs.traced_neighbor_list`.
         positions: (N, 3) instead of those of the graph.
     """
     positions = jnp.asarray(graph.positions if positions is None else positions)
@@ -210,6 +212,17 @@ def predict(model: Potential, params: Any, graph: graphs.Graph, positions=None) 
         stresses=virial / volumes[:, None, None],
         node_energies=node_energies,
     )
+
+
+def load(directory: str | Path) -> tuple[Potential, Any]:
+    """The model and its parameters from the last checkpoint in a folder, as `checkpoint.save` wrote it.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If it cannot be read or is of another model.
+    """
+    found = checkpoint.restore(directory)
+    return checkpoint.rebuild(Potential, found.config), found.params
 
 
 def baseline(model: Potential, species) -> np.ndarray:
