@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
+from equijax.nn._pairs import Features, Pair, each
 
 
 class Linear(nn.Module):
@@ -15,8 +16,8 @@ class Linear(nn.Module):
 
         y[l] = x[l] W_l / √c ,   x[l] ∈ ℝ^{(2l+1)×c},  W_l ∈ ℝ^{c×features},
 
-    so unit-variance x and W_l give unit-variance y. One W_l a degree; no bias but on l = 0, and none by default: a
-    pseudo feature must not have one.
+    so unit-variance x and W_l give unit-variance y. One W_l a degree; no bias but on l = 0. Of a pair (natural, pseudo)
+    each part has weights of its own, and the pseudo part no bias, which would not be invariant under reflections.
 
     Attributes:
         features: Channels of y.
@@ -32,15 +33,19 @@ class Linear(nn.Module):
     axis: int = -2
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*shape channels"]) -> Float[Array, "*kept features"]:
-        _validate.floating("x", x)
-        degrees = spherical.lmax_of(x, "x", self.axis)
-        lmax = degrees if self.lmax is None else min(_validate.integer("lmax", self.lmax), degrees)
-        channels = x.shape[-1]
-        w = self.param("kernel", nn.initializers.normal(1.0), (lmax + 1, channels, self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
-        kept = jax.lax.slice_in_dim(x, 0, (lmax + 1) ** 2, axis=self.axis % x.ndim)
-        return linear(kept, w / channels**0.5, bias, axis=self.axis)
+    def __call__(self, x: Features | Pair) -> Features | Pair:
+        """The mapped features, in the form and dtype of `x`."""
+
+        def one(x, suffix):
+            degrees, channels = spherical.lmax_of(x, "x", self.axis), x.shape[-1]
+            lmax = degrees if self.lmax is None else min(_validate.integer("lmax", self.lmax), degrees)
+            w = self.param("kernel" + suffix, nn.initializers.normal(1.0), (lmax + 1, channels, self.features))
+            biased = self.use_bias and not suffix
+            bias = self.param("bias", nn.initializers.zeros, (self.features,)) if biased else None
+            kept = jax.lax.slice_in_dim(x, 0, (lmax + 1) ** 2, axis=self.axis % x.ndim)
+            return linear(kept, w / channels**0.5, bias, axis=self.axis)
+
+        return each("x", x, one, self.axis)
 
 
 def linear(

@@ -11,7 +11,7 @@ from equijax.spherical import transforms
 
 
 class ManyBodyProduct(nn.Module):
-    """Features of growing body order: pointwise products of functions on the sphere, each a learned mixture of channels.
+    """Features of growing body order: pointwise products of functions, each a learned mixture of channels.
 
         f_k = W_k x ,   p_2 = f_1 f_2 ,   p_3 = f_1 f_2 f_3 , ... ,   and with `bracket`   {{b_1, b_2}, b_3} ,
 

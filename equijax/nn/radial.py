@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from equijax import _validate
+from equijax.nn.variance import gain
 
 
 def polynomial_cutoff(r: Float[Array, "*batch"], cutoff: float, order: int = 6) -> Float[Array, "*batch"]:
@@ -68,12 +69,16 @@ class MLP(nn.Module):
             w = self.param(f"kernel_{k}", nn.initializers.normal(1.0), (x.shape[-1], width))
             x = jnp.matmul(x, w.astype(x.dtype) / x.shape[-1] ** 0.5, precision="highest")
             if k + 1 < len(self.features):
-                x = self.activation(x) * SILU_GAIN
+                x = self.activation(x) * gain(self.activation)
         return x
 
 
 class RadialBasis(nn.Module):
-    """Smooth learned functions of a distance: f(r) MLP(B(r)), zero with two derivatives from the cut-off on.
+    """Smooth learned functions of a distance, zero with two derivatives from the cut-off on:
+
+        f(r) MLP(B(r) √(cutoff³/3)) ,
+
+    where B(r) √(cutoff³/3) have unit variance, and no covariance, over points evenly spread in the ball of the cut-off.
 
     Attributes:
         cutoff: Where all functions become zero.
@@ -90,7 +95,7 @@ class RadialBasis(nn.Module):
     @nn.compact
     def __call__(self, r: Float[Array, "*batch"]) -> Float[Array, "*batch outputs"]:
         f = polynomial_cutoff(r, self.cutoff, self.order)[..., None]
-        return f * MLP(self.features)(bessel_basis(r, self.cutoff, self.functions))
+        return f * MLP(self.features)(bessel_basis(r, self.cutoff, self.functions) * (self.cutoff**3 / 3) ** 0.5)
 
 
 SILU_GAIN = 1.6765  # 1/√E[silu(x)²] for a standard normal x

@@ -1,0 +1,80 @@
+"""Normalization that commutes with rotations."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from equijax import _validate, spherical
+from equijax.nn._pairs import Features, Pair, each
+
+
+class Normalization(nn.Module):
+    """Every degree divided by its root mean square, with a learned scale for each degree and channel:
+
+        y[l] = g_l x[l] / √(⟨x[l]²⟩ + ε) ,
+
+    the mean over orders m and channels, and over the rows of `axes`. A pseudo part is normalized by itself. At x = 0
+    the value is 0 and the slope 1/√ε.
+
+    Attributes:
+        axes: Leading axes over which the mean is taken too, such as (0,) for all nodes of a graph; none by default.
+        epsilon: ε, in the unit of x².
+    """
+
+    axes: tuple[int, ...] = ()
+    epsilon: float = 1e-6
+
+    @nn.compact
+    def __call__(self, x: Features | Pair, mask: Bool[Array, "..."] | None = None) -> Features | Pair:
+        """x normalized, in its dtype.
+
+        Args:
+            x: (..., (lmax + 1)², channels), or the pair (natural, pseudo).
+            mask: Of the leading axes: False where rows are padding, which counts nowhere and comes out as 0.
+        """
+
+        def one(x, suffix):
+            g = self.param("scale" + suffix, nn.initializers.ones, (spherical.lmax_of(x, "x") + 1, x.shape[-1]))
+            return rms_normalize(x, g, mask, axes=self.axes, epsilon=self.epsilon)
+
+        return each("x", x, one)
+
+
+def rms_normalize(
+    x: Features,
+    scale: Float[Array, "degrees channels"],
+    mask: Bool[Array, "..."] | None = None,
+    *,
+    axes: tuple[int, ...] = (),
+    epsilon: float = 1e-6,
+) -> Features:
+    """scale_l x[l] / √(⟨x[l]²⟩ + ε): `Normalization` for those who hold their own scales.
+
+    Raises:
+        ValueError: If `mask` is not of the shape of the leading axes, or `axes` are none of them.
+    """
+    lmax, rank = spherical.lmax_of(x, "x"), x.ndim - 2
+    if any(not -x.ndim <= a < x.ndim or a % x.ndim >= rank for a in axes):
+        raise ValueError(f"axes: expected leading axes of x {x.shape}, none of the last two, got {axes}")
+    if mask is not None and mask.shape != x.shape[:-2]:
+        raise ValueError(f"mask: expected shape {x.shape[:-2]}, the leading axes of x {x.shape}, got {mask.shape}")
+    mask = jnp.ones(x.shape[:-2], bool)[..., None, None] if mask is None else mask[..., None, None]
+    x = jnp.where(mask, x, 0)
+    squares = jnp.mean(degree_squares(x), axis=-1, keepdims=True)
+    if axes:
+        rows = jnp.sum(mask, axis=axes, keepdims=True)
+        squares = jnp.sum(squares, axis=axes, keepdims=True) / jnp.maximum(rows, 1)
+    factor = scale.astype(squares.dtype) * jax.lax.rsqrt(squares + epsilon)
+    return x * factor.astype(x.dtype)[..., spherical.degree_of_coefficient(lmax), :]
+
+
+def degree_squares(x: Features) -> Float[Array, "... degrees channels"]:
+    """Mean square over the orders m of each degree and channel, which rotations leave as it is; float32 at least."""
+    _validate.floating("x", x)
+    lmax = spherical.lmax_of(x, "x")
+    of_degree = spherical.degree_of_coefficient(lmax) == np.arange(lmax + 1)[:, None]
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    average = of_degree / of_degree.sum(axis=1, keepdims=True)
+    return jnp.einsum("lm,...mc->...lc", average.astype(wide.dtype), wide * wide, precision="highest")
