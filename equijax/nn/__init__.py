@@ -1,7 +1,27 @@
-"""Flax modules: linear maps, products and radial functions with learned parameters."""
+"""Flax modules: linear maps, nonlinearities, products, messages and radial functions with learned parameters."""
 
+from equijax.nn.gaunt_product import GauntProduct
 from equijax.nn.linear import Linear, linear
 from equijax.nn.many_body import ManyBodyProduct
+from equijax.nn.message_passing import MessagePassing, ZonalConvolution, aggregate
+from equijax.nn.nonlinear import Gate, NormActivation
+from equijax.nn.normalization import Normalization, rms_normalize
 from equijax.nn.radial import MLP, RadialBasis, bessel_basis, polynomial_cutoff
 
-__all__ = ["MLP", "Linear", "ManyBodyProduct", "RadialBasis", "bessel_basis", "linear", "polynomial_cutoff"]
+__all__ = [
+    "MLP",
+    "Gate",
+    "GauntProduct",
+    "Linear",
+    "ManyBodyProduct",
+    "MessagePassing",
+    "NormActivation",
+    "Normalization",
+    "RadialBasis",
+    "ZonalConvolution",
+    "aggregate",
+    "bessel_basis",
+    "linear",
+    "polynomial_cutoff",
+    "rms_normalize",
+]

@@ -1,0 +1,95 @@
+"""The Gaunt product of two features, with learned weights."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from equijax import _validate, products, spherical
+from equijax.nn._pairs import Features, Pair, contributions, parts, spin
+from equijax.nn.variance import path_variances, unit_scale
+from equijax.products._kernel import degrees, fit
+
+
+class GauntProduct(nn.Module):
+    """Sum of `rank` Gaunt products of x and y, each with a weight for every degree and channel of both and the result:
+
+        z[l] = s_l/√R Σ_r w_r[l] ((u_r x) ⋆ (v_r y))[l] ,
+
+    in place of one weight for every path (l1, l2, l3): as a tensor, the weights of the paths are of that rank. With
+    the constants s_l, independent x and y of unit variance give z of unit variance, in the mean over the weights, which
+    start as standard normal numbers. Channels are not mixed: put `Linear` in front and behind.
+
+    Of pairs (natural, pseudo) the result is the pair
+
+        natural = n ⋆ n + p ⋆ p  (+ {n, p} + {p, n}) ,   pseudo = n ⋆ p + p ⋆ n  (+ {n, n} + {p, p}) ,
+
+    in brackets what `bracket` adds, {f, g} = r̂ · (∇f × ∇g) of factors that are divided by √(l(l+1)): the paths of odd
+    l1 + l2 + l3, without which natural inputs make no pseudo-tensor, and a model cannot tell left from right.
+
+    Attributes:
+        lmax: Degree of the result, at most the sum of those of x and y; None for the larger of the two.
+        rank: R.
+        bracket: Whether to add the odd paths. The result is a pair then.
+        method: As for `products.gaunt`.
+        precision: Of the matrix products.
+
+    References:
+        Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216 (weights of rank one).
+    """
+
+    lmax: int | None = None
+    rank: int = 1
+    bracket: bool = False
+    method: str = "auto"
+    precision: Any = "highest"
+
+    @nn.compact
+    def __call__(self, x: Features | Pair, y: Features | Pair) -> Features | Pair:
+        """The product, in the common dtype of x and y.
+
+        Args:
+            x: (..., (l1 + 1)², channels), or the pair (natural, pseudo), either of which may be None.
+            y: (..., (l2 + 1)², channels or 1), or such a pair.
+
+        Returns:
+            An array (..., (lmax + 1)², channels), or the pair if x or y is one, or with `bracket`; a part that nothing
+            contributes to is None.
+
+        Raises:
+            ValueError: As `products.gaunt`, and if a pair has no or unequal parts, or `rank` is not positive.
+        """
+        rank = _validate.integer("rank", self.rank, 1)
+        left, right = parts("x", x), parts("y", y)
+        a, b = (next(iter(found.values())) for found in (left, right))
+        fit("y", b, a, "x")
+        channels = max(a.shape[-1], b.shape[-1])
+        l1, l2 = spherical.lmax_of(a, "x"), spherical.lmax_of(b, "y")
+        lmax = degrees(l1, l2, self.lmax)
+
+        def weigh(name, kind, a, scale=1.0):
+            """Every coefficient of `a` (..., coefficients, rank or 1, channels or 1) by its weights."""
+            shape = (spherical.lmax_of(a, name, -3) + 1, rank, channels)
+            w = self.param(name + ("_pseudo" if kind else ""), nn.initializers.normal(1.0), shape) * scale
+            return a * w.astype(a.dtype)[spherical.degree_of_coefficient(shape[0] - 1)]
+
+        def wide(name, found):
+            """Each part with rank · channels channels, and ready for the bracket."""
+            plain = {k: weigh(name, k, a[..., None, :]) for k, a in found.items()}
+            plain = {k: a.reshape(*a.shape[:-2], rank * channels) for k, a in plain.items()}
+            return plain, {k: spin(a) for k, a in plain.items()} if self.bracket else {}
+
+        lefts, rights = wide("left", left), wide("right", right)
+        result = {}
+        for kind, terms in contributions(left, right, self.bracket).items():
+            z: Any = 0.0
+            variance: Any = 0.0
+            for i, j, odd in terms:
+                product = products.bracket if odd else products.gaunt
+                z += product(lefts[odd][i], rights[odd][j], lmax=lmax, method=self.method, precision=self.precision)
+                variance += path_variances(l1, l2, lmax, odd=odd).sum(axis=(0, 1))
+            z = z.reshape(*z.shape[:-1], rank, channels)
+            result[kind] = jnp.sum(weigh("out", kind, z, unit_scale(rank * variance)[:, None, None]), axis=-2)
+        if self.bracket or any(isinstance(a, (tuple, list)) for a in (x, y)):
+            return result.get(0), result.get(1)
+        return result[0]

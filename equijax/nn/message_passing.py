@@ -1,0 +1,173 @@
+"""Messages along the edges of a graph, added up where they arrive."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import _validate, graphs, products, spherical
+from equijax.nn._pairs import Features, Pair, contributions, parts, spin
+from equijax.nn.radial import RadialBasis
+from equijax.nn.variance import path_variances, unit_scale
+from equijax.products._kernel import degrees
+
+
+class MessagePassing(nn.Module):
+    """Each node takes up what a message function makes of its edges:
+
+        y_i = 1/√n̄ Σ_{e: j → i} message(x_j, x_i, a_e) .
+
+    Equivariant if the message is. Padding edges are left out, whatever their message is.
+
+    Attributes:
+        message: A function or module of (x at the sender, x at the receiver, edges), whose arrays have the edges on
+            their first axis.
+        mean_neighbors: n̄, over the training set: keeps y at unit variance, and smooth where edges come and go.
+    """
+
+    message: Callable[[Any, Any, Any], Any]
+    mean_neighbors: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: Any, edges: Any, graph: graphs.Graph) -> Any:
+        """The messages that arrive at each node, a pytree as `message` returns it.
+
+        Args:
+            x: Pytree of arrays with the nodes on their first axis, such as features (N, (lmax + 1)², channels), or the
+                pair (natural, pseudo) of them.
+            edges: What the message knows of the edges: a pytree with the edges on the first axis, or None.
+            graph: Senders, receivers and masks.
+
+        Raises:
+            ValueError: If an array has not one row a node, or an edge, of the graph.
+        """
+        _rows("x", x, len(graph.species), "node")
+        _rows("edges", edges, len(graph.senders), "edge")
+
+        def at(ends):
+            return jax.tree.map(lambda a: jnp.asarray(a)[jnp.asarray(ends)], x)
+
+        return aggregate(self.message(at(graph.senders), at(graph.receivers), edges), graph, self.mean_neighbors)
+
+
+def aggregate(messages: Any, graph: graphs.Graph, mean_neighbors: float = 1.0) -> Any:
+    """1/√n̄ Σ_{e: j → i} m_e at each node i, over the edges that are no padding; a pytree of arrays (N, ...).
+
+    Half precisions are added up in float32.
+
+    Args:
+        messages: Pytree of arrays (E, ...).
+        graph: Receivers and masks.
+        mean_neighbors: n̄.
+
+    Raises:
+        ValueError: If `mean_neighbors` is not positive, or an array has not one row an edge.
+    """
+    if not mean_neighbors > 0:
+        raise ValueError(f"mean_neighbors: expected a positive number, got {mean_neighbors}")
+    _rows("messages", messages, len(graph.senders), "edge")
+    mask, receivers = jnp.asarray(graph.edge_mask), jnp.asarray(graph.receivers)
+
+    def total(m):
+        m = jnp.where(mask.reshape(-1, *[1] * (m.ndim - 1)), m, 0)
+        wide = m.astype(jnp.promote_types(m.dtype, jnp.float32)) / mean_neighbors**0.5
+        return jax.ops.segment_sum(wide, receivers, len(graph.species)).astype(m.dtype)
+
+    return jax.tree.map(total, messages)
+
+
+class ZonalConvolution(nn.Module):
+    """Features of the neighbors, each multiplied by a learned filter around the direction of its edge:
+
+        z_i[l] = s_l/√n̄ Σ_{e: j → i} (x_j ⋆ h_e)[l] ,   h_e = √4π Σ_l w_l(‖r_e‖) Y_l(r̂_e) ,
+
+    with the Gaunt product ⋆ by `products.convolution` and w = `RadialBasis` for each degree and channel. The constants
+    s_l keep the variance of x times that of w, for edges in random directions. Pairs (natural, pseudo) and `bracket` as
+    in `GauntProduct`, h being natural; each of the products has radial functions of its own.
+
+    Attributes:
+        cutoff: Where all filters become zero, in the unit of the edges.
+        lmax: Degree of the result; None for the larger of those of x and the filter.
+        filter_lmax: Degree of the filter; None for that of x.
+        bracket: Whether to add the odd paths. The result is a pair then.
+        mean_neighbors: n̄, as in `MessagePassing`.
+        hidden: Widths of the hidden layers of the radial network.
+        functions: Bessel functions that go into it.
+        method: As for `products.convolution`.
+        precision: Of the matrix products.
+    """
+
+    cutoff: float
+    lmax: int | None = None
+    filter_lmax: int | None = None
+    bracket: bool = False
+    mean_neighbors: float = 1.0
+    hidden: Sequence[int] = (64,)
+    functions: int = 8
+    method: str = "auto"
+    precision: Any = "highest"
+
+    @nn.compact
+    def __call__(
+        self, x: Features | Pair, vectors: Float[Array | np.ndarray, "edges 3"], graph: graphs.Graph
+    ) -> Features | Pair:
+        """The convolution at each node, in the dtype of x.
+
+        Args:
+            x: (N, (l + 1)², channels), or the pair (natural, pseudo), either of which may be None.
+            vectors: (E, 3), those of `graphs.edge_vectors`.
+            graph: Senders, receivers and masks.
+
+        Returns:
+            (N, (lmax + 1)², channels), or the pair if x is one, or with `bracket`; a part that nothing contributes to
+            is None.
+        """
+        found = parts("x", x)
+        first = next(iter(found.values()))
+        _rows("x", found, len(graph.species), "node")
+        _rows("vectors", vectors, len(graph.senders), "edge")
+        vectors = _validate.floating("vectors", vectors)
+        l1, channels = spherical.lmax_of(first, "x"), first.shape[-1]
+        filter_lmax = l1 if self.filter_lmax is None else _validate.integer("filter_lmax", self.filter_lmax)
+        lmax = degrees(l1, filter_lmax, self.lmax)
+
+        kinds = contributions(found, (0,), self.bracket)
+        shape = (sum(map(len, kinds.values())), filter_lmax + 1, channels)
+        w = RadialBasis(self.cutoff, (*self.hidden, math.prod(shape)), self.functions, name="radial")(_length(vectors))
+        weights = iter(jnp.moveaxis(w.reshape(-1, *shape), 1, 0))
+        l = np.arange(filter_lmax + 1)
+        filter_spin = (1 / np.sqrt(np.maximum(l * (l + 1), 1))).astype(w.dtype)[:, None]
+        senders, result = jnp.asarray(graph.senders), {}
+        for kind, terms in kinds.items():
+            z: Any = 0.0
+            variance: Any = 0.0
+            for i, _, odd in terms:
+                f, w = found[i], next(weights)
+                f, w = (spin(f), filter_spin * w) if odd else (f, w)
+                z += products.convolution(
+                    f[senders], vectors, w, lmax=lmax, method=self.method, odd=odd, precision=self.precision
+                )
+                variance += path_variances(l1, filter_lmax, lmax, odd=odd).sum(axis=(0, 1))
+            z = aggregate(z, graph, self.mean_neighbors).astype(first.dtype)
+            scale = (4 * np.pi) ** 0.5 * unit_scale(variance)[spherical.degree_of_coefficient(lmax), None]
+            result[kind] = z * scale.astype(z.dtype)
+        pair = self.bracket or isinstance(x, (tuple, list))
+        return (result.get(0), result.get(1)) if pair else result[0]
+
+
+def _rows(name, tree, count, what):
+    """Raise a ValueError unless all arrays of `tree` have one row for each of the `count` things."""
+    for a in jax.tree.leaves(tree):
+        if jnp.shape(a)[:1] != (count,):
+            raise ValueError(f"{name}: expected {count} rows, one for each {what} of the graph, got {jnp.shape(a)}")
+
+
+def _length(vectors):
+    """‖r‖, with derivative 0 at r = 0."""
+    square = jnp.sum(vectors**2, axis=-1)
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
