@@ -9,24 +9,29 @@ import jax.numpy as jnp
 
 _OURS = os.path.dirname(os.path.abspath(__file__))
 _JAX = os.path.dirname(os.path.abspath(jax.__file__))
+_SUSPECTS = ("convert_element_type", "reduce_precision", "dot_general", "conv_general_dilated")
 
 
 def narrowing(jaxpr: Any) -> tuple[str, ...]:
-    """Conversions to fewer digits in `jaxpr` and its inner programs, one line each, in order of appearance.
+    """Conversions to fewer digits in `jaxpr` and its inner programs, one line each.
 
     Found are casts of floating-point numbers to a narrower type, `reduce_precision`, and matrix products and
     convolutions that accumulate or multiply in a narrower type than their operands.
     """
-    return tuple(dict.fromkeys(f"{what}, {where(eqn)}" for eqn in equations(jaxpr) if (what := _loss(eqn))))
+    suspects = (eqn for eqn in equations(jaxpr) if eqn.primitive.name in _SUSPECTS)
+    return tuple(dict.fromkeys(f"{what}, {where(eqn)}" for eqn in suspects if (what := _loss(eqn))))
 
 
 def equations(jaxpr: Any) -> Iterator[Any]:
     """All equations of a program, those of inner programs (scan, cond, jit, custom derivatives) included."""
-    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
-        yield eqn
-        for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_jaxpr):
-            if _is_jaxpr(inner):
-                yield from equations(inner)
+    stack = [jaxpr]
+    while stack:
+        program = stack.pop()
+        for eqn in getattr(program, "jaxpr", program).eqns:
+            yield eqn
+            for value in eqn.params.values():
+                inner = value if isinstance(value, tuple | list) else (value,)
+                stack.extend(x for x in inner if hasattr(getattr(x, "jaxpr", x), "eqns"))
 
 
 def where(eqn: Any) -> str:
@@ -64,7 +69,3 @@ def _loss(eqn: Any) -> str:
 
 def _narrower(new: Any, old: Any) -> bool:
     return jnp.issubdtype(new, jnp.inexact) and jnp.finfo(new).nmant < jnp.finfo(old).nmant
-
-
-def _is_jaxpr(x: Any) -> bool:
-    return hasattr(x, "eqns") or hasattr(getattr(x, "jaxpr", None), "eqns")

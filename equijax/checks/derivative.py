@@ -58,4 +58,5 @@ def _along_all(f: Callable[..., Any], symmetry: Any, args: Sequence[Any], part: 
 
 
 def _floating(x):
+    x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.zeros(x.shape)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from equijax._validate import integer
@@ -14,7 +13,7 @@ from equijax.checks.casts import narrowing
 from equijax.checks.elements import elements_by_part
 from equijax.checks.inputs import hard_inputs, positions_spread
 from equijax.checks.measure import Errors, array_reps, measure
-from equijax.checks.programs import Program, cast, on_cpu, precision, program
+from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import WORDS, Report, Row
 
 ILL_CONDITIONED = 1e4  # times machine epsilon
@@ -37,8 +36,8 @@ def check(
     data), permutations, ..., and all together. The error is max|f(ρ(g) x) − σ(g) f(x)| over the scale of the output
     leaf, its largest magnitude over the input and a few small perturbations of it.
 
-    `f` is compiled once for each precision; a second check of the same function and shapes compiles nothing. Functions
-    that cannot be compiled run as they are.
+    `f` is compiled once for each precision, or not at all if it cannot be. A function that is jitted already keeps its
+    compiled programs: use `jax.jit` before many checks of one function, with what changes in the arguments.
 
     Args:
         f: Any function of arrays: plain, a `functools.partial`, a bound method, a linen `module.apply`, an nnx or
@@ -70,16 +69,17 @@ def check(
         raise TypeError(f"args: expected the tuple of positional arguments, got {type(args).__name__}; pass (x,)")
     args = tuple(args)
     key = jax.random.key(0) if key is None else key
-    made, captured, arrays = program(f, args)
-    report = _report(made, captured, arrays, symmetry, key, samples)
+    program = Program(f, args)
+    report = _report(program, program.arrays, symmetry, key, samples)
     hard = {}
     if isinstance(degenerate, Mapping):
         for name, other in degenerate.items():
-            hard[name] = _report(*program(f, tuple(other)), symmetry, key, samples)
+            hard_program = Program(f, tuple(other))
+            hard[name] = _report(hard_program, hard_program.arrays, symmetry, key, samples)
     else:
-        acting = array_reps(symmetry, made, arrays)
+        acting = array_reps(symmetry, program.layout)
         for name in [degenerate] if isinstance(degenerate, str) else degenerate:
-            hard[name] = _report(made, captured, hard_inputs(name, arrays, acting), symmetry, key, samples)
+            hard[name] = _report(program, hard_inputs(name, program.arrays, acting), symmetry, key, samples)
     return _with_degenerate(report, hard)
 
 
@@ -88,8 +88,8 @@ def assert_equivariant(
 ) -> None:
     """Raise an AssertionError that shows the report unless the verdict of `check` is in `allow`.
 
-    For tests. With Hypothesis, draw numbers and not shapes, and pass parameters as arguments, in a
-    `functools.partial` or in a module: then nothing is compiled twice. Hard inputs such as zeros test nothing by
+    For tests. With Hypothesis, draw numbers and not shapes, and hand over one jitted function with its parameters as
+    arguments, or in a `functools.partial`: then nothing is compiled twice. Hard inputs such as zeros test nothing by
     themselves; allow ("exact", "vacuous") there.
 
     Args:
@@ -104,19 +104,15 @@ def assert_equivariant(
         raise AssertionError(f"expected {' or '.join(allow)}\n{report}")
 
 
-def _report(
-    made: Program, captured: Sequence[Any], arrays: Sequence[Any], symmetry: Any, key: Any, samples: int
-) -> Report:
-    spread = positions_spread(arrays, array_reps(symmetry, made, arrays))
+def _report(program: Program, arrays: list[Any], symmetry: Any, key: Any, samples: int) -> Report:
+    spread = positions_spread(arrays, array_reps(symmetry, program.layout))
     with on_cpu():
         by_part = elements_by_part(symmetry.group, key, samples, spread)
-    call, notes = _callable(made, captured, arrays)
+    notes = _try_to_compile(program, arrays)
     everything = [g for elements in by_part.values() for g in elements]
-    errors = measure(call, made, captured, arrays, symmetry, everything, int(jax.random.bits(key)))
-    casts: tuple[str, ...] = ()
-    if call == made.run and errors.in64 is not None:
-        with precision(64):
-            casts = narrowing(made.jaxpr(_as_input(captured, 64), _as_input(arrays, 64)))
+    errors = measure(program, arrays, symmetry, everything, int(jax.random.bits(key)))
+    looked = not notes and errors.in64 is not None
+    casts = narrowing(program.jaxpr(arrays, 64)) if looked else ()
     ends = np.cumsum([len(elements) for elements in by_part.values()])
     rows = tuple(
         _row(part, elements, errors, slice(end - len(elements), end))
@@ -191,18 +187,14 @@ def _notes(verdict: str, rows: tuple[Row, ...], errors: Errors) -> list[str]:
     return notes
 
 
-def _callable(made: Program, captured: Sequence[Any], arrays: Sequence[Any]) -> tuple[Callable[..., Any], list[str]]:
-    """How to call the function: compiled if possible."""
+def _try_to_compile(program: Program, arrays: Sequence[Any]) -> list[str]:
+    """Run the function without `jax.jit` if it looks at the values of its arguments, and say so."""
     try:
-        with precision(32):
-            made.jaxpr(_as_input(captured, 32), _as_input(arrays, 32))
+        program.jaxpr(arrays, 32)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
-        return made.call, [f"it ran without jax.jit, and casts were not looked for ({type(error).__name__})"]
-    return made.run, []
-
-
-def _as_input(arrays: Sequence[Any], bits: int) -> list[Any]:
-    return [jnp.asarray(cast(x, bits)) for x in arrays]
+        program.run = program.call
+        return [f"it ran without jax.jit, and casts were not looked for ({type(error).__name__})"]
+    return []
 
 
 def _with_degenerate(report: Report, hard: dict[str, Report]) -> Report:

@@ -10,15 +10,12 @@ import numpy as np
 from equijax import reps
 
 
-def leaf_reps(prefix: Any, tree: Any) -> list[Any]:
-    """The representation (or None) of each leaf of `tree`, where `prefix` is a pytree prefix of it."""
-    found: list[Any] = []
-
-    def visit(rep: Any, part: Any) -> None:
-        found.extend([rep] * len(jax.tree.leaves(part)))
-
-    jax.tree.map(visit, prefix, tree, is_leaf=lambda x: x is None or isinstance(x, reps.Rep))
-    return found
+def leaf_reps(prefix: Any, treedef: Any) -> list[Any]:
+    """The representation (or None) of each leaf of a tree, for a prefix of it."""
+    tree = jax.tree.unflatten(treedef, range(treedef.num_leaves))
+    outer: Any
+    found, outer = jax.tree.flatten(prefix, is_leaf=lambda x: x is None or isinstance(x, reps.Rep))
+    return [rep for rep, part in zip(found, outer.flatten_up_to(tree), strict=True) for _ in jax.tree.leaves(part)]
 
 
 def spread(x: np.ndarray) -> float:
@@ -36,15 +33,13 @@ def perturbed(arrays: Sequence[Any], moves: Sequence[Any], rng: np.random.Genera
     Integers stay, unless `size` is 1: then they are drawn anew among the values that they have.
     """
 
-    def change(x: Any, moved: bool) -> Any:
-        if not moved or x.size == 0:
-            return x
-        if jnp.issubdtype(x.dtype, jnp.floating):
-            x = np.asarray(x, np.float64)
-            return x + size * spread(x) * rng.standard_normal(x.shape)
-        return rng.choice(x.ravel(), x.shape) if size == 1 else x
+    return [_perturbed(x, rng, size) if moved and x.size else x for x, moved in zip(arrays, moves, strict=True)]
 
-    return [change(x, moved) for x, moved in zip(arrays, moves, strict=True)]
+
+def _perturbed(x: Any, rng: np.random.Generator, size: float) -> Any:
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return np.asarray(x, np.float64) + size * spread(x) * rng.standard_normal(x.shape)
+    return rng.choice(x.ravel(), x.shape) if size == 1 else x
 
 
 def zeros(x: np.ndarray) -> np.ndarray:
@@ -81,7 +76,7 @@ def hard_inputs(name: str, arrays: Sequence[Any], arrays_reps: Sequence[Any]) ->
     if name not in DEGENERATE:
         raise ValueError(f"degenerate: expected names among {', '.join(DEGENERATE)}, or a dict of inputs; got {name!r}")
 
-    def fits(x: Any, rep: Any) -> bool:
+    def fits(x, rep):
         if rep is None or not jnp.issubdtype(x.dtype, jnp.floating):
             return False
         return name == "zeros" or (_is_points(rep) and x.ndim >= 2 and x.shape[-2] >= 2)

@@ -10,7 +10,7 @@ from equijax.checks import verdicts
 from equijax.checks.elements import elements_by_part
 from equijax.checks.inputs import positions_spread
 from equijax.checks.measure import array_reps, measure
-from equijax.checks.programs import on_cpu, program
+from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import axes, table
 
 OUTPUT = "output"
@@ -116,11 +116,11 @@ def layerwise(
     inputs = sym.inputs if isinstance(sym.inputs, tuple) else (sym.inputs,) * len(args)
     symmetry = type(sym)(sym.group, (None, *inputs), [*wanted.values(), sym.outputs])
     key = jax.random.key(0) if key is None else key
-    made, captured, arrays = program(run, (variables, *args))
+    program = Program(run, (variables, *args))
     with on_cpu():
-        spread = positions_spread(arrays, array_reps(symmetry, made, arrays))
+        spread = positions_spread(program.arrays, array_reps(symmetry, program.layout))
         elements = [g for part in elements_by_part(sym.group, key, samples, spread).values() for g in part]
-    errors = measure(made.run, made, captured, arrays, symmetry, elements, int(jax.random.bits(key)))
+    errors = measure(program, program.arrays, symmetry, elements, int(jax.random.bits(key)))
     layers = []
     for i, path in enumerate((*wanted, OUTPUT)):
         leaves = [k for k, leaf in enumerate(errors.paths) if leaf.startswith(f"[{i}]")]
@@ -143,7 +143,7 @@ def _layer(path: str, leaves: list[int], errors: Any) -> Layer:
 def _tapped(module: Any, wanted: tuple[str, ...]) -> Callable[..., list[Any]]:
     """A function of (variables, *args) that returns the wanted intermediate outputs, then the output."""
 
-    def run(variables: Any, *args: Any) -> list[Any]:
+    def run(variables, *args):
         output, found = _call(module, variables, args)
         unknown = [path for path in wanted if path not in found]
         if unknown:

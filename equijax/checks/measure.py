@@ -1,7 +1,7 @@
 """The measurement behind the check: one function, two precisions, every group element."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 
 from equijax import reps
 from equijax.checks.inputs import leaf_reps, perturbed
-from equijax.checks.programs import Program, cast, on_cpu, on_host, precision
+from equijax.checks.programs import Layout, Program, cast, on_cpu, on_host, precision
 
 NEARBY = 3  # perturbed inputs, which set the scale of each output together with the given one
 NUDGE = 0.05  # size of these perturbations, relative to the spread of the input
@@ -59,9 +59,7 @@ class _Run(NamedTuple):
 
 
 def measure(
-    call: Callable[[Sequence[Any], Sequence[Any]], Any],
     program: Program,
-    captured: Sequence[Any],
     arrays: Sequence[Any],
     symmetry: Any,
     elements: Sequence[Any],
@@ -72,21 +70,19 @@ def measure(
     The actions run in float64 outside of the function; the moved inputs are cast afterwards.
 
     Args:
-        call: `program.run`, or `program.call` for functions that cannot be compiled.
-        program: The function and the static part of its arguments.
-        captured: Arrays that the function carries.
-        arrays: Arrays in the arguments.
+        program: The function and its arguments.
+        arrays: Arrays to put in the arguments.
         symmetry: The symmetry to hold the function against.
         elements: Group elements, in float64 on the host.
         seed: Of the perturbations.
     """
-    acting = array_reps(symmetry, program, arrays)
-    moved = _act(symmetry, program, acting, elements, [arrays] * len(elements))
+    acting = array_reps(symmetry, program.layout)
+    moved = _act(symmetry, program.layout, acting, elements, [arrays] * len(elements))
     moves = np.asarray([[not np.array_equal(x, y) for x, y in zip(arrays, m, strict=True)] for m in moved], bool)
     rng = np.random.default_rng(seed)
     nearby = [perturbed(arrays, [rep is not None for rep in acting], rng, NUDGE) for _ in range(NEARBY)]
     probe = perturbed(arrays, np.logical_or.reduce(moves, axis=0).tolist(), rng, 1.0)  # does f depend on what moves?
-    evaluate = functools.partial(_run, call, captured, [list(arrays), *nearby, probe, *moved], symmetry, elements)
+    evaluate = functools.partial(_run, program, [list(arrays), *nearby, probe, *moved], symmetry, elements)
     run32, run64, problem = evaluate(32), None, ""
     try:
         run64 = evaluate(64)
@@ -111,38 +107,29 @@ def measure(
         zero=np.array(zero, bool),
         moves=np.asarray(moves.any(axis=1)),
         depends=any(_differ(best.outputs[i][0], best.outputs[i][1 + NEARBY :]) for i in leaves),
-        floor=_floor(symmetry, program, acting, arrays, moved, elements),
+        floor=_floor(symmetry, program.layout, acting, arrays, moved, elements),
         problem=problem,
     )
 
 
-def array_reps(symmetry: Any, program: Program, arrays: Sequence[Any]) -> list[Any]:
+def array_reps(symmetry: Any, layout: Layout) -> list[Any]:
     """The representation that acts on each array argument, None for those that the group does not touch."""
-    marks = program.args([_Mark(i) for i in range(len(arrays))])
-    found = zip(jax.tree.leaves(marks), leaf_reps(symmetry.inputs, marks), strict=True)
-    return [rep for leaf, rep in found if isinstance(leaf, _Mark)]
+    return layout.select(leaf_reps(symmetry.inputs, layout.tree))
 
 
-class _Mark:
-    """Stands for an array in a tree of arguments."""
-
-    def __init__(self, index: int):
-        self.index = index
-
-
-def _act(symmetry: Any, program: Program, acting: list[Any], elements: Any, inputs: list[Any]) -> list[list[Any]]:
+def _act(symmetry: Any, layout: Layout, acting: list[Any], elements: Any, inputs: list[Any]) -> list[list[Any]]:
     """Each input moved by its element, in float64; arrays that the group does not touch are the same objects."""
     moved = []
     with on_cpu():
         for g, arrays in zip(elements, inputs, strict=True):
-            new = _act_inputs(symmetry, program, g, [cast(x, 64) for x in arrays])
+            new = _act_inputs(symmetry, layout, g, [cast(x, 64) for x in arrays])
             moved.append([x if r is None else on_host(y) for x, y, r in zip(arrays, new, acting, strict=True)])
     return moved
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _act_inputs(symmetry: Any, program: Program, g: Any, arrays: list[Any]) -> list[Any]:
-    return program.arrays_of(symmetry.act_inputs(g, program.args(arrays)))
+def _act_inputs(symmetry: Any, layout: Layout, g: Any, arrays: list[Any]) -> list[Any]:
+    return layout.select(jax.tree.leaves(symmetry.act_inputs(g, layout.args(arrays))))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -150,24 +137,25 @@ def _act_outputs(symmetry: Any, g: Any, out: Any) -> Any:
     return symmetry.act_outputs(g, out)
 
 
-def _run(call: Any, captured: Any, inputs: list[list[Any]], symmetry: Any, elements: Any, bits: int) -> _Run:
+def _run(program: Program, inputs: list[list[Any]], symmetry: Any, elements: Any, bits: int) -> _Run:
     base = inputs[0]
     with precision(bits):
-        carried = [jnp.asarray(cast(x, bits)) for x in captured]
+        carried = [jnp.asarray(cast(x, bits)) for x in program.captured]
         held = [jnp.asarray(cast(x, bits)) for x in base]  # what is not moved stays on the device
         rows = [[h if x is b else cast(x, bits) for x, b, h in zip(row, base, held, strict=True)] for row in inputs]
-        outs = [jax.tree.map(np.asarray, call(carried, row)) for row in rows]
+        outs = [jax.tree.map(np.asarray, program.run(carried, row)) for row in rows]
     with on_cpu():
         wide = jax.tree.map(lambda x: cast(x, 64), outs[0])
         images = [_act_outputs(symmetry, g, wide) for g in elements]
-    kept = [not isinstance(rep, reps.Ignore) for rep in leaf_reps(symmetry.outputs, outs[0])]
+    kept = [not isinstance(rep, reps.Ignore) for rep in leaf_reps(symmetry.outputs, jax.tree.structure(outs[0]))]
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(outs[0])]
 
-    def by_leaf(trees: list[Any]) -> list[np.ndarray]:
-        columns = zip(*map(jax.tree.leaves, trees), strict=True)
-        return [_numbers(column) for column, keep in zip(columns, kept, strict=True) if keep]
+    return _Run(_by_leaf(outs, kept), _by_leaf(images, kept), [p for p, keep in zip(paths, kept, strict=True) if keep])
 
-    return _Run(by_leaf(outs), by_leaf(images), [path for path, keep in zip(paths, kept, strict=True) if keep])
+
+def _by_leaf(trees: list[Any], kept: list[bool]) -> list[np.ndarray]:
+    columns = zip(*map(jax.tree.leaves, trees), strict=True)
+    return [_numbers(column) for column, keep in zip(columns, kept, strict=True) if keep]
 
 
 def _numbers(arrays: Sequence[Any]) -> np.ndarray:
@@ -231,14 +219,14 @@ def _not_a_number(run: _Run) -> str:
     return ""
 
 
-def _floor(symmetry: Any, program: Program, acting: Any, arrays: Any, moved: Any, elements: Any) -> float | None:
+def _floor(symmetry: Any, layout: Layout, acting: Any, arrays: Any, moved: Any, elements: Any) -> float | None:
     """Largest relative error of act(g⁻¹, act(g, x)) over the inputs whose action is approximate."""
     rough = [getattr(rep, "approximate", False) for rep in acting]
     if not any(rough):
         return None
     with on_cpu():
         inverses = [jax.device_get(symmetry.group.inverse(g)) for g in elements]
-    there_and_back = _act(symmetry, program, acting, inverses, moved)
+    there_and_back = _act(symmetry, layout, acting, inverses, moved)
     backs = [x for x, r in zip(zip(*there_and_back, strict=True), rough, strict=True) if r]
     given = [x for x, r in zip(arrays, rough, strict=True) if r]
     pairs = zip(backs, given, strict=True)

@@ -1,9 +1,9 @@
-"""A callable taken apart into arrays and a hashable rest, so that one program runs in float32 and in float64.
+"""A call f(*args) as a function of arrays, so that one program runs in float32 and in float64.
 
 Parameters may sit anywhere: in the arguments, in the leaves of a callable pytree (equinox, nnx), in a
 `functools.partial`, behind a bound method, in an object's attributes, or in the closure or the defaults of a function.
-Every jax array found there becomes an input of the compiled program and is cast with the other inputs, so no parameter
-stays behind in single precision. Two callables that differ only in those arrays share their compiled programs.
+Every jax array found there becomes an input of the program and is cast with the other inputs, so no parameter stays
+behind in single precision.
 """
 
 import contextlib
@@ -26,7 +26,11 @@ def precision(bits: int) -> Iterator[None]:
     Float64 runs on the CPU where the default backend has none.
     """
     lacking = bits == 64 and jax.default_backend() not in ("cpu", "gpu")
-    with jax.enable_x64(bits == 64), jax.default_matmul_precision("highest"), _cpu() if lacking else _anywhere():
+    with (
+        jax.enable_x64(bits == 64),
+        jax.default_matmul_precision("highest"),
+        _cpu() if lacking else contextlib.nullcontext(),
+    ):
         yield
 
 
@@ -56,77 +60,72 @@ def cast(x: Any, bits: int) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
-    """The static part of a call f(*args): hashable, and the key of the compiled programs.
+class Layout:
+    """Arguments without their arrays; hashable."""
 
-    Its methods take `captured`, the arrays that the callable carries, and `arrays`, those in the arguments.
-    """
-
-    f_tree: Any
-    f_static: tuple[Hashable, ...]
-    args_tree: Any
-    args_static: tuple[Hashable, ...]
+    tree: Any
+    static: tuple[Hashable, ...]
 
     def args(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
         """The positional arguments with `arrays` put in."""
-        return jax.tree.unflatten(self.args_tree, _merge(self.args_static, arrays))
+        rest = iter(arrays)
+        leaves = [next(rest) if s is _ARRAY else s.value if isinstance(s, _ById) else s for s in self.static]
+        return jax.tree.unflatten(self.tree, leaves)
 
-    def arrays_of(self, args: tuple[Any, ...]) -> list[Any]:
-        """The inverse of `args`."""
-        return [x for s, x in zip(self.args_static, jax.tree.leaves(args), strict=True) if s is _ARRAY]
+    def select(self, leaves: Sequence[Any]) -> list[Any]:
+        """Of one thing for each leaf of the arguments, those for the arrays."""
+        return [x for s, x in zip(self.static, leaves, strict=True) if s is _ARRAY]
+
+
+class Program:
+    """A call f(*args) as a function of two lists of arrays: those that f carries, and those in the arguments.
+
+    It is compiled anew for each instance, because f may depend on things that change unseen, such as global names. A
+    function that is jitted already runs as it is, and keeps its compiled programs.
+
+    Attributes:
+        layout: The arguments without their arrays.
+        captured: The arrays that f carries, on the host.
+        arrays: The arrays in the arguments, on the host.
+        run: f(*args) of (captured, arrays).
+
+    Raises:
+        TypeError: If any array is traced, or under `jax.jit`.
+    """
+
+    def __init__(self, f: Callable[..., Any], args: tuple[Any, ...]):
+        captured: list[Any] = []
+        _replace(f, functools.partial(_keep, captured))
+        leaves, tree = jax.tree.flatten(args)
+        if any(isinstance(x, jax.core.Tracer) for x in [*captured, *leaves, jnp.zeros(())]):  # under jit, zeros too
+            raise TypeError(
+                "a check runs on the host with numbers, got traced arrays; under jax.jit, jax.grad or jax.vmap use "
+                "ej.equivariance_error(f, symmetry, args, key=key)"
+            )
+        self._f = f
+        self.captured = [on_host(x) for x in captured]
+        self.arrays = [on_host(x) for x in leaves if _is_input(x)]
+        self.layout = Layout(tree, tuple(_ARRAY if _is_input(x) else _hashable(x) for x in leaves))
+        self.run = self.call if _is_jitted(f) else jax.jit(self.call)
 
     def call(self, captured: Sequence[Any], arrays: Sequence[Any]) -> Any:
         """f(*args), not compiled."""
-        f = jax.tree.unflatten(self.f_tree, _merge(self.f_static, captured))
-        return _put_together(f)(*self.args(arrays))
+        rest = iter(captured)
+        return _replace(self._f, lambda x: next(rest))(*self.layout.args(arrays))
 
-    def run(self, captured: Sequence[Any], arrays: Sequence[Any]) -> Any:
-        """f(*args), compiled once for each precision and shape."""
-        return _run(self, captured, arrays)
-
-    def jaxpr(self, captured: Sequence[Any], arrays: Sequence[Any]) -> Any:
-        """The program as JAX sees it; the tracing is shared with `run`."""
-        return _run.trace(self, captured, arrays).jaxpr
-
-
-def program(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Program, list[Any], list[Any]]:
-    """The static part of f(*args), the arrays that `f` carries, and those in `args`; arrays on the host.
-
-    Raises:
-        TypeError: If any of them is traced, or under `jax.jit`.
-    """
-    f_leaves, f_tree = jax.tree.flatten(_take_apart(f))
-    args_leaves, args_tree = jax.tree.flatten(args)
-    if any(isinstance(x, jax.core.Tracer) for x in [*f_leaves, *args_leaves, jnp.zeros(())]):  # under jit, zeros too
-        raise TypeError(
-            "a check runs on the host with numbers, got traced arrays; under jax.jit, jax.grad or jax.vmap use "
-            "ej.equivariance_error(f, symmetry, args, key=key)"
-        )
-    f_static, captured = _split(f_leaves, lambda x: isinstance(x, jax.Array))  # NumPy tables stay constants
-    args_static, arrays = _split(args_leaves, lambda x: isinstance(x, jax.Array) or is_array(x))
-    return Program(f_tree, f_static, args_tree, args_static), captured, arrays
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _run(static: Program, captured: Any, arrays: Any) -> Any:
-    return static.call(captured, arrays)
-
-
-_anywhere = contextlib.nullcontext
-
-
-def _cpu() -> Any:
-    try:
-        return jax.default_device(jax.devices("cpu")[0])
-    except RuntimeError:  # the CPU backend is turned off
-        return _anywhere()
+    def jaxpr(self, arrays: Sequence[Any], bits: int) -> Any:
+        """The program in float32 or float64; the tracing is shared with `run`."""
+        with precision(bits):
+            captured, arrays = ([jnp.asarray(cast(x, bits)) for x in xs] for xs in (self.captured, arrays))
+            run: Any = jax.jit(self.call) if self.run == self.call else self.run
+            return run.trace(captured, arrays).jaxpr
 
 
 _ARRAY = "<array>"
 
 
 class _ById:
-    """A static part that is not hashable, compared by identity."""
+    """A static argument that is not hashable, compared by identity."""
 
     def __init__(self, value: Any):
         self.value = value
@@ -138,86 +137,76 @@ class _ById:
         return isinstance(other, _ById) and self.value is other.value
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["inner"], meta_fields=["build"])
-@dataclasses.dataclass(frozen=True)
-class _Parts:
-    """A callable that carries arrays: `inner` shows them, `build(inner)` gives the callable back."""
-
-    build: Callable[[Any], Any]
-    inner: Any
-
-
-def _take_apart(f: Any, seen: tuple[int, ...] = ()) -> Any:
-    """`f` with the arrays in partials, bound methods, closures and attributes shown as leaves of a pytree."""
-    if id(f) in seen or isinstance(f, type) or is_array(f):
-        return f  # a function that refers to itself, a class, an array
-
-    def apart(tree: Any) -> Any:
-        return jax.tree.map(lambda x: _take_apart(x, (*seen, id(f))) if callable(x) else x, tree)
-
-    if type(f) is functools.partial:
-        parts = _Parts(_build_partial, apart((f.func, f.args, f.keywords)))
-    elif isinstance(f, types.MethodType):
-        parts = _Parts(_BuildMethod(f.__func__), _take_apart(f.__self__, (*seen, id(f))))
-    elif isinstance(f, types.FunctionType):
-        cells = {i: apart(c.cell_contents) for i, c in enumerate(f.__closure__ or ()) if not _is_empty(c)}
-        cells = {i: x for i, x in cells.items() if _carries_arrays(x)}  # the others stay the cells that they are
-        kept = tuple(None if i in cells else _ById(c) for i, c in enumerate(f.__closure__ or ()))
-        defaults = (apart(f.__defaults__), apart(f.__kwdefaults__))
-        parts = _Parts(_BuildFunction(f.__code__, _ById(f.__globals__), kept), (cells, *defaults))
-    elif jax.tree_util.all_leaves([f]) and hasattr(f, "__dict__"):
-        parts = _Parts(_BuildObject(_ById(f)), apart(dict(vars(f))))
-    else:
-        return apart(f) if not jax.tree_util.all_leaves([f]) else f
-    return parts if _carries_arrays(parts) else f
+def _hashable(x: Any) -> Hashable:
+    try:
+        hash(x)
+    except TypeError:
+        return _ById(x)
+    return x
 
 
-def _put_together(tree: Any) -> Any:
-    def is_parts(x):
-        return isinstance(x, _Parts)
-
-    return jax.tree.map(lambda x: x.build(_put_together(x.inner)) if is_parts(x) else x, tree, is_leaf=is_parts)
+def _is_input(x: Any) -> bool:
+    return isinstance(x, jax.Array) or is_array(x)
 
 
-def _build_partial(inner: Any) -> Any:
-    func, args, keywords = inner
-    return functools.partial(func, *args, **keywords)
+def _is_jitted(f: Any) -> bool:
+    while type(f) is functools.partial:
+        f = f.func
+    return isinstance(f, jax.stages.Wrapped)
 
 
-@dataclasses.dataclass(frozen=True)
-class _BuildMethod:
-    func: Any
+def _replace(x: Any, change: Callable[[Any], Any], seen: tuple[int, ...] = ()) -> Any:
+    """`x` with `change` applied to every jax array that it carries; `x` itself if nothing changes."""
+    if isinstance(x, jax.Array):
+        return change(x)
+    if id(x) in seen or isinstance(x, type | jax.stages.Wrapped):  # refers to itself; a class; jitted already
+        return x
+    deeper = functools.partial(_replace, change=change, seen=(*seen, id(x)))
+    leaves, tree = jax.tree.flatten(x)
+    if not jax.tree_util.all_leaves([x]):
+        new = [deeper(leaf) if isinstance(leaf, jax.Array) or callable(leaf) else leaf for leaf in leaves]
+        return x if _same(new, leaves) else jax.tree.unflatten(tree, new)
+    if type(x) is functools.partial:
+        old: Any = (x.func, x.args, x.keywords)
+        new = deeper(old)
+        return x if new is old else functools.partial(new[0], *new[1], **new[2])
+    if isinstance(x, types.MethodType):
+        new = _replace_attributes(x.__self__, deeper)
+        return x if new is x.__self__ else types.MethodType(x.__func__, new)
+    if isinstance(x, types.FunctionType):
+        return _replace_in_function(x, deeper)
+    return _replace_attributes(x, deeper)
 
-    def __call__(self, inner: Any) -> Any:
-        return types.MethodType(self.func, inner)
+
+def _keep(found: list[Any], x: Any) -> Any:
+    found.append(x)
+    return x
 
 
-@dataclasses.dataclass(frozen=True)
-class _BuildFunction:
-    code: types.CodeType
-    global_names: _ById
-    kept: tuple[_ById | None, ...]
+def _replace_attributes(x: Any, deeper: Callable[[Any], Any]) -> Any:
+    if not jax.tree_util.all_leaves([x]) or not hasattr(x, "__dict__"):
+        return deeper(x)
+    old = dict(vars(x))
+    new = deeper(old)
+    if new is old:
+        return x
+    twin = copy.copy(x)
+    vars(twin).update(new)
+    return twin
 
-    def __call__(self, inner: Any) -> Any:
-        cells, defaults, kwdefaults = inner
-        closure = tuple(types.CellType(cells[i]) if c is None else c.value for i, c in enumerate(self.kept))
-        f = types.FunctionType(self.code, self.global_names.value, self.code.co_name, defaults, closure)
-        f.__kwdefaults__ = kwdefaults
+
+def _replace_in_function(f: types.FunctionType, deeper: Callable[[Any], Any]) -> types.FunctionType:
+    cells = f.__closure__ or ()
+    old: Any = [[c.cell_contents for c in cells if not _is_empty(c)], f.__defaults__, f.__kwdefaults__]
+    new = [[deeper(x) for x in old[0]], *map(deeper, old[1:])]
+    if _same([*new[0], *new[1:]], [*old[0], *old[1:]]):
         return f
-
-
-@dataclasses.dataclass(frozen=True)
-class _BuildObject:
-    original: _ById
-
-    def __call__(self, inner: Any) -> Any:
-        new = copy.copy(self.original.value)
-        vars(new).update(inner)
-        return new
-
-
-def _carries_arrays(tree: Any) -> bool:
-    return any(isinstance(x, jax.Array) for x in jax.tree.leaves(tree))
+    contents = iter(zip(old[0], new[0], strict=True))
+    pairs = [(c, (None, None) if _is_empty(c) else next(contents)) for c in cells]
+    closure = tuple(c if x is y else types.CellType(y) for c, (x, y) in pairs)  # a cell without arrays stays shared
+    twin = types.FunctionType(f.__code__, f.__globals__, f.__name__, new[1], closure)
+    twin.__kwdefaults__ = new[2]
+    return twin
 
 
 def _is_empty(cell: Any) -> bool:
@@ -228,19 +217,12 @@ def _is_empty(cell: Any) -> bool:
     return False
 
 
-def _split(leaves: list[Any], is_dynamic: Callable[[Any], bool]) -> tuple[tuple[Hashable, ...], list[Any]]:
-    static = tuple(_ARRAY if is_dynamic(x) else x if _is_hashable(x) else _ById(x) for x in leaves)
-    return static, [on_host(x) for x in leaves if is_dynamic(x)]
+def _same(xs: Sequence[Any], ys: Sequence[Any]) -> bool:
+    return all(x is y for x, y in zip(xs, ys, strict=True))
 
 
-def _is_hashable(x: Any) -> bool:
+def _cpu() -> Any:
     try:
-        hash(x)
-    except TypeError:
-        return False
-    return True
-
-
-def _merge(static: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
-    rest = iter(arrays)
-    return [next(rest) if s is _ARRAY else s.value if isinstance(s, _ById) else s for s in static]
+        return jax.default_device(jax.devices("cpu")[0])
+    except RuntimeError:  # the CPU backend is turned off
+        return contextlib.nullcontext()

@@ -94,7 +94,7 @@ class Report:
     def worst(self) -> Row | None:
         """The row with the largest error, elements of the whole group only where no part has the same verdict."""
 
-        def badness(row: Row) -> tuple[int, bool, float]:
+        def badness(row):
             return ORDER.index(row.verdict) if row.verdict in ORDER else 0, row.part != TOGETHER, row.error
 
         return max(self.rows, key=badness, default=None)

@@ -85,9 +85,7 @@ def test_blames_permutations_and_rotations_apart():
 def test_two_points_that_may_be_swapped_are_swapped():
     symmetry = ej.Symmetry(groups.Permutation(2), reps.Permutation(-2), None)
 
-    def first(x):
-        return x[0, 0]
-
+    first = jax.jit(lambda x: x[0, 0])
     for seed in range(20):
         assert check(first, symmetry, (X[:2],), key=jax.random.key(seed), samples=1).verdict == "broken"
 
@@ -219,17 +217,24 @@ def test_parameters_are_found_wherever_they_are(make):
     assert report.rows[0].error64 is not None
 
 
-def test_compiles_twice_and_not_again():
+@pytest.mark.core
+@pytest.mark.parametrize("transform", [lambda f: f, jax.jit])
+def test_compiles_once_a_precision_and_never_a_stale_function(transform):
     traces = []
+    table = {"scale": 1.0}
 
     def f(w, x):
         traces.append(x.dtype)
-        return w * x
+        return w * x + (0 if table["scale"] == 1 else 1)
 
+    f = transform(f)
     symmetry = ej.Symmetry(groups.O(3), (None, reps.Vector()), reps.Vector())
     for scale in (1.0, 2.0):
-        check(f, symmetry, (jnp.float32(scale), scale * X), key=jax.random.key(int(scale)))
-    assert traces == [jnp.float32, jnp.float64]
+        table["scale"] = scale
+        report = check(f, symmetry, (jnp.float32(scale), scale * X), degenerate=["zeros"])
+    jitted = transform is jax.jit
+    assert traces == [jnp.float32, jnp.float64] * (1 if jitted else 2)
+    assert report.verdict == ("exact" if jitted else "broken")  # jax.jit keeps what it saw first
 
 
 def test_functions_that_look_at_values_run_uncompiled():
