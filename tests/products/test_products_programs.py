@@ -1,0 +1,84 @@
+"""What the products become: residuals, derivatives of every order and kind, sharding, export, constants."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from equijax.products import bracket, gaunt, power
+
+
+def features(lmax=2, seed=0, channels=2, rows=4):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=(rows, (lmax + 1) ** 2, channels)), jnp.float32)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("f", [gaunt, bracket])
+@pytest.mark.parametrize("method", ["dense", "grid", "separable", "fft", "auto"])
+def test_the_backward_pass_keeps_x_and_y_only(f, method):
+    x, y = features(), features(1, seed=1)
+    for g in (f, jax.jit(f, static_argnames="method")):
+        _, pullback = jax.vjp(functools.partial(g, method=method), x, y)
+        assert {a.shape for a in jax.tree.leaves(pullback)} <= {x.shape, y.shape}
+    _, pullback = jax.vjp(functools.partial(power, order=3), x)
+    assert {a.shape for a in jax.tree.leaves(pullback)} <= {x.shape}
+
+
+def test_derivatives_of_every_kind(x64):
+    """Forward, reverse, both ways of the second order, against central differences; all compiled, once."""
+    x, y, dx, dy = (features(seed=seed).astype(jnp.float64) for seed in range(4))
+    for f in (gaunt, bracket):
+
+        @jax.jit
+        def run(x, y, f=f):
+            loss = lambda x, y: jnp.sum(jnp.sin(f(x, y)))  # noqa: E731
+            grad = jax.grad(loss, argnums=(0, 1))
+            inner = lambda x, y: sum(jnp.sum(g * d) for g, d in zip(grad(x, y), (dx, dy), strict=True))  # noqa: E731
+            value, forward = jax.jvp(loss, (x, y), (dx, dy))
+            gradient, second = jax.jvp(grad, (x, y), (dx, dy))
+            return value, gradient, forward, inner(x, y), second, jax.grad(inner, argnums=(0, 1))(x, y)
+
+        _, _, forward, reverse, second, second_reverse = run(x, y)
+        (up, g_up, *_), (down, g_down, *_) = (run(x + h * dx, y + h * dy) for h in (1e-5, -1e-5))
+        np.testing.assert_allclose([forward, reverse], (up - down) / 2e-5, rtol=1e-6)
+        for a, b, p, m in zip(second, second_reverse, g_up, g_down, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-11)
+            np.testing.assert_allclose(a, (p - m) / 2e-5, atol=1e-6)
+
+
+def test_shard_map_over_rows():
+    x, y = features(), features(seed=1)
+    mesh = jax.make_mesh((1,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.PartitionSpec("rows")
+    loss = lambda x, y: jnp.sum(gaunt(x, y) ** 2, axis=(1, 2))  # noqa: E731
+    sharded = jax.shard_map(loss, mesh=mesh, in_specs=(rows, rows), out_specs=rows)
+    grad = lambda f: jax.jit(jax.grad(lambda x, y: jnp.sum(f(x, y)), argnums=(0, 1)))(x, y)  # noqa: E731
+    for got, want in zip(grad(sharded), grad(loss), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def exported(f, lmax, platforms):
+    shape = jax.ShapeDtypeStruct((4, (lmax + 1) ** 2, 2), jnp.float32)
+    return jax.export.export(jax.jit(f), platforms=platforms)(shape, shape).mlir_module()
+
+
+def test_auto_settles_for_the_platform_compiled_for_and_never_takes_the_fft():
+    """No choice in the program where all platforms agree; where they do not, each gets its own route."""
+    choices = [str(jax.make_jaxpr(gaunt)(features(l), features(l))).count("platform_index") for l in (1, 2, 7, 9)]
+    assert [n > 0 for n in choices] == [False, False, True, False]
+    cpu, tpu = exported(gaunt, 7, ["cpu"]), exported(gaunt, 7, ["tpu"])
+    batched = re.compile(r"dot_general.*batching_dims = \[0\]")  # one matrix an order: the separable route
+    assert batched.search(cpu)
+    assert not batched.search(tpu)
+    assert "stablehlo.fft" not in exported(gaunt, 7, ["cpu", "cuda", "tpu"])
+    assert "stablehlo.fft" in exported(functools.partial(gaunt, method="fft"), 2, ["tpu"])
+
+
+def test_tables_are_small():
+    """Less than 4 MiB of constants at degree 20, in the program that auto makes."""
+    text = exported(gaunt, 20, ["cpu"])
+    tables = re.findall(r"stablehlo.constant dense.* : tensor<([\dx]+)xf32>", text)
+    assert 0 < 4 * sum(int(np.prod([int(n) for n in table.split("x")])) for table in tables) < 4 * 2**20
