@@ -37,7 +37,7 @@ class Symmetry:
     _inputs: tuple[Any, Any]  # (leaves, treedef), hashable whatever the containers are
     _outputs: tuple[Any, Any]
 
-    def __init__(self, group: Group, inputs: Any, outputs: Any):
+    def __init__(self, group: Any, inputs: Any, outputs: Any):
         if not isinstance(group, Group):
             raise TypeError(f"group: expected a group such as groups.SO(3), got {group!r}")
         object.__setattr__(self, "group", group)
@@ -56,7 +56,7 @@ class Symmetry:
         leaves, treedef = self._outputs
         return treedef.unflatten(leaves)
 
-    def act_inputs(self, g: Any, args: tuple) -> tuple:
+    def act_inputs(self, g: Any, args: tuple | list) -> tuple:
         """The arguments moved by `g`, each array in its own dtype."""
         return _act("inputs", self._inputs, g, args)
 
@@ -72,7 +72,7 @@ class Symmetry:
         return f"Symmetry({self.group}, inputs={self.inputs}, outputs={self.outputs})"
 
 
-def equivariance_error(f: Callable, symmetry: Symmetry, args: tuple, *, key: Any, samples: int = 8) -> Float[Array, ""]:
+def equivariance_error(f: Callable, symmetry: Symmetry, args: tuple | list, *, key: Any, samples: int = 8) -> Float[Array, ""]:
     """Largest relative error  max_g max‖f(ρ(g) x) − σ(g) f(x)‖ / scale  over random g; pure and jittable.
 
     Dimensionless; about 1e-7 for a correct float32 f, of order 1 for a wrong one, NaN if f gives NaN. The scale is
@@ -102,7 +102,7 @@ def equivariance_error(f: Callable, symmetry: Symmetry, args: tuple, *, key: Any
     return jnp.max(jnp.stack(jax.tree.leaves(errors)))
 
 
-def output_scale(f: Callable, args: tuple, key: Any, perturbations: int = 3) -> Any:
+def output_scale(f: Callable, args: tuple | list, key: Any, perturbations: int = 3) -> Any:
     """Largest magnitude of each output leaf over `args` and a few random perturbations of them, 1 where all is zero.
 
     Floating-point arrays are perturbed by normal noise of a twentieth of their spread, so that a function that
@@ -123,7 +123,7 @@ def output_scale(f: Callable, args: tuple, key: Any, perturbations: int = 3) -> 
     return jax.tree.map(lambda s: jnp.where(s > 0, s, jnp.ones_like(s)), scale)
 
 
-def augment(symmetry: Symmetry, key: Any, args: tuple, targets: Any = None) -> Any:
+def augment(symmetry: Symmetry, key: Any, args: tuple | list, targets: Any = None) -> Any:
     """Arguments, and targets if given, moved by one random group element.
 
     Returns:
@@ -147,7 +147,7 @@ def group_average(f: Callable, symmetry: Symmetry, *, samples: int | None = None
             finite group draws that many random elements.
 
     Returns:
-        f_sym(*args, key=None), a pure function. With a key the nodes are moved at random, which makes the average
+        `f_sym(*args, key=None)`, a pure function. With a key the nodes are moved at random, which makes the average
         unbiased; a finite group with `samples` needs one.
 
     Raises:

@@ -96,7 +96,7 @@ def loss(
     force_weight: float = 1.0,
     stress_weight: float = 0.0,
 ) -> Float[Array, ""]:
-    """w_E mean (ΔE)²/n + w_F mean (ΔF)² + w_σ mean (Δσ)², in units of `scale`²; means over what is labeled.
+    """w_E mean (ΔE)²/n + w_F mean (ΔF)² + w_σ mean (Δσ)², in units of `scale` squared; means over what is labeled.
 
     n is the number of atoms of the structure: errors of atoms that add up at random count the same at any size.
     """

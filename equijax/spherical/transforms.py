@@ -19,6 +19,7 @@ References:
 import functools
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -64,15 +65,21 @@ def grid_points(band: int, lmax: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def by_order(x: Features) -> Float[Array, "orders degrees *rest"]:
     """(coefficients, ...) as (m = -L..L, l = 0..L, ...), with zeros where l < ‖m‖."""
-    lmax = round(x.shape[0] ** 0.5) - 1
+    lmax = _degree(x)
     rest = [(0, 0)] * (x.ndim - 1)
-    return jnp.stack([jnp.pad(x[l * l : (l + 1) ** 2], [(lmax - l, lmax - l), *rest]) for l in range(lmax + 1)], axis=1)
+    return jnp.stack([jnp.pad(d, [(lmax - l, lmax - l), *rest]) for l, d in enumerate(by_degree(x))], axis=1)
 
 
 def from_order(z: Float[Array, "orders degrees *rest"]) -> Features:
     """The inverse of `by_order`."""
     lmax = z.shape[1] - 1
-    return jnp.concatenate([z[lmax - l : lmax + l + 1, l] for l in range(lmax + 1)])
+    degrees = jax.lax.split(z, (1,) * (lmax + 1), axis=1)
+    return jnp.concatenate([d[lmax - l : lmax + l + 1, 0] for l, d in enumerate(degrees)])
+
+
+def by_degree(x: Features) -> list[Array]:
+    """The blocks (2l + 1, ...) of every degree. By one split, whose transpose is one concatenation."""
+    return jax.lax.split(x, [2 * l + 1 for l in range(_degree(x) + 1)])
 
 
 def tables(lmax: int, degree: int, field: Field = "value") -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +142,7 @@ _FROM = {"grid": _grid_from, "separable": _separable_from, "fft": _fft_from}
 
 
 def product(table, x, precision):
-    """table (..., p, a) times x (..., a, *rest) with the same leading axes: one plain (batched) matrix product."""
+    """table (..., p, a) times x (..., a, ...) with the same leading axes: one plain (batched) matrix product."""
     lead = table.ndim - 1
     rest = x.shape[lead:]
     table = table.astype(np.result_type(x.dtype, np.complex64) if np.iscomplexobj(table) else x.dtype)
