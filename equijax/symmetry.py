@@ -72,7 +72,9 @@ class Symmetry:
         return f"Symmetry({self.group}, inputs={self.inputs}, outputs={self.outputs})"
 
 
-def equivariance_error(f: Callable, symmetry: Symmetry, args: tuple | list, *, key: Any, samples: int = 8) -> Float[Array, ""]:
+def equivariance_error(
+    f: Callable, symmetry: Symmetry, args: tuple | list, *, key: Any, samples: int = 8
+) -> Float[Array, ""]:
     """Largest relative error  max_g max‖f(ρ(g) x) − σ(g) f(x)‖ / scale  over random g; pure and jittable.
 
     Dimensionless; about 1e-7 for a correct float32 f, of order 1 for a wrong one, NaN if f gives NaN. The scale is

@@ -52,7 +52,7 @@ class Irreps(Rep):
         ValueError: If a term does not read as above.
     """
 
-    irreps: str
+    irreps: Any  # kept as a string
 
     def __post_init__(self):
         terms = [term.strip() for term in str(self.irreps).split("+") if term.strip()]

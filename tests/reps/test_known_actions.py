@@ -1,0 +1,199 @@
+"""Representations against what others compute, and against hand-made answers."""
+
+import e3nn_jax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from equijax import groups, reps
+from equijax.groups import SE, SO, E
+
+TURN = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+TURN = np.stack([TURN, -TURN]) * np.linalg.det(TURN)  # proper, then improper
+
+
+@pytest.mark.parametrize("matrix", TURN, ids=["proper", "improper"])
+def test_irreps_are_those_of_e3nn(matrix, x64):
+    rep = reps.Irreps("2x0e+1x0o+3x1o+2x1e+1x2e+1x3e")
+    expected = e3nn_jax.Irreps(rep.irreps).D_from_matrix(jnp.asarray(matrix))
+    np.testing.assert_allclose(rep.matrix(matrix), expected, atol=1e-7)  # e3nn goes through angles
+    assert reps.Irreps(e3nn_jax.Irreps(rep.irreps)) == rep
+    assert rep.dim == e3nn_jax.Irreps(rep.irreps).dim
+
+
+@pytest.mark.core
+def test_a_vector_is_1o_and_a_pseudovector_1e(x64):
+    for matrix in TURN:
+        for pseudo, name in ((False, "1o"), (True, "1e")):
+            np.testing.assert_allclose(reps.Irreps(name).matrix(matrix), reps.Vector(pseudo).matrix(matrix), atol=1e-14)
+    x, y = jnp.array([1.0, 2.0, 3.0]), jnp.array([-1.0, 0.5, 2.0])
+    mirrored = jnp.cross(*(reps.Vector().act(TURN[1], v) for v in (x, y)))
+    np.testing.assert_allclose(reps.Vector(pseudo=True).act(TURN[1], jnp.cross(x, y)), mirrored, atol=1e-14)
+
+
+def test_positions_take_any_element_of_a_motion():
+    x = jnp.array([[1.0, 2.0], [0.0, 0.5]])
+    quarter = groups.Cyclic(4).table()[1]
+    np.testing.assert_allclose(reps.Position().act(quarter, x), [[-2, 1], [-0.5, 0]])
+    np.testing.assert_allclose(reps.Position().act(jnp.array([1.0, -1.0]), x), x + np.array([1.0, -1.0]))
+    np.testing.assert_allclose(reps.Position().act(jnp.array(2.0), x), 2 * x)
+    g = groups.AffineElement(jnp.array([1.0, 0.0]), quarter)
+    np.testing.assert_allclose(reps.Position().act(g, x), [[-1, 1], [0.5, 0]])
+    np.testing.assert_allclose(reps.Vector().act(g, x), [[-2, 1], [-0.5, 0]])
+    np.testing.assert_allclose(reps.Tensor(2).act(jnp.array(2.0), jnp.eye(2)), 4 * np.eye(2))
+
+
+def test_e3nn_strings_are_read_as_they_come():
+    assert reps.Irreps(" 8x0e + 4 x 1o+2e").terms == [(8, 0, 1), (4, 1, -1), (1, 2, 1)]
+    assert reps.Irreps("8x0e+1o") == reps.Irreps(" 8x0e  +  1o ")
+    assert reps.Irreps("").dim == 0
+
+
+def test_places_and_labels_move_together():
+    """An edge from i to j joins the same two atoms after they have changed places."""
+    atoms = jnp.array([10.0, 20.0, 30.0, 40.0])
+    senders = jnp.array([0, 2, 3, 4, -1])  # 4 and -1: padding
+    p = jnp.array([2, 0, 3, 1])
+    moved, labels = reps.Permutation(0).act(p, atoms), reps.Index().act(p, senders)
+    np.testing.assert_array_equal(moved, [20, 40, 10, 30])
+    np.testing.assert_array_equal(moved[labels[:3]], atoms[senders[:3]])
+    np.testing.assert_array_equal(labels[3:], [4, -1])
+    pairs = jnp.arange(16.0).reshape(4, 4)
+    np.testing.assert_array_equal(reps.Permutation((0, 1)).act(p, pairs)[p[1], p[2]], pairs[1, 2])
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("size", [4, 5])
+def test_turns_of_an_image_are_rot90(size):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, size, size, 3)), jnp.float32)
+    table = groups.Dihedral(4).table()
+    act = jax.jit(reps.Image().act)
+    for turns in range(4):
+        expected = np.rot90(x, turns, axes=(1, 2))
+        np.testing.assert_array_equal(act(table[turns], x), expected)
+    np.testing.assert_array_equal(act(table[4], x), x[:, :, ::-1])
+    np.testing.assert_array_equal(act(-table[4], x), x[:, ::-1])
+
+
+def test_an_image_shifts_right_and_up():
+    x = jnp.zeros((5, 7, 1)).at[2, 3].set(1.0)
+    moved = reps.Image().act(groups.AffineElement(jnp.array([2.0, 1.0]), jnp.eye(2)), x)
+    assert moved[1, 5, 0] == 1
+    half = reps.Image().act(jnp.array([0.5, 0.0]), x)
+    np.testing.assert_allclose(half[2, 3:5, 0], 0.5)
+
+
+def test_the_floor_of_an_image_between_grid_points_is_seen():
+    """A smooth image comes back from a turn by 20° to a few percent only, which `approximate` announces."""
+    grid = np.stack(np.meshgrid(*[np.linspace(-2, 2, 33)] * 2), -1)
+    x = jnp.asarray(np.exp(-((grid - np.array([0.3, 0.2])) ** 2).sum(-1))[..., None])
+    g = SO(2).exp(jnp.array([np.pi / 9]))
+    back = reps.Image().act(g.T, reps.Image().act(g, x))
+    inner = np.s_[8:-8, 8:-8]
+    floor = np.abs(np.asarray(back - x))[inner].max()
+    assert 1e-4 < floor < 3e-2
+    assert reps.Image().approximate
+    assert reps.Joint(reps.Image(), reps.Scalar()).approximate
+    assert not reps.Vector().approximate
+
+
+def test_a_field_of_vectors_turns_its_values_too():
+    x = jnp.zeros((3, 3, 2)).at[1, 2, 0].set(1.0)  # to the right of the center, pointing right
+    moved = reps.Joint(reps.Image(), reps.Vector()).act(groups.Cyclic(4).table()[1], x)
+    np.testing.assert_allclose(moved[0, 1], [0, 1])  # above the center, pointing up
+
+
+def test_functions_on_a_group_move_to_the_left():
+    group = groups.Permutation(3)
+    table = [tuple(p) for p in np.asarray(group.elements())]
+    g, f = jnp.array([2, 0, 1]), np.arange(6.0)
+    expected = np.empty(6)
+    for h, value in zip(table, f, strict=True):  # what sits at h goes to g h
+        expected[table.index(tuple(np.asarray(group.compose(g, jnp.array(h)))))] = value
+    np.testing.assert_array_equal(reps.Regular(group).act(g, jnp.asarray(f)), expected)
+
+
+def test_elements_are_multiplied_from_the_left():
+    group = SE(2)
+    g, h = (group.exp(jnp.array(a)) for a in ([1.0, 2.0, 0.3], [0.5, -1.0, -2.0]))
+    moved = reps.Element(group).act(g, h)
+    np.testing.assert_allclose(moved.translation, g.translation + g.linear @ h.translation, atol=1e-6)
+    np.testing.assert_allclose(reps.Element(SO(2)).act(g, h.linear), g.linear @ h.linear, atol=1e-6)
+
+
+def test_shifts_are_rolls():
+    x = jnp.arange(24.0).reshape(4, 6, 1)
+    np.testing.assert_array_equal(reps.Shift((0, 1)).act(jnp.array([2, 4]), x), np.roll(x, (2, 4), (0, 1)))
+    half = x[::2, ::2]
+    moved = reps.Shift((0, 1)).act(jnp.array([2, 4]), x)[::2, ::2]
+    np.testing.assert_array_equal(reps.Shift((0, 1), stride=2).act(jnp.array([2, 4]), half), moved)
+
+
+def test_the_dual_pairs_to_invariants(x64):
+    g = groups.Scaled(SO(2)).exp(jnp.array([0.7, 0.4]))
+    x, y = jnp.array([1.0, 2.0]), jnp.array([-1.0, 3.0])
+    np.testing.assert_allclose(reps.Dual(reps.Vector()).act(g, x) @ reps.Vector().act(g, y), x @ y, rtol=1e-14)
+
+
+BAD = [
+    (
+        lambda: reps.Vector().act(np.eye(3), jnp.ones((4, 2))),
+        ValueError,
+        r"x: expected shape \(..., 3\) for Vector\(\), got",
+    ),
+    (lambda: reps.Vector().act(np.eye(3), jnp.ones(3, int)), TypeError, "x: expected real floating-point numbers"),
+    (lambda: reps.Vector().act(np.eye(3), jnp.ones(3, complex)), TypeError, "x: expected real floating-point numbers"),
+    (lambda: reps.Vector().act((np.eye(3), np.eye(3)), jnp.ones(3)), TypeError, "use reps.Product"),
+    (lambda: reps.Vector().act(np.ones((2, 3, 3)), jnp.ones(3)), ValueError, "use jax.vmap"),
+    (lambda: reps.Vector().matrix(jnp.array(2.0)), ValueError, "does not tell the dimension"),
+    (lambda: reps.Position().matrix(np.eye(3)), TypeError, "matrix: Position.. is not a linear representation"),
+    (lambda: reps.Spherical(2).act(np.eye(3), jnp.ones((8, 2))), ValueError, r"expected shape \(..., 9, channels\)"),
+    (
+        lambda: reps.Spherical(2).act(np.eye(2), jnp.ones((9, 2))),
+        ValueError,
+        "g: Spherical.2. needs an orthogonal 3 x 3",
+    ),
+    (lambda: reps.Spherical(-1), ValueError, "lmax: expected an integer of at least 0, got -1"),
+    (lambda: reps.Irreps("4x1"), ValueError, "irreps: expected terms like .*, got '4x1'"),
+    (lambda: reps.Irreps("1o").act(np.eye(3), jnp.ones(4)), ValueError, r"x: expected shape \(..., 3\)"),
+    (lambda: reps.Tensor(2).act(np.eye(3), jnp.ones((3, 2))), ValueError, r"x: expected shape \(..., 3, 3\)"),
+    (lambda: reps.Permutation().act(np.eye(3), jnp.ones(3)), TypeError, "g: expected one permutation"),
+    (
+        lambda: reps.Permutation(-3).act(jnp.arange(3), jnp.ones((4, 3))),
+        ValueError,
+        "x: expected length 3 along axis -3",
+    ),
+    (lambda: reps.Index().act(jnp.arange(3), jnp.ones(3)), TypeError, "x: expected integer labels, got float32"),
+    (lambda: reps.Shift((0, 1)).act(jnp.arange(3), jnp.ones((3, 3))), ValueError, "g: expected 2 integers"),
+    (lambda: reps.Shift(0, stride=0), ValueError, "stride: expected an integer of at least 1"),
+    (lambda: reps.Regular(SO(2)), ValueError, "group: expected a finite group with a table"),
+    (
+        lambda: reps.Regular(groups.Cyclic(4)).act(np.eye(2), jnp.ones(5)),
+        ValueError,
+        "x: expected length 4 along axis -1",
+    ),
+    (lambda: reps.Product(reps.Vector()).act(np.eye(3), jnp.ones(3)), TypeError, "expected a tuple of 1 elements"),
+    (lambda: reps.Image().act(np.eye(2), jnp.ones((4, 4))), ValueError, r"shape \(..., height, width, channels\)"),
+    (lambda: reps.Vector().check(groups.Permutation(3)), TypeError, "permutations and shifts act by reps.Permutation"),
+    (lambda: reps.Vector().check(groups.Product(SO(3))), TypeError, "use reps.Product"),
+    (lambda: reps.Spherical(1).check(SO(2)), ValueError, "needs rotations or reflections of space, got SO.2."),
+    (lambda: reps.Irreps("1o").check(groups.Similarity(3)), ValueError, "needs rotations or reflections of space"),
+    (lambda: reps.Permutation().check(E(3)), TypeError, r"acts for groups.Permutation, got E\(3\)"),
+    (lambda: reps.Index().check(groups.Product(E(3))), TypeError, "use reps.Product"),
+    (lambda: reps.Shift((0, 1)).check(groups.Shift(8)), ValueError, "axes: expected one for each axis"),
+    (
+        lambda: reps.Regular(groups.Cyclic(4)).check(groups.Cyclic(8)),
+        ValueError,
+        "was made for Cyclic.4., got Cyclic.8.",
+    ),
+    (lambda: reps.Element(SO(3)).check(SO(2)), ValueError, "was made for SO.3., got SO.2."),
+    (lambda: reps.Product(reps.Vector()).check(E(3)), TypeError, "acts for a groups.Product of 1 factors"),
+    (lambda: reps.Image().check(SO(3)), ValueError, "needs a group that acts on the plane"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), BAD, ids=[message for *_, message in BAD])
+def test_errors_name_the_argument(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

@@ -1,0 +1,281 @@
+"""Symmetries: prefixes, actions, errors, averages, and the measure of how far a function is from one."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from equijax import groups, reps
+from equijax.groups import SE, SO, E
+from equijax.symmetry import Symmetry, augment, equivariance_error, group_average, output_scale
+
+KEY = jax.random.key(0)
+POINTS = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), jnp.float32)
+CHARGES = jnp.asarray(np.random.default_rng(1).normal(size=(5, 1)), jnp.float32)
+FIELD = Symmetry(E(3), inputs=(None, reps.Position(), reps.Scalar()), outputs=reps.Vector())
+
+
+def field(params, x, q):
+    """Forces between charges at softened distances; equivariant but for what `params` break."""
+    d = x[:, None] - x[None]
+    forces = params["strength"] * jnp.sum(q[:, None] * q * d / (1 + jnp.sum(d**2, -1, keepdims=True)), axis=1)
+    return forces.at[2, 1].multiply(1 + params["bend"]) + params["pull"] * x
+
+
+PARAMS = {"strength": np.float32(2.0), "bend": np.float32(0), "pull": np.float32(0), "label": 3}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def error(f, symmetry, args, key):
+    return equivariance_error(f, symmetry, args, key=key)
+
+
+@pytest.mark.core
+def test_the_error_is_rounding_where_exact_and_sees_what_is_broken():
+    found = lambda seed=0, **params: error(field, FIELD, (PARAMS | params, POINTS, CHARGES), jax.random.key(seed))  # noqa: E731
+    for seed in range(3):
+        assert 0 < found(seed) < 3e-6
+        assert 1e-5 < found(seed, pull=np.float32(1e-4)) < 1e-2
+        assert 1e-6 < found(seed, bend=np.float32(1e-4)) < 1e-3
+    assert jnp.isnan(found(strength=np.float32(np.nan)))
+
+
+def test_float64_is_exact_to_its_rounding(x64):
+    assert error(field, FIELD, jax.tree.map(np.float64, (PARAMS, POINTS, CHARGES)), KEY) < 1e-14
+
+
+def test_forces_at_equilibrium_have_a_scale():
+    square = jnp.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
+
+    def forces(x):
+        def energy(x):
+            d = x[:, None] - x[None]
+            return jnp.sum((jnp.sum(d**2, -1) - jnp.array([0.0, 4, 4, 8])[squared_side()]) ** 2)
+
+        return -jax.grad(energy)(x)
+
+    def squared_side():
+        d = square[:, None] - square[None]
+        return jnp.round(jnp.sum(d**2, -1) / 4).astype(int) + (jnp.sum(d**2, -1) > 5)
+
+    assert jnp.abs(forces(square)).max() == 0
+    assert output_scale(forces, (square,), KEY) > 0.1
+    symmetry = Symmetry(E(2), reps.Position(), reps.Vector())
+    assert error(forces, symmetry, (square,), KEY) < 1e-4
+
+
+def test_the_scale_of_each_leaf(x64):
+    x = jnp.array([1.0, -3.0])
+    scale = output_scale(
+        lambda x, n: {"x": x, "zero": 0 * x, "whole": n, "far": 1 / (x - 1)}, (x, jnp.array([7, -9])), KEY
+    )
+    assert 3 <= scale["x"] < 4
+    assert scale["zero"] == 1
+    assert scale["whole"] == 9
+    assert jnp.isfinite(scale["far"])
+
+
+def test_ignored_outputs_are_not_compared_and_invariant_ones_are():
+    f = lambda x: (jnp.sum(x**2), x, {"index": jnp.argmax(x)})  # noqa: E731
+    good = Symmetry(SO(3), reps.Vector(), (None, reps.Vector(), reps.Ignore()))
+    assert error(f, good, (POINTS,), KEY) < 1e-5
+    bad = Symmetry(SO(3), reps.Vector(), (None, None, reps.Ignore()))
+    assert error(f, bad, (POINTS,), KEY) > 0.1
+    with pytest.raises(ValueError, match="nothing to compare"):
+        equivariance_error(f, Symmetry(SO(3), reps.Vector(), reps.Ignore()), (POINTS,), key=KEY)
+
+
+def test_elements_as_outputs():
+    def frame(x):
+        """Gram-Schmidt of two differences of points, and the first point."""
+        u, v = x[1] - x[0], x[2] - x[0]
+        u = u / jnp.linalg.norm(u)
+        v = v - jnp.dot(u, v) * u
+        v = v / jnp.linalg.norm(v)
+        return groups.AffineElement(x[0], jnp.stack([u, v, jnp.cross(u, v)], -1))
+
+    assert error(frame, Symmetry(SE(3), reps.Position(), reps.Element(SE(3))), (POINTS,), KEY) < 1e-5
+
+
+def test_a_product_moves_atoms_and_labels():
+    group = groups.Product(E(3), groups.Permutation(5))
+    place = reps.Permutation(-2)
+    atoms, labels = reps.Product(reps.Position(), place), reps.Product(None, reps.Index())
+
+    def sums(x, senders, receivers):
+        d = x[receivers] - x[senders]
+        return jax.ops.segment_sum(d * jnp.sum(d**2, -1, keepdims=True), receivers, 5)
+
+    senders, receivers = jnp.array([0, 1, 2, 2, 4]), jnp.array([1, 0, 3, 4, 2])
+    symmetry = Symmetry(group, (atoms, labels, labels), reps.Product(reps.Vector(), place))
+    assert error(sums, symmetry, (POINTS, senders, receivers), KEY) < 1e-5
+    forgotten = Symmetry(group, (atoms, None, labels), reps.Product(reps.Vector(), place))
+    assert error(sums, forgotten, (POINTS, senders, receivers), KEY) > 0.1
+
+
+@pytest.mark.core
+def test_a_circular_convolution_with_stride_commutes_with_even_shifts_only():
+    def f(x):
+        return jnp.stack([x, jnp.roll(x, 1), x * jnp.roll(x, -1)], -1)[::2]
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=8), jnp.float32)
+    assert error(f, Symmetry(groups.Shift(8, step=2), reps.Shift(0), reps.Shift(0, stride=2)), (x,), KEY) == 0
+    assert error(f, Symmetry(groups.Shift(8), reps.Shift(0), reps.Shift(0, stride=2)), (x,), KEY) > 0.1
+
+
+def test_prefixes_are_given_back_and_hash():
+    prefix = ({"x": reps.Position(), "b": None}, [reps.Scalar()])
+    symmetry = Symmetry(E(3), prefix, None)
+    assert symmetry.inputs == prefix
+    assert symmetry.outputs is None
+    assert symmetry == Symmetry(E(3), prefix, None)
+    assert hash(symmetry) == hash(Symmetry(E(3), prefix, None))
+    assert symmetry != Symmetry(E(3), prefix, reps.Vector())
+    assert Symmetry(E(3), [None, reps.Position()], None) == Symmetry(E(3), (None, reps.Position()), None)
+    assert jax.tree.leaves(symmetry) == []
+    assert str(FIELD) == "Symmetry(E(3), inputs=(None, Position(), Scalar()), outputs=Vector())"
+
+
+def test_a_prefix_covers_what_is_below_it_and_leaves_the_rest(x64):
+    g = groups.AffineElement(np.array([1.0, 0.0]), groups.Cyclic(4).table()[1])
+    symmetry = Symmetry(SE(2), (None, reps.Position()), None)
+    other = {"n": 3, "none": None}
+    moved = symmetry.act_inputs(g, [other, {"a": jnp.ones((2, 2), jnp.float32), "b": (np.zeros(2), None)}])
+    assert moved[0] is other
+    np.testing.assert_array_equal(moved[1]["a"], [[0, 1], [0, 1]])
+    np.testing.assert_array_equal(moved[1]["b"][0], [1, 0])
+    assert (moved[1]["a"].dtype, moved[1]["b"][0].dtype) == (jnp.float32, jnp.float64)
+
+
+def test_an_equal_symmetry_does_not_compile_again():
+    @functools.partial(jax.jit, static_argnums=0)
+    @chex.assert_max_traces(n=1)
+    def move(symmetry, x):
+        return symmetry.act_inputs(jnp.eye(3), (x,))
+
+    for _ in range(2):
+        move(Symmetry(SO(3), (reps.Vector(),), reps.Vector()), POINTS)
+
+
+def test_augment_moves_inputs_and_targets_together():
+    args = (PARAMS, POINTS, CHARGES)
+    moved, targets = augment(FIELD, KEY, args, targets=field(*args))
+    assert jnp.abs(moved[1] - POINTS).max() > 0.1
+    np.testing.assert_allclose(field(*moved), targets, atol=1e-5)
+    chex.assert_trees_all_equal(augment(FIELD, KEY, args), moved)
+    keys = jax.random.split(KEY, 4)
+    batch = jax.vmap(lambda key: augment(FIELD, key, args)[1])(keys)
+    assert jnp.std(batch, axis=0).min() > 1e-2
+
+
+def lopsided(x):
+    """A polynomial of degree three, with no symmetry at all."""
+    return x * jnp.arange(3.0) * jnp.sum(x[0] * jnp.array([1.0, -2.0, 0.5])) + x[:, ::-1] ** 3 + 1.0
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    ("group", "rep"),
+    [
+        (groups.Octahedral(reflections=True), reps.Vector()),
+        (SO(3), reps.Vector()),  # degrees up to 3 + 1 in the matrix, which the default nodes integrate exactly
+        (groups.Product(groups.Cyclic(3), groups.Permutation(3)), reps.Product(None, reps.Permutation(-1))),
+    ],
+    ids=repr,
+)
+def test_group_average_is_symmetric(group, rep, x64):
+    symmetry = Symmetry(group, rep, rep)
+    x = jnp.asarray(POINTS, jnp.float64)
+    averaged = jax.jit(group_average(lopsided, symmetry))
+    assert error(averaged, symmetry, (x,), KEY) < 1e-14
+    assert jnp.abs(averaged(x)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("group", "rep", "x", "exact"),
+    [
+        (SO(3), reps.Vector(), np.eye(3), [1 / 3, 0]),
+        (groups.Permutation(9), reps.Permutation(0), np.arange(9.0), [12.0, 68 / 3]),
+    ],
+    ids=["quadrature", "random elements"],
+)
+def test_group_average_with_a_key_is_unbiased(group, rep, x, exact, x64):
+    def f(x):
+        return (
+            jnp.stack([x[0] * x[1], x[0] ** 2]).mean(-1)
+            if x.ndim == 1
+            else jnp.stack([x[0, 0] ** 2, x[0, 1] * x[0, 0]])
+        )
+
+    averaged = group_average(f, Symmetry(group, rep, None), samples=3)
+    few = np.asarray(jax.jit(jax.vmap(lambda key: averaged(jnp.asarray(x), key=key)))(jax.random.split(KEY, 4000)))
+    assert (np.abs(few.mean(0) - exact) < 5 * few.std(0) / 4000**0.5).all()
+    assert few.std(0).min() > 0.05
+
+
+def test_group_average_nests_with_transformations(x64):
+    symmetry = Symmetry(groups.Cyclic(4), reps.Vector(), None)
+    f = group_average(lambda x: jnp.sum(x**4 * jnp.array([1.0, 2.0])) + x[0, 0] * x[1, 0], symmetry)
+    x = jnp.asarray(POINTS[:, :2], jnp.float64)
+    gradient = Symmetry(groups.Cyclic(4), reps.Vector(), reps.Vector())
+    assert error(jax.grad(f), gradient, (x,), KEY) < 1e-14
+    batch = jax.vmap(f)(jnp.stack([x, 2 * x]))
+    np.testing.assert_allclose(batch, [f(x), f(2 * x)], rtol=1e-14)
+    assert jnp.isfinite(jax.hessian(f)(x)).all()
+
+
+def test_group_average_keeps_dtypes_and_counts():
+    symmetry = Symmetry(groups.Cyclic(4), reps.Vector(), None)
+    out = jax.eval_shape(
+        group_average(lambda x: (x.astype(jnp.bfloat16), jnp.sum(x > 0)), symmetry),
+        jax.ShapeDtypeStruct((3, 2), jnp.float32),
+    )
+    assert (out[0].dtype, out[0].shape, out[1].dtype) == (jnp.bfloat16, (3, 2), jnp.float32)
+
+
+BAD = [
+    (
+        lambda: Symmetry("SO(3)", None, None),
+        TypeError,
+        r"group: expected a group such as groups.SO\(3\), got 'SO\(3\)'",
+    ),
+    (lambda: Symmetry(SO(3), (None, "vector"), None), TypeError, r"inputs\[1\]: expected a representation or None"),
+    (lambda: Symmetry(SO(3), None, {"f": reps.Vector}), TypeError, r"outputs\['f'\]: .*did you mean to call it\?"),
+    (lambda: Symmetry(SO(2), None, reps.Spherical(1)), ValueError, r"outputs: group: Spherical\(1\) needs rotations"),
+    (lambda: Symmetry(SO(3), reps.Permutation(), None), TypeError, "inputs: group: .* acts for groups.Permutation"),
+    (lambda: Symmetry(groups.Product(SO(3)), reps.Vector(), None), TypeError, "inputs: .* use reps.Product"),
+    (lambda: Symmetry(SO(3), reps.Ignore(), None), ValueError, "marks outputs; use None for an input"),
+    (lambda: FIELD.act_inputs(None, (1, 2)), ValueError, "inputs: .* is no prefix of what came"),
+    (lambda: group_average(field, FIELD), ValueError, r"symmetry: E\(3\) is not compact.* frame_average"),
+    (
+        lambda: group_average(abs, Symmetry(groups.Permutation(9), reps.Permutation(0), None)),
+        ValueError,
+        "samples: .* has 362880 elements, too many to list",
+    ),
+    (
+        lambda: group_average(abs, Symmetry(groups.Cyclic(4), reps.Vector(), None), samples=2)(POINTS[:, :2]),
+        ValueError,
+        "key: random elements",
+    ),
+    (
+        lambda: group_average(abs, Symmetry(groups.Cyclic(4), reps.Vector(), None))(x=POINTS),
+        TypeError,
+        "x: only positional arguments are moved; bind others by functools.partial",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), BAD, ids=[message for *_, message in BAD])
+def test_errors_name_the_argument(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_reflections_are_told_from_rotations():
+    volume = lambda x: jnp.linalg.det(x[1:4] - x[0])  # noqa: E731
+    assert error(volume, Symmetry(SE(3), reps.Position(), None), (POINTS,), KEY) < 1e-5
+    assert error(volume, Symmetry(E(3), reps.Position(), None), (POINTS,), KEY) > 0.1
+    assert error(volume, Symmetry(E(3), reps.Position(), reps.Scalar(pseudo=True)), (POINTS,), KEY) < 1e-5
