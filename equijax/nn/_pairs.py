@@ -1,16 +1,17 @@
 """Features that have a pseudo part: one array, or the pair (natural, pseudo)."""
 
 import itertools
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
 
-Features = Float[Array, "... coefficients channels"]
-Pair = tuple[Float[Array, "..."] | None, Float[Array, "..."] | None]
+Input: TypeAlias = ArrayLike | Sequence[ArrayLike | None]
+Output: TypeAlias = Float[Array, "..."] | tuple[Float[Array, "..."] | None, Float[Array, "..."] | None]
 
 
 def parts(name: str, x: Any, axis: int = -2) -> dict[int, Array]:

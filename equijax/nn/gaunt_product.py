@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from equijax import _validate, products, spherical
-from equijax.nn._pairs import Features, Pair, contributions, parts, spin
+from equijax.nn._pairs import Input, Output, contributions, parts, spin
 from equijax.nn.variance import path_variances, unit_scale
 from equijax.products._kernel import degrees, fit
 
@@ -45,7 +45,7 @@ class GauntProduct(nn.Module):
     precision: Any = "highest"
 
     @nn.compact
-    def __call__(self, x: Features | Pair, y: Features | Pair) -> Features | Pair:
+    def __call__(self, x: Input, y: Input) -> Output:
         """The product, in the common dtype of x and y.
 
         Args:

@@ -3,10 +3,11 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.nn._pairs import Features, Pair, each
+from equijax.nn._pairs import Input, Output, each
 
 
 class Linear(nn.Module):
@@ -33,7 +34,7 @@ class Linear(nn.Module):
     axis: int = -2
 
     @nn.compact
-    def __call__(self, x: Features | Pair) -> Features | Pair:
+    def __call__(self, x: Input) -> Output:
         """The mapped features, in the form and dtype of `x`."""
 
         def one(x, suffix):
@@ -50,8 +51,8 @@ class Linear(nn.Module):
 
 def linear(
     x: Float[Array, "*shape channels"],
-    w: Float[Array, "degrees channels features"],
-    bias: Float[Array, " features"] | None = None,
+    w: Float[Array | np.ndarray, "degrees channels features"],
+    bias: Float[Array | np.ndarray, " features"] | None = None,
     *,
     axis: int = -2,
 ) -> Float[Array, "*shape features"]:

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
@@ -32,9 +33,9 @@ class ManyBodyProduct(nn.Module):
     axis: int = -2
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*shape channels"]) -> list[Float[Array, "*result channels"]]:
+    def __call__(self, x: ArrayLike) -> list[Float[Array, "..."]]:
         """The products p_2, ..., p_order, and the double bracket last, each with the channels of x."""
-        _validate.floating("x", x)
+        x = _validate.floating("x", x)
         L = spherical.lmax_of(x, "x", self.axis)
         order = _validate.integer("order", self.order, 2)
         lmax = L if self.lmax is None else _validate.integer("lmax", self.lmax)

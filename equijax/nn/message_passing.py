@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import _validate, graphs, products, spherical
-from equijax.nn._pairs import Features, Pair, contributions, parts, spin
+from equijax.nn._pairs import Input, Output, contributions, parts, spin
 from equijax.nn.radial import RadialBasis
 from equijax.nn.variance import path_variances, unit_scale
 from equijax.products._kernel import degrees
@@ -113,9 +113,7 @@ class ZonalConvolution(nn.Module):
     precision: Any = "highest"
 
     @nn.compact
-    def __call__(
-        self, x: Features | Pair, vectors: Float[Array | np.ndarray, "edges 3"], graph: graphs.Graph
-    ) -> Features | Pair:
+    def __call__(self, x: Input, vectors: Float[Array | np.ndarray, "edges 3"], graph: graphs.Graph) -> Output:
         """The convolution at each node, in the dtype of x.
 
         Args:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from equijax import spherical
-from equijax.nn._pairs import Features, Pair, each, parts
+from equijax.nn._pairs import Input, Output, each, parts
 from equijax.nn.normalization import degree_squares
 from equijax.nn.radial import MLP
 from equijax.nn.variance import gain, norm_gain
@@ -32,7 +32,7 @@ class Gate(nn.Module):
     gate_activation: Callable = jax.nn.sigmoid
 
     @nn.compact
-    def __call__(self, x: Features | Pair) -> Features | Pair:
+    def __call__(self, x: Input) -> Output:
         """The gated features, in the form and dtype of `x`.
 
         Raises:
@@ -74,7 +74,7 @@ class NormActivation(nn.Module):
     epsilon: float = 1e-6
 
     @nn.compact
-    def __call__(self, x: Features | Pair) -> Features | Pair:
+    def __call__(self, x: Input) -> Output:
         """The features, in the form and dtype of `x`."""
 
         def one(x, suffix):

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from equijax import _validate, spherical
-from equijax.nn._pairs import Features, Pair, each
+from equijax.nn._pairs import Input, Output, each
 
 
 class Normalization(nn.Module):
@@ -27,7 +27,7 @@ class Normalization(nn.Module):
     epsilon: float = 1e-6
 
     @nn.compact
-    def __call__(self, x: Features | Pair, mask: Bool[Array, "..."] | None = None) -> Features | Pair:
+    def __call__(self, x: Input, mask: Bool[Array | np.ndarray, "..."] | None = None) -> Output:
         """x normalized, in its dtype.
 
         Args:
@@ -43,13 +43,13 @@ class Normalization(nn.Module):
 
 
 def rms_normalize(
-    x: Features,
-    scale: Float[Array, "degrees channels"],
-    mask: Bool[Array, "..."] | None = None,
+    x: Float[Array, "*batch coefficients channels"],
+    scale: Float[Array | np.ndarray, "degrees channels"],
+    mask: Bool[Array | np.ndarray, "..."] | None = None,
     *,
     axes: tuple[int, ...] = (),
     epsilon: float = 1e-6,
-) -> Features:
+) -> Float[Array, "*batch coefficients channels"]:
     """scale_l x[l] / √(⟨x[l]²⟩ + ε): `Normalization` for those who hold their own scales.
 
     Raises:
@@ -70,7 +70,7 @@ def rms_normalize(
     return x * factor.astype(x.dtype)[..., spherical.degree_of_coefficient(lmax), :]
 
 
-def degree_squares(x: Features) -> Float[Array, "... degrees channels"]:
+def degree_squares(x: Float[Array, "*batch coefficients channels"]) -> Float[Array, "*batch degrees channels"]:
     """Mean square over the orders m of each degree and channel, which rotations leave as it is; float32 at least."""
     _validate.floating("x", x)
     lmax = spherical.lmax_of(x, "x")

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
 from equijax.nn.variance import gain
 
 
-def polynomial_cutoff(r: Float[Array, "*batch"], cutoff: float, order: int = 6) -> Float[Array, "*batch"]:
+def polynomial_cutoff(r: ArrayLike, cutoff: float, order: int = 6) -> Float[Array, "..."]:
     """1 at r = 0 and 0 from r = cutoff on, with two continuous derivatives there.
 
         f(u) = 1 - (p+1)(p+2)/2 u^p + p(p+2) u^{p+1} - p(p+1)/2 u^{p+2} ,   u = r / cutoff < 1 .
@@ -35,7 +36,7 @@ def polynomial_cutoff(r: Float[Array, "*batch"], cutoff: float, order: int = 6) 
     return 1 - u**p * ((p + 1) * (p + 2) / 2 - u * (p * (p + 2) - u * (p * (p + 1) / 2)))
 
 
-def bessel_basis(r: Float[Array, "*batch"], cutoff: float, functions: int = 8) -> Float[Array, "*batch functions"]:
+def bessel_basis(r: ArrayLike, cutoff: float, functions: int = 8) -> Float[Array, "... functions"]:
     """B_n(r) = √(2 / cutoff) sin(nπ r / cutoff) / r, n = 1..functions; finite, with all derivatives, at r = 0.
 
     Raises:
@@ -64,7 +65,8 @@ class MLP(nn.Module):
     activation: Callable = jax.nn.silu
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+    def __call__(self, x: ArrayLike) -> Float[Array, "... outputs"]:
+        x = _validate.floating("x", x)
         for k, width in enumerate(self.features):
             w = self.param(f"kernel_{k}", nn.initializers.normal(1.0), (x.shape[-1], width))
             x = jnp.matmul(x, w.astype(x.dtype) / x.shape[-1] ** 0.5, precision="highest")
@@ -93,7 +95,7 @@ class RadialBasis(nn.Module):
     order: int = 6
 
     @nn.compact
-    def __call__(self, r: Float[Array, "*batch"]) -> Float[Array, "*batch outputs"]:
+    def __call__(self, r: ArrayLike) -> Float[Array, "... outputs"]:
         f = polynomial_cutoff(r, self.cutoff, self.order)[..., None]
         return f * MLP(self.features)(bessel_basis(r, self.cutoff, self.functions) * (self.cutoff**3 / 3) ** 0.5)
 

@@ -1,0 +1,63 @@
+"""Many-body products equal iterated products that are not cut off."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from equijax import nn, products, spherical
+
+X = np.random.default_rng(0).normal(size=(5, 9, 2))  # (rows, coefficients, channels)
+
+
+def mixed(params, name, x):
+    kernel = params["params"][name]["kernel"]
+    return nn.linear(x, kernel / x.shape[-1] ** 0.5)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("lmax", [0, 2, 3])
+def test_equals_iterated_products(x64, lmax):
+    x = jnp.asarray(X)
+    module = nn.ManyBodyProduct(order=4, lmax=lmax, bracket=True)
+    params = module.init(jax.random.key(1), x)
+    found = jax.jit(module.apply)(params, x)
+    assert len(found) == 4
+    f, full = [mixed(params, f"factor_{k}", x) for k in range(1, 5)], None
+    for k, p in enumerate(found[:3]):
+        full = products.gaunt(f[0] if full is None else full, f[k + 1], lmax=2 * (k + 2))
+        np.testing.assert_allclose(p, full[..., : (lmax + 1) ** 2, :], atol=1e-12)
+
+    l = spherical.degree_of_coefficient(2)[:, None]
+    b = [mixed(params, f"bracket_{k}", x) for k in (1, 2, 3)]
+    spin = lambda f: f / np.sqrt(np.maximum(l * (l + 1), 1))  # noqa: E731
+    pseudo = products.bracket(spin(b[0]), spin(b[1]), lmax=2)
+    np.testing.assert_allclose(found[3], products.bracket(spin(pseudo), spin(b[2]), lmax=lmax), atol=1e-12)
+    assert np.abs(found[3]).max() > (1e-2 if lmax else -1)
+
+
+def test_cutting_off_intermediate_products_is_something_else(x64):
+    """So the test above can fail."""
+    x = jnp.asarray(X)
+    cut = products.gaunt(products.gaunt(x, x, lmax=2), x, lmax=2)
+    assert np.abs(cut - products.power(x, 3)).max() > 1e-2
+
+
+def test_coefficients_in_front_of_the_rows():
+    x = jnp.asarray(X, jnp.float32)
+    params = nn.ManyBodyProduct(bracket=True).init(jax.random.key(0), x)
+    last, front = (
+        nn.ManyBodyProduct(bracket=True, axis=axis).apply(params, y)
+        for axis, y in ((-2, x), (-3, jnp.swapaxes(x, 0, 1)))
+    )
+    for a, b in zip(last, front, strict=True):
+        np.testing.assert_allclose(jnp.swapaxes(b, 0, 1), a, atol=1e-5)
+
+
+def test_the_double_bracket_is_natural():
+    """It changes its sign with an odd number of degrees only: a mirror image of x gives the mirror image."""
+    x = jnp.asarray(X, jnp.float32)
+    module = nn.ManyBodyProduct(order=2, bracket=True)
+    params = module.init(jax.random.key(0), x)
+    inversion = (-1.0) ** spherical.degree_of_coefficient(2)[:, None]
+    for p, q in zip(module.apply(params, x), module.apply(params, inversion * x), strict=True):
+        np.testing.assert_allclose(q, inversion * p, atol=1e-6)
