@@ -1,5 +1,6 @@
 """Sphinx settings. `sphinx-build -W -b html docs docs/_build/html`; warnings are errors."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import report  # noqa: E402
 
 project = "equijax"
 author = "The equijax developers"
-copyright = author  # noqa: A001
+copyright = author
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
@@ -29,3 +30,18 @@ napoleon_use_ivar = True
 napoleon_use_rtype = False
 
 report.write(BENCHMARKS / "results", HERE / "_build" / "tables")
+
+
+def skip(app, what, name, obj, skipped, options):
+    """Leave out fields that hold functions of others, such as activations."""
+    return True if what == "class" and callable(obj) and not obj.__module__.startswith("equijax") else None
+
+
+def signature(app, what, name, obj, options, arguments, returned):
+    """Leave out what every flax module takes."""
+    return (re.sub(r",? ?parent: .*\)$", ")", arguments), returned) if what == "class" and arguments else None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-signature", signature)

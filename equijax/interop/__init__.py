@@ -1,1 +1,1 @@
-"""Other packages: their arrays and interfaces. Each module imports its package; nothing here is imported by the core."""
+"""Other packages: their arrays and interfaces. Each module imports its package; the core imports none of them."""

@@ -1,4 +1,4 @@
-"""Models, one file a paper, made of the layers of `equijax.nn` and the transforms only; how they are trained and kept."""
+"""Models, one file a paper, made of layers of `equijax.nn` and transforms only; how they are trained and kept."""
 
 from equijax.models import checkpoint, potential, training
 from equijax.models.potential import Potential

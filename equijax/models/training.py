@@ -29,9 +29,9 @@ def optimizer(
 ) -> optax.GradientTransformation:
     """Muon for matrices, Adam for the rest, both warmed up and then lowered along a cosine.
 
-    Muon replaces the momentum of each matrix by the nearest orthogonal one; the matrices of a stack (as in `Linear`, one
-    a degree) are taken one by one. With layers as small as those of a potential it costs a few per cent of a step, and reaches in
-    one tenth of the steps what Adam reaches.
+    Muon replaces the momentum of each matrix by the nearest orthogonal one; the matrices of a stack (as in `Linear`,
+    one a degree) are taken one by one. With layers as small as those of a potential it costs a few per cent of a step,
+    and reaches in one tenth of the steps what Adam reaches.
 
     Args:
         steps: Length of the run, in steps.
@@ -57,7 +57,7 @@ def optimizer(
 
 
 def stack(params: Any) -> dict[str, Float[Array, "matrices rows columns"]]:
-    """All matrices of one shape as one array, so that an optimizer has a few large arrays to update, not many small ones.
+    """All matrices of one shape as one array, so that an optimizer updates a few large arrays, not many small ones.
 
     That is a tenth of the operations to compile. Leading axes of a leaf count as matrices; a vector is one row.
     """
@@ -206,7 +206,7 @@ def evaluate(predict, params: Any, test: Samples, batch_size: int) -> Errors:
         predict: The jitted function (params, graph) -> Prediction.
         params: Parameters.
         test: From `samples` with the same batch size.
-        batch_size: Structures a call; the last batch is filled up with the first structures, which are not counted twice.
+        batch_size: Structures a call; the last batch is filled up with the first structures, which count once.
     """
     energies, forces = [], []
     for begin in range(0, len(test.structures), batch_size):
