@@ -119,6 +119,91 @@ def test_a_product_moves_atoms_and_labels():
 @pytest.mark.core
 def test_a_circular_convolution_with_stride_commutes_with_even_shifts_only():
     def f(x):
+        return jnp.stack([x, jnp.roll(x, 1), x * jnp.roll(x, -1)], -1)[::2]
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=8), jnp.float32)
+    assert error(f, Symmetry(groups.Shift(8, step=2), reps.Shift(0), reps.Shift(0, stride=2)), (x,), KEY) == 0
+    assert error(f, Symmetry(groups.Shift(8), reps.Shift(0), reps.Shift(0, stride=2)), (x,), KEY) > 0.1
+
+
+def test_prefixes_are_given_back_and_hash():
+    prefix = ({"x": reps.Position(), "b": None}, [reps.Scalar()])
+    symmetry = Symmetry(E(3), prefix, None)
+    assert symmetry.inputs == prefix
+    assert symmetry.outputs is None
+    assert symmetry == Symmetry(E(3), prefix, None)
+    assert hash(symmetry) == hash(Symmetry(E(3), prefix, None))
+    assert symmetry != Symmetry(E(3), prefix, reps.Vector())
+    assert Symmetry(E(3), [None, reps.Position()], None) == Symmetry(E(3), (None, reps.Position()), None)
+    assert jax.tree.leaves(symmetry) == []
+    assert str(FIELD) == "Symmetry(E(3), inputs=(None, Position(), Scalar()), outputs=Vector())"
+
+
+def test_a_prefix_covers_what_is_below_it_and_leaves_the_rest(x64):
+    g = groups.AffineElement(np.array([1.0, 0.0]), groups.Cyclic(4).table()[1])
+    symmetry = Symmetry(SE(2), (None, reps.Position()), None)
+    other = {"n": 3, "none": None}
+    moved = symmetry.act_inputs(g, [other, {"a": jnp.ones((2, 2), jnp.float32), "b": (np.zeros(2), None)}])
+    assert moved[0] is other
+    np.testing.assert_array_equal(moved[1]["a"], [[0, 1], [0, 1]])
+    np.testing.assert_array_equal(moved[1]["b"][0], [1, 0])
+    assert (moved[1]["a"].dtype, moved[1]["b"][0].dtype) == (jnp.float32, jnp.float64)
+
+
+def test_an_equal_symmetry_does_not_compile_again():
+    @functools.partial(jax.jit, static_argnums=0)
+    @chex.assert_max_traces(n=1)
+    def move(symmetry, x):
+        return symmetry.act_inputs(jnp.eye(3), (x,))
+
+    for _ in range(2):
+        move(Symmetry(SO(3), (reps.Vector(),), reps.Vector()), POINTS)
+
+
+def test_augment_moves_inputs_and_targets_together():
+    args = (PARAMS, POINTS, CHARGES)
+    moved, targets = augment(FIELD, KEY, args, targets=field(*args))
+    assert jnp.abs(moved[1] - POINTS).max() > 0.1
+    np.testing.assert_allclose(field(*moved), targets, atol=1e-5)
+    chex.assert_trees_all_equal(augment(FIELD, KEY, args), moved)
+    keys = jax.random.split(KEY, 4)
+    batch = jax.vmap(lambda key: augment(FIELD, key, args)[1])(keys)
+    assert jnp.std(batch, axis=0).min() > 1e-2
+
+
+def lopsided(x):
+    """A polynomial of degree three, with no symmetry at all."""
+    return x * jnp.arange(3.0) * jnp.sum(x[0] * jnp.array([1.0, -2.0, 0.5])) + x[:, ::-1] ** 3 + 1.0
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    ("group", "rep"),
+    [
+        (groups.Octahedral(reflections=True), reps.Vector()),
+        (SO(3), reps.Vector()),  # degrees up to 3 + 1 in the matrix, which the default nodes integrate exactly
+        (groups.Product(groups.Cyclic(3), groups.Permutation(3)), reps.Product(None, reps.Permutation(-1))),
+    ],
+    ids=repr,
+)
+def test_group_average_is_symmetric(group, rep, x64):
+    symmetry = Symmetry(group, rep, rep)
+    x = jnp.asarray(POINTS, jnp.float64)
+    averaged = jax.jit(group_average(lopsided, symmetry))
+    assert error(averaged, symmetry, (x,), KEY) < 1e-14
+    assert jnp.abs(averaged(x)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("group", "rep", "x", "exact"),
+    [
+        (SO(3), reps.Vector(), np.eye(3), [0, 1 / 3]),
+        (groups.Permutation(9), reps.Permutation(0), np.arange(9.0), [91 / 6, 68 / 3]),
+    ],
+    ids=["quadrature", "random elements"],
+)
+def test_group_average_with_a_key_is_unbiased(group, rep, x, exact, x64):
+    def f(x):
         y = x[0] if x.ndim == 2 else x
         return jnp.stack([y[0] * y[1], y[0] ** 2])
 
