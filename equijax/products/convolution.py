@@ -1,5 +1,6 @@
 """The convolution of features with a filter around the direction of an edge."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -8,10 +9,11 @@ from jaxtyping import Array, Float
 from equijax import _validate, spherical
 from equijax.products import planner
 from equijax.products._kernel import degrees, fit, kernel, leading_fit
+from equijax.products.pointwise import multiply
 from equijax.spherical import quadrature, transforms
 from equijax.spherical.harmonics import unit
 
-METHODS = ("zonal", "aligned")
+METHODS = ("direct", "zonal", "aligned")
 
 
 def convolution(
@@ -30,8 +32,8 @@ def convolution(
 
         h(s) = Σ_l w_l (2l + 1)/(4π) P_l(s · r̂) .
 
-    Equal to `gaunt(x, w ⊙ harmonics(r))` at lower cost. Equivariant under O(3); every derivative by r exists, along the
-    axes too. A zero vector has no direction: there only w_0 acts, and derivatives by r are 0.
+    Equal to `gaunt(x, w ⊙ harmonics(r))`, but the filter is never kept. Equivariant under O(3); every derivative by r
+    exists, along the axes too. A zero vector has no direction: there only w_0 acts, and derivatives by r are 0.
 
     Args:
         x: Features at the source of each edge, (..., (l1 + 1)², channels).
@@ -39,7 +41,9 @@ def convolution(
         radial_weights: w, (..., lf + 1, channels) or (..., lf + 1, 1), one weight a degree of the filter.
         lmax: Largest degree kept, at most l1 + lf; max(l1, lf) if None.
         method: "zonal" evaluates h on the grid, without harmonics of edges, rotations or frames. "aligned" turns the
-            features so that r̂ is the polar axis, where orders m do not mix, and back. "auto" is "zonal".
+            features so that r̂ is the polar axis, where orders m do not mix, and back. "direct" multiplies by
+            w ⊙ Y(r̂). All equal to rounding. "auto" is "direct": with gradients 2 to 4 times as fast as "zonal" on a
+            CPU core for degrees 2 to 8, 200 edges and 32 channels; not measured elsewhere.
         odd: The bracket instead of the product: a pseudo-tensor if x is natural.
         precision: Of the matrix products.
 
@@ -68,8 +72,17 @@ def convolution(
     leading_fit("direction", direction.shape[:-1], x.shape[:-2], "x")
     leading_fit("direction", direction.shape[:-1], radial_weights.shape[:-2], "radial_weights")
     planner.known(method, METHODS)
-    f = _aligned if method == "aligned" else _zonal
+    f = {"zonal": _zonal, "aligned": _aligned}.get(method, _direct)
     return f(x, direction[..., None], radial_weights, lmax=lmax, odd=odd, precision=precision)
+
+
+@kernel
+def _direct(x, direction, weights, *, lmax, odd, precision):
+    lf = weights.shape[0] - 1
+    Y = jnp.moveaxis(spherical.harmonics(jnp.moveaxis(direction[..., 0], 0, -1), lf), -1, 0)[..., None]
+    rows = jax.lax.split(weights, (1,) * (lf + 1))
+    filters = jnp.concatenate([w * y for w, y in zip(rows, transforms.by_degree(Y), strict=True)])
+    return multiply(x, filters, lmax=lmax, method="auto", precision=precision, odd=odd)
 
 
 @kernel
@@ -96,8 +109,7 @@ def _zonal(x, direction, weights, *, lmax, odd, precision):
 
         return f
 
-    method = "grid" if planner.choose(l1, lf, lmax, "cpu") == "dense" else "auto"
-    return planner.route(compute, method, (l1, lf, lmax), x, weights)
+    return planner.route(compute, "grid" if max(l1, lf, lmax) < 2 else "auto", (l1, lf, lmax), x, weights)
 
 
 def _filter(cosine, square, weights):

@@ -1,7 +1,9 @@
 """The Clebsch-Gordan product: one weight for every way in which two degrees couple to a third."""
 
 import functools
+import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -9,6 +11,7 @@ from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
 from equijax.products._kernel import degrees, fit, kernel, leading_fit, operands
+from equijax.spherical import transforms
 
 
 @functools.cache
@@ -86,22 +89,19 @@ def clebsch_gordan(
 
 @kernel
 def _paths(x, y, weights=None, *, lmax, odd, precision):
-    l1, l2 = (round(a.shape[0] ** 0.5) - 1 for a in (x, y))
-    order = {path: i for i, path in enumerate(paths(l1, l2, lmax, odd=odd))}
+    xs, ys = transforms.by_degree(x), transforms.by_degree(y)
+    ways = paths(len(xs) - 1, len(ys) - 1, lmax, odd=odd)
+    w = None if weights is None else dict(zip(ways, jax.lax.split(weights, (1,) * len(ways)), strict=True))
     parts = [[] for _ in range(lmax + 1)]
-    for a in range(l1 + 1):
-        for b in range(l2 + 1):
-            ends = [c for c in range(lmax + 1) if (a, b, c) in order]
-            if not ends:
-                continue
-            pairs = x[a * a : (a + 1) ** 2, None] * y[None, b * b : (b + 1) ** 2]
-            flat = pairs.reshape((2 * a + 1) * (2 * b + 1), -1)
-            z = jnp.matmul(_table(a, b, tuple(ends)).astype(flat.dtype), flat, precision=precision)
-            z = z.reshape(-1, *pairs.shape[2:])
-            for c in ends:
-                part, z = z[: 2 * c + 1], z[2 * c + 1 :]
-                parts[c].append(part if weights is None else part * weights[order[a, b, c]])
-    shape = jnp.broadcast_shapes(x.shape[1:], y.shape[1:], *(() if weights is None else (weights.shape[1:],)))
+    for (a, b), group in itertools.groupby(ways, key=lambda path: path[:2]):
+        ends = tuple(c for _, _, c in group)
+        pairs = xs[a][:, None] * ys[b][None]
+        flat = pairs.reshape((2 * a + 1) * (2 * b + 1), -1)
+        z = jnp.matmul(_table(a, b, ends).astype(flat.dtype), flat, precision=precision)
+        blocks = jax.lax.split(z.reshape(-1, *pairs.shape[2:]), [2 * c + 1 for c in ends])
+        for c, block in zip(ends, blocks, strict=True):
+            parts[c].append(block if w is None else block * w[a, b, c])
+    shape = jnp.broadcast_shapes(x.shape[1:], y.shape[1:], () if weights is None else weights.shape[1:])
     zero = jnp.zeros(shape, x.dtype)
     return jnp.concatenate([jnp.broadcast_to(sum(p, zero), (2 * c + 1, *shape)) for c, p in enumerate(parts)])
 

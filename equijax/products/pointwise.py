@@ -97,8 +97,8 @@ def power(
     return _power(x, order=order, lmax=lmax, method=method, precision=precision)
 
 
-@kernel
-def _product(x, y, *, lmax, method, precision, odd):
+def multiply(x, y, *, lmax, method, precision, odd):
+    """`gaunt`, or `bracket` if `odd`, of checked features with coefficients first."""
     l1, l2 = _degree(x), _degree(y)
     band = l1 + l2
 
@@ -118,6 +118,9 @@ def _product(x, y, *, lmax, method, precision, odd):
         return f
 
     return planner.route(compute, method, (l1, l2, lmax), x, y)
+
+
+_product = kernel(multiply)
 
 
 @kernel

@@ -17,6 +17,7 @@ References:
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -77,7 +78,7 @@ def from_order(z: Float[Array, "orders degrees *rest"]) -> Features:
     return jnp.concatenate([d[lmax - l : lmax + l + 1, 0] for l, d in enumerate(degrees)])
 
 
-def by_degree(x: Features) -> list[Array]:
+def by_degree(x: Features) -> Sequence[Array]:
     """The blocks (2l + 1, ...) of every degree. By one split, whose transpose is one concatenation."""
     return jax.lax.split(x, [2 * l + 1 for l in range(_degree(x) + 1)])
 
