@@ -11,7 +11,7 @@ from equijax._validate import integer
 from equijax.checks import verdicts
 from equijax.checks.casts import narrowing
 from equijax.checks.elements import elements_by_part
-from equijax.checks.inputs import hard_inputs, positions_spread
+from equijax.checks.inputs import hard_inputs, leaf_reps, positions_spread
 from equijax.checks.measure import Errors, array_reps, measure
 from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import WORDS, Report, Row
@@ -67,14 +67,14 @@ def check(
     integer("samples", samples, 1)
     if isinstance(args, jax.Array | np.ndarray | Mapping) or not isinstance(args, Sequence):
         raise TypeError(f"args: expected the tuple of positional arguments, got {type(args).__name__}; pass (x,)")
-    args = tuple(args)
+    args = _touched_as_arrays(symmetry, tuple(args))
     key = jax.random.key(0) if key is None else key
     program = Program(f, args)
     report = _report(program, program.arrays, symmetry, key, samples)
     hard = {}
     if isinstance(degenerate, Mapping):
         for name, other in degenerate.items():
-            hard_program = Program(f, tuple(other))
+            hard_program = Program(f, _touched_as_arrays(symmetry, tuple(other)))
             hard[name] = _report(hard_program, hard_program.arrays, symmetry, key, samples)
     else:
         acting = array_reps(symmetry, program.layout)
@@ -123,7 +123,7 @@ def _report(program: Program, arrays: list[Any], symmetry: Any, key: Any, sample
         verdict=verdict,
         reason=reason,
         error=max((row.error for row in rows), default=0.0),
-        rows=rows,
+        rows=rows if verdict != "vacuous" else tuple(dataclasses.replace(row, verdict=verdict) for row in rows),
         casts=casts,
         notes=(*notes, *_notes(verdict, rows, errors)),
         floor=errors.floor,
@@ -157,7 +157,7 @@ def _row(part: str, elements: list[Any], errors: Errors, span: slice) -> Row:
 def _verdict(rows: tuple[Row, ...], errors: Errors) -> tuple[str, str]:
     """The verdict, and why."""
     if errors.problem:
-        return "unresolved", f"{errors.problem}; {WORDS['unresolved']}"
+        return "unresolved", errors.problem if errors.in64 is not None else f"{errors.problem}; {WORDS['unresolved']}"
     found = verdicts.worst([row.verdict for row in rows])
     if found == "exact":
         for nothing, why in (
@@ -178,9 +178,11 @@ def _notes(verdict: str, rows: tuple[Row, ...], errors: Errors) -> list[str]:
         if zero and verdict != "vacuous"
     ]
     error = max((row.error64 or 0.0 for row in rows), default=0.0)
-    if verdict in ("exact", "limited") and error > ILL_CONDITIONED * verdicts.EPS64:
+    if verdict == "exact" and error > ILL_CONDITIONED * verdicts.EPS64:
         notes.append(f"rounding is amplified {error / verdicts.EPS64:.0e} times, the function is ill-conditioned here")
-    if errors.in64 is not None and not np.isfinite(errors.in32).all():
+    if not errors.problem and not np.isfinite(error):
+        notes.append("the output is not a number at some of the moved inputs")
+    if errors.in64 is not None and np.isfinite(errors.in64).all() and not np.isfinite(errors.in32).all():
         notes.append("float32 gives what is not a number where float64 does not")
     if errors.floor is not None and verdict in ("approximate", "broken") and error <= 3 * errors.floor:
         notes.append("the error is no larger than that of the representation itself")
@@ -195,6 +197,14 @@ def _try_to_compile(program: Program, arrays: Sequence[Any]) -> list[str]:
         program.run = program.call
         return [f"it ran without jax.jit, and casts were not looked for ({type(error).__name__})"]
     return []
+
+
+def _touched_as_arrays(symmetry: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`args` with an array for each Python number that the group acts on; the others stay static."""
+    leaves, tree = jax.tree.flatten(args)
+    acting = leaf_reps(symmetry.inputs, tree)
+    numbers = [np.asarray(x) if r and type(x) in (int, float) else x for x, r in zip(leaves, acting, strict=True)]
+    return jax.tree.unflatten(tree, numbers)
 
 
 def _with_degenerate(report: Report, hard: dict[str, Report]) -> Report:

@@ -15,7 +15,11 @@ def leaf_reps(prefix: Any, treedef: Any) -> list[Any]:
     tree = jax.tree.unflatten(treedef, range(treedef.num_leaves))
     outer: Any
     found, outer = jax.tree.flatten(prefix, is_leaf=lambda x: x is None or isinstance(x, reps.Rep))
-    return [rep for rep, part in zip(found, outer.flatten_up_to(tree), strict=True) for _ in jax.tree.leaves(part)]
+    try:
+        parts = outer.flatten_up_to(tree)
+    except ValueError as error:
+        raise ValueError(f"symmetry: {prefix} is no prefix of what came, {treedef}: {error}") from None
+    return [rep for rep, part in zip(found, parts, strict=True) for _ in jax.tree.leaves(part)]
 
 
 def spread(x: np.ndarray) -> float:

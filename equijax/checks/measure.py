@@ -53,9 +53,11 @@ class _Run(NamedTuple):
     Evaluations are at the given input, the nearby ones, the probe, and the inputs moved by each element.
     """
 
-    outputs: list[np.ndarray]  # (evaluations, ...)
-    images: list[np.ndarray]  # (elements, ...), the output at the given input, acted on
     paths: list[str]
+    outputs: list[np.ndarray]  # (evaluations, ...)
+    images: np.ndarray  # (elements, leaves), largest magnitude of the output at the given input, acted on
+    apart: np.ndarray  # (elements, leaves), largest difference of the moved output and this image
+    where: np.ndarray  # its flat index
 
 
 def measure(
@@ -78,7 +80,7 @@ def measure(
     """
     acting = array_reps(symmetry, program.layout)
     moved = _act(symmetry, program.layout, acting, elements, [arrays] * len(elements))
-    moves = np.asarray([[not np.array_equal(x, y) for x, y in zip(arrays, m, strict=True)] for m in moved], bool)
+    moves = np.asarray([[_moved(x, y) for x, y in zip(arrays, m, strict=True)] for m in moved], bool)
     rng = np.random.default_rng(seed)
     nearby = [perturbed(arrays, [rep is not None for rep in acting], rng, NUDGE) for _ in range(NEARBY)]
     probe = perturbed(arrays, np.logical_or.reduce(moves, axis=0).tolist(), rng, 1.0)  # does f depend on what moves?
@@ -92,19 +94,15 @@ def measure(
     problem = problem or _not_a_number(best)
 
     leaves = range(len(best.paths))
-    scales, zero = zip(*(_scale(i, run32, run64) for i in leaves), strict=True) if best.paths else ((), ())
-    in32, where = _relative(run32, scales, zero)
-    in64 = None
-    if run64 is not None:
-        in64, where = _relative(run64, scales, zero)
+    scales, zero = np.array([_scale(i, run32, run64) for i in leaves]).reshape(-1, 2).T
     return Errors(
         paths=best.paths,
         shapes=[best.outputs[i].shape[1:] for i in leaves],
-        in32=in32,
-        in64=in64,
-        where=where,
+        in32=np.where(zero, 0, run32.apart / scales),
+        in64=None if run64 is None else np.where(zero, 0, run64.apart / scales),
+        where=best.where,
         noise=np.array([_noise(run32.outputs[i], run64.outputs[i]) / scales[i] if run64 else 0.0 for i in leaves]),
-        zero=np.array(zero, bool),
+        zero=zero.astype(bool),
         moves=np.asarray(moves.any(axis=1)),
         depends=any(_differ(best.outputs[i][0], best.outputs[i][1 + NEARBY :]) for i in leaves),
         floor=_floor(symmetry, program.layout, acting, arrays, moved, elements),
@@ -132,36 +130,59 @@ def _act_inputs(symmetry: Any, layout: Layout, g: Any, arrays: list[Any]) -> lis
     return layout.select(jax.tree.leaves(symmetry.act_inputs(g, layout.args(arrays))))
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _act_outputs(symmetry: Any, g: Any, out: Any) -> Any:
-    return symmetry.act_outputs(g, out)
+def _moved(x: Any, y: Any) -> bool:
+    return y is not x and not np.array_equal(x, y)
 
 
 def _run(program: Program, inputs: list[list[Any]], symmetry: Any, elements: Any, bits: int) -> _Run:
-    base = inputs[0]
+    base, outputs, images = inputs[0], [], []
     with precision(bits):
         carried = [jnp.asarray(cast(x, bits)) for x in program.captured]
         held = [jnp.asarray(cast(x, bits)) for x in base]  # what is not moved stays on the device
-        rows = [[h if x is b else cast(x, bits) for x, b, h in zip(row, base, held, strict=True)] for row in inputs]
-        outs = [jax.tree.map(np.asarray, program.run(carried, row)) for row in rows]
+        for row in inputs:
+            out = program.run(
+                carried, [h if x is b else jnp.asarray(cast(x, bits)) for x, b, h in zip(row, base, held, strict=True)]
+            )
+            leaves, tree = jax.tree.flatten(out)
+            outputs.append([np.asarray(x) for x in leaves])
+    kept = [i for i, rep in enumerate(leaf_reps(symmetry.outputs, tree)) if not isinstance(rep, reps.Ignore)]
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(out)]
     with on_cpu():
-        wide = jax.tree.map(lambda x: cast(x, 64), outs[0])
-        images = [_act_outputs(symmetry, g, wide) for g in elements]
-    kept = [not isinstance(rep, reps.Ignore) for rep in leaf_reps(symmetry.outputs, jax.tree.structure(outs[0]))]
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(outs[0])]
+        wide = [cast(x, 64) for x in outputs[0]]
+        for g, moved in zip(elements, outputs[2 + NEARBY :], strict=True):
+            image = _act_outputs(symmetry, tree, g, wide)
+            images.append([_compare(moved[i], image[i]) for i in kept])
+    found = np.array(images).reshape(len(images), len(kept), 3)
+    return _Run(
+        paths=[paths[i] for i in kept],
+        outputs=[np.stack([row[i] for row in outputs]) for i in kept],
+        images=found[..., 0],
+        apart=found[..., 1],
+        where=found[..., 2].astype(int),
+    )
 
-    return _Run(_by_leaf(outs, kept), _by_leaf(images, kept), [p for p, keep in zip(paths, kept, strict=True) if keep])
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _act_outputs(symmetry: Any, tree: Any, g: Any, leaves: list[Any]) -> list[Any]:
+    return jax.tree.leaves(symmetry.act_outputs(g, jax.tree.unflatten(tree, leaves)))
 
 
-def _by_leaf(trees: list[Any], kept: list[bool]) -> list[np.ndarray]:
-    columns = zip(*map(jax.tree.leaves, trees), strict=True)
-    return [_numbers(column) for column, keep in zip(columns, kept, strict=True) if keep]
+def _compare(moved: Any, image: Any) -> tuple[float, float, int]:
+    """Largest magnitude of the image, largest difference (∞ where that is not a number), and its flat index."""
+    moved, image = _wide(moved).ravel(), _wide(image).ravel()
+    if image.size == 0:
+        return 0.0, 0.0, 0
+    with np.errstate(invalid="ignore"):
+        apart = np.where(moved == image, 0.0, np.abs(moved - image))
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    where = int(np.argmax(apart))
+    size = np.nan if np.isnan(image).any() else _largest(image)
+    return size, float(apart[where]), where
 
 
-def _numbers(arrays: Sequence[Any]) -> np.ndarray:
-    """Stacked, in double precision."""
-    x = np.stack(arrays)
-    return x.astype(np.complex128 if np.iscomplexobj(x) else np.float64)
+def _wide(x: Any) -> np.ndarray:
+    """In double precision."""
+    return np.asarray(x, np.complex128 if np.iscomplexobj(x) else np.float64)
 
 
 def _differ(x: Any, others: Any) -> bool:
@@ -180,14 +201,14 @@ def _scale(i: int, run32: _Run, run64: _Run | None) -> tuple[float, bool]:
         return everywhere or 1.0, False
     if everywhere32 > 0 and everywhere > ROUNDING * everywhere32:
         return _largest(best.outputs[i][: 1 + NEARBY]) or everywhere, False
-    images32, images = _largest(run32.images[i]), _largest(best.images[i])
+    images32, images = _largest(run32.images[:, i]), _largest(best.images[:, i])
     zero = not images > ROUNDING * images32
     return (1.0 if zero else images), zero
 
 
 def _noise(in32: np.ndarray, in64: np.ndarray) -> float:
     with np.errstate(invalid="ignore"):
-        return _largest(in64 - in32)
+        return _largest(_wide(in64) - _wide(in32))
 
 
 def _largest(x: Any) -> float:
@@ -195,27 +216,14 @@ def _largest(x: Any) -> float:
     return float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))
 
 
-def _relative(run: _Run, scales: Sequence[float], zero: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
-    """Largest relative error, and its flat index, for each element and leaf. What is not a number counts as ∞."""
-    count = len(run.images[0]) if run.images else 0
-    errors, where = np.zeros((count, len(scales))), np.zeros((count, len(scales)), int)
-    for i, (scale, outputs, images) in enumerate(zip(scales, run.outputs, run.images, strict=True)):
-        if images.size and not zero[i]:
-            moved, images = outputs[2 + NEARBY :].reshape(count, -1), images.reshape(count, -1)
-            with np.errstate(invalid="ignore"):
-                difference = np.where(moved == images, 0.0, np.abs(moved - images)) / scale
-            difference = np.where(np.isnan(difference), np.inf, difference)
-            where[:, i] = np.argmax(difference, axis=1)
-            errors[:, i] = np.max(difference, axis=1)
-    return errors, where
-
-
 def _not_a_number(run: _Run) -> str:
     """Where the output at the given input, or its image, is not a number, in words."""
-    for path, outputs, images in zip(run.paths, run.outputs, run.images, strict=True):
-        if (bad := np.isnan(outputs[0]) | np.isnan(images).any(axis=0)).any():
+    for i, path in enumerate(run.paths):
+        if (bad := np.isnan(run.outputs[i][0])).any():
             index = ", ".join(map(str, np.argwhere(bad)[0]))
             return f"the output{path}{index and f'[{index}]'} is not a number at this input"
+        if np.isnan(run.images[:, i]).any():
+            return f"the output{path} is not finite at this input, and the group cannot act on it"
     return ""
 
 
@@ -230,9 +238,9 @@ def _floor(symmetry: Any, layout: Layout, acting: Any, arrays: Any, moved: Any, 
     backs = [x for x, r in zip(zip(*there_and_back, strict=True), rough, strict=True) if r]
     given = [x for x, r in zip(arrays, rough, strict=True) if r]
     pairs = zip(backs, given, strict=True)
-    return max(_largest(_numbers(back) - x) / (_largest(x) or 1.0) for back, x in pairs)
+    return max(_largest(np.stack(back) - x) / (_largest(x) or 1.0) for back, x in pairs)
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+    text = str(error).strip().split("\n")[0].split(". ")[0]
+    return f"{type(error).__name__}: {text[:120]}" if text else type(error).__name__

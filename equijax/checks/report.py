@@ -1,6 +1,7 @@
 """What the check found: a table to read, a picture, and an assertion."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ WORDS = {
     "approximate": f"the error does not depend on the precision, and is below {BROKEN:g}",
     "broken": f"the error does not depend on the precision, and is above {BROKEN:g}",
     "vacuous": "nothing was tested",
-    "unresolved": "float32 alone cannot tell rounding from a small violation",
+    "unresolved": "float32 alone cannot tell rounding from a small violation (a fixed dtype inside?)",
 }
 
 
@@ -108,7 +109,7 @@ class Report:
         """Errors of each part in both precisions, as bars on a logarithmic axis; returns the Matplotlib axes."""
         ax = axes(ax)
         names = [row.part for row in self.rows]
-        for shift, bits, epsilon in ((0.2, 32, EPS32), (-0.2, 64, EPS64)):
+        for shift, bits, epsilon in ((-0.2, 32, EPS32), (0.2, 64, EPS64)):
             errors = [row.error32 if bits == 32 else row.error64 for row in self.rows]
             known = [(i + shift, max(e, epsilon / 8)) for i, e in enumerate(errors) if e is not None]
             if known:
@@ -187,7 +188,9 @@ def _error(error: float | None) -> str:
 
 def _ratio(in32: float, in64: float | None) -> str:
     """The ratio to one digit: 7e8, 0.9."""
-    if not in64:
+    if not in64 or not math.isfinite(in64):
         return "-"
     value = ratio(in32, in64)
-    return f"{value:.0e}".replace("e+0", "e").replace("e+", "e") if value >= 1000 else f"{value:.2g}"
+    if value < 1000:
+        return f"{value:.0f}" if value >= 10 else f"{value:.1g}"
+    return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")

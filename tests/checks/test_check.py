@@ -54,14 +54,14 @@ def test_verdict_by_the_size_of_a_violation_in_one_component(amount, verdict):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("part", ["reflection", "translation"])
+@pytest.mark.parametrize("part", ["rotation", "reflection", "translation"])
 def test_blames_the_part_that_is_broken(part):
     report = check(pairwise, E3, (broken(**{part: 1e-4}), X))
     errors = report.by_part
     assert set(errors) == {"rotation", "reflection", "translation"}
     others = [error for name, error in errors.items() if name != part]
     assert errors[part] > 1e-6
-    assert max(others) < 1e-13 or part == "translation"  # ‖x‖² is rotation invariant too
+    assert max(others) < 1e-13
     assert report.worst.part == part
     assert part in str(report)
 
@@ -138,9 +138,10 @@ def test_unresolved_says_why():
     assert report.error < 1e-5
     assert "TypeError" in report.reason
 
-    report = check(lambda x: x / jnp.sum(x * 0), O3, (X,))
-    assert report.verdict == "unresolved"
-    assert "not a number" in report.reason
+    for f, why in ((lambda x: x / 0, "not finite"), (lambda x: x / 0 * 0, "output[0, 0] is not a number")):
+        report = check(f, O3, (X,))
+        assert report.verdict == "unresolved"
+        assert why in report.reason
 
 
 @pytest.mark.core
@@ -246,12 +247,31 @@ def test_functions_that_look_at_values_run_uncompiled():
     assert any("without jax.jit" in note for note in report.notes)
 
 
-def test_static_arguments_and_float64_data_pass():
-    def f(name, order, x, settings):
-        return x * jnp.sum(x**2) ** order if settings["square"] else x
+def test_static_arguments_random_keys_and_float64_data_pass():
+    def f(name, order, x, settings, key):
+        noise = jax.random.normal(key)
+        return x * jnp.sum(x**2) ** order + noise * x if settings["square"] else x
 
-    symmetry = ej.Symmetry(groups.O(3), (None, None, reps.Vector(), None), reps.Vector())
-    assert check(f, symmetry, ("name", 2, X.astype(np.float64), {"square": True})).verdict == "exact"
+    symmetry = ej.Symmetry(groups.O(3), (None, None, reps.Vector(), None, None), reps.Vector())
+    args = ("name", 2, X.astype(np.float64), {"square": True}, jax.random.key(0))
+    assert check(f, symmetry, args).verdict == "exact"
+
+
+def test_python_numbers_are_moved_too_and_complex_outputs_compared():
+    pseudo = reps.Scalar(pseudo=True)
+    symmetry = ej.Symmetry(groups.O(3), pseudo, pseudo)
+    assert check(lambda s: s**2, symmetry, (1.5,)).by_part["reflection"] > 1
+    assert check(lambda s: s**3, symmetry, (1.5,)).verdict == "exact"
+    shifts = ej.Symmetry(groups.Shift(5), reps.Shift(-2), reps.Shift(-2))
+    assert check(lambda x: jnp.exp(1j * x), shifts, (X,)).verdict == "exact"
+    assert check(lambda x: jnp.fft.fft(x, axis=-2), shifts, (X,)).verdict == "broken"
+
+
+def test_prefixes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"symmetry: .*Vector.* is no prefix"):
+        check(lambda x: x, ej.Symmetry(groups.O(3), (reps.Vector(), None), reps.Vector()), (X,))
+    with pytest.raises(ValueError, match=r"symmetry: .*'forces'.* is no prefix"):
+        check(lambda x: x, ej.Symmetry(groups.O(3), reps.Vector(), {"forces": reps.Vector()}), (X,))
 
 
 def test_translations_have_the_size_of_the_data():
