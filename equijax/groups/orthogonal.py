@@ -101,7 +101,7 @@ class SO(Orthogonal):
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
         q = _haar(key, (*shape, self.n, self.n), dtype)
-        return q.at[..., 0].multiply(jnp.sign(jnp.linalg.det(q))[..., None])
+        return q.at[..., 0].multiply(jnp.sign(jnp.linalg.det(q))[..., None]).astype(float_dtype(dtype))
 
     def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
         """Rotations with Haar weights that sum to one.
@@ -135,7 +135,7 @@ class O(Orthogonal):  # noqa: E742
         return jnp.where(proper, SO(self.n).log(g), jnp.nan)
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
-        return _haar(key, (*shape, self.n, self.n), dtype)
+        return _haar(key, (*shape, self.n, self.n), dtype).astype(float_dtype(dtype))
 
     def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
         """The nodes of SO(n), n / 2 of them, and each times the reflection."""
@@ -169,7 +169,8 @@ def reflection(n: int) -> tuple[tuple[float, ...], ...]:
 
 def _haar(key, shape, dtype):
     """Haar on O(n): QR of a normal matrix, R with a positive diagonal (Mezzadri 2007, arXiv:math-ph/0609050)."""
-    q, r = jnp.linalg.qr(jax.random.normal(key, shape, float_dtype(dtype)))
+    normal = jax.random.normal(key, shape, jnp.promote_types(float_dtype(dtype), jnp.float32))  # no bfloat16 in LAPACK
+    q, r = jnp.linalg.qr(normal)
     diagonal = jnp.diagonal(r, axis1=-2, axis2=-1)[..., None, :]
     return jnp.where(diagonal < 0, -q, q)
 

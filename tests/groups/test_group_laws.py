@@ -173,11 +173,15 @@ def test_static_properties(group, compact, finite, dim):
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16])
 def test_dtype_of_elements(dtype, x64):
     group = groups.Product(groups.Translation(2), groups.Cyclic(3), SO(3), groups.Permutation(2))
-    for make in (lambda: group.identity((2,), dtype), lambda: group.nodes(40, dtype=dtype)[0]):
+    makers = [
+        lambda: group.identity((2,), dtype),
+        lambda: group.nodes(40, dtype=dtype)[0],
+        lambda: group.sample(jax.random.key(0), (2,), dtype),
+    ]
+    for make in makers:
         *real, permutation = jax.eval_shape(make)
         assert {x.dtype for x in real} == {jnp.dtype(dtype)}
         assert permutation.dtype == jnp.int64
-    assert jax.eval_shape(lambda: O(3).sample(jax.random.key(0), (), jnp.float32)).dtype == jnp.float32
 
 
 def test_they_print_as_they_are_written():
