@@ -1,5 +1,7 @@
 """Representations against what others compute, and against hand-made answers."""
 
+import functools
+
 import e3nn_jax
 import jax
 import jax.numpy as jnp
@@ -30,6 +32,17 @@ def test_a_vector_is_1o_and_a_pseudovector_1e(x64):
     x, y = jnp.array([1.0, 2.0, 3.0]), jnp.array([-1.0, 0.5, 2.0])
     mirrored = jnp.cross(*(reps.Vector().act(TURN[1], v) for v in (x, y)))
     np.testing.assert_allclose(reps.Vector(pseudo=True).act(TURN[1], jnp.cross(x, y)), mirrored, atol=1e-14)
+
+
+@pytest.mark.core
+def test_pseudo_kinds_differ_by_the_sign_of_a_reflection(x64):
+    for make in (reps.Scalar, reps.Vector, functools.partial(reps.Tensor, 2), functools.partial(reps.Spherical, 2)):
+        for matrix, sign in zip(TURN, (1, -1), strict=True):
+            natural, pseudo = make(), make(pseudo=True)
+            np.testing.assert_allclose(pseudo.matrix(matrix), sign * natural.matrix(matrix), atol=1e-14)
+            x = np.random.default_rng(0).normal(size=(natural.dim or 3, 3 if natural.dim != 1 else 1))
+            np.testing.assert_allclose(pseudo.act(matrix, x), sign * natural.act(matrix, x), atol=1e-14)
+    np.testing.assert_allclose(reps.Spherical(1).matrix(-np.eye(3)), np.diag([1.0, -1, -1, -1]), atol=1e-14)
 
 
 def test_positions_take_any_element_of_a_motion():
