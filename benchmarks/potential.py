@@ -7,6 +7,7 @@ the files of `dataset_acac`, github.com/davkovacs/BOTNet-datasets). Ctrl-C and a
 import argparse
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ def run(dataset, preset, output, seed):
 
     graph, labels = train.batch(range(preset.batch))
     began = time.perf_counter()
-    params = potential.initialize(model, jax.random.key(seed), graph)
+    params = potential.initialize(model, jax.random.key(seed))
     jax.block_until_ready(params)
     initialized = time.perf_counter() - began
     transformation = training.optimizer(preset.steps)
@@ -97,14 +98,21 @@ def run(dataset, preset, output, seed):
     folder = output / "checkpoint"
     if folder.is_dir():
         found = checkpoint.restore(folder, training=state)
-        if found.config["fields"] != json.loads(json.dumps(harness.fields(model))) or found.config["steps"] != preset.steps:
+        if (
+            found.config["fields"] != json.loads(json.dumps(harness.fields(model)))
+            or found.config["steps"] != preset.steps
+        ):
             raise SystemExit(f"{folder}: holds a run of other settings; pass another --output, or remove the folder")
         state, history, spent = found.training, found.config["history"], found.config["seconds"]
         print(f"Resuming at step {int(state.step)} of {preset.steps}.")
 
     began = time.perf_counter()
-    step = jax.jit(training.train_step(model, transformation, params, **preset.weights), donate_argnums=0)
-    step = step.lower(state, graph, labels).compile()
+    lowered = (
+        jax.jit(training.gradient(model, params, **preset.weights)).lower(state.params, graph, labels),
+        jax.jit(training.update(transformation), donate_argnums=0).lower(state, state.params),
+    )
+    with ThreadPoolExecutor() as pool:
+        gradient, update = pool.map(lambda program: program.compile(), lowered)
     predict = jax.jit(lambda params, graph: potential.predict(model, params, graph))
     averaged = lambda: training.unstack(state.average, params)  # noqa: E731
     compiled = time.perf_counter() - began
@@ -118,8 +126,10 @@ def run(dataset, preset, output, seed):
         for k in range(first + 1, preset.steps + 1):
             batch = train.batch(next(batches))
             tick = time.perf_counter()
-            state, value = step(state, *batch)
-            losses.append(float(value))  # waits for the step
+            value, found = gradient(state.params, *batch)
+            state = update(state, found)
+            losses.append(float(value))
+            jax.block_until_ready(state)
             durations.append(time.perf_counter() - tick)
             bar.update()
             if k % preset.every == 0 or k == preset.steps:

@@ -22,7 +22,7 @@ class PotentialCalculator(Calculator):
         params: Its parameters.
 
     Example:
-        >>> model, params = models.load_potential("runs/acetylacetone/checkpoint")  # doctest: +SKIP
+        >>> model, params = potential.load("runs/acetylacetone-gfn2-default/checkpoint")  # doctest: +SKIP
         >>> atoms.calc = PotentialCalculator(model, params)  # doctest: +SKIP
     """
 

@@ -165,18 +165,22 @@ def Dense(features: int, name: str) -> MLP:
     return MLP((features,), name=name)
 
 
-def initialize(model: Potential, key: Array, graph: graphs.Graph) -> Any:
+def initialize(model: Potential, key: Array) -> Any:
     """Parameters of the model, all standard normal as `model.init` draws them, but in a single draw, which compiles at once.
 
     Args:
         model: The potential.
         key: A key of `jax.random`.
-        graph: Any graph; its values do not matter.
     """
-    vectors = jax.ShapeDtypeStruct((len(graph.senders), 3), jnp.float32)
-    shapes, tree = jax.tree.flatten(jax.eval_shape(model.init, key, vectors, graph))
+    one = lambda *shape, dtype=np.int32: jax.ShapeDtypeStruct((1, *shape), dtype)  # noqa: E731
+    atom = graphs.Graph(
+        species=one(), positions=one(3, dtype=np.float32), node_mask=one(dtype=bool), graph_of_node=one(),
+        senders=one(), receivers=one(), shifts=one(3), edge_mask=one(dtype=bool),
+        cells=one(3, 3, dtype=np.float32), pbc=one(3, dtype=bool), graph_mask=one(dtype=bool),
+    )  # fmt: skip
+    shapes, tree = jax.tree.flatten(jax.eval_shape(model.init, key, one(3, dtype=np.float32), atom))
     ends = np.cumsum([leaf.size for leaf in shapes])
-    draws = np.split(np.asarray(jax.random.normal(key, (ends[-1],))), ends[:-1])
+    draws = np.split(np.asarray(jax.random.normal(key, (ends[-1],), np.float32)), ends[:-1])
     return jax.tree.unflatten(tree, [jnp.asarray(d.reshape(leaf.shape)) for d, leaf in zip(draws, shapes, strict=True)])
 
 

@@ -110,33 +110,36 @@ def loss(
     return total / scale**2
 
 
-def train_step(
-    model: potential.Potential,
-    transformation: optax.GradientTransformation,
-    like: Any,
-    decay: float = 0.99,
-    **weights: float,
-):
-    """The function (state, graph, labels) -> (state, loss), to be jitted.
+def gradient(model: potential.Potential, like: Any, **weights: float):
+    """The function (stacked parameters, graph, labels) -> (loss, stacked gradient), to be jitted.
+
+    It and `update` are two programs rather than one, because they compile faster so, and at the same time.
 
     Args:
         model: The potential.
-        transformation: From `optimizer`, or any other of optax.
         like: Parameters of the model, for their shapes.
-        decay: Of the average of the parameters.
         **weights: Those of `loss`.
     """
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
 
-    def step(state: State, graph: graphs.Graph, labels: graphs.Labels) -> tuple[State, Float[Array, ""]]:
+    def value_and_gradient(stacks, graph: graphs.Graph, labels: graphs.Labels):
         def objective(params):
             return loss(potential.predict(model, params, graph), labels, graph, model.scale, **weights)
 
-        value, gradient = jax.value_and_grad(objective)(unstack(state.params, like))
-        update, optimizer_state = transformation.update(stack(gradient), state.optimizer, state.params)
-        params = optax.apply_updates(state.params, update)
+        value, found = jax.value_and_grad(objective)(unstack(stacks, like))
+        return value, stack(found)
+
+    return value_and_gradient
+
+
+def update(transformation: optax.GradientTransformation, decay: float = 0.99):
+    """The function (state, stacked gradient) -> state, to be jitted; `decay` is that of the average."""
+
+    def step(state: State, gradient) -> State:
+        change, optimizer_state = transformation.update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, change)
         average = optax.incremental_update(params, state.average, 1 - decay)
-        return State(state.step + 1, params, average, optimizer_state), value
+        return State(state.step + 1, params, average, optimizer_state)
 
     return step
 

@@ -1,0 +1,70 @@
+"""The calculator of ASE: units, buckets, changes of cell and species, errors."""
+
+import ase
+import ase.build
+import jax
+import numpy as np
+import pytest
+from ase.calculators.fd import calculate_numerical_forces
+from equijax.interop.ase import PotentialCalculator
+from equijax.models import potential
+from equijax.models.potential import Potential
+
+MODEL = Potential(
+    species=(1, 6, 8), atomic_energies=(-13.6, -1027.0, -2041.0), cutoff=2.5, channels=4, lmax=1, hidden_lmax=1,
+    order=2, probes=2, radial_features=6, mean_neighbors=4.0,
+)  # fmt: skip
+PARAMS = potential.initialize(MODEL, jax.random.key(0))
+
+
+def test_energy_forces_and_stress():
+    calculator = PotentialCalculator(MODEL, PARAMS)
+    atoms = ase.build.molecule("CH3OH")
+    atoms.calc = calculator
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    assert energy == pytest.approx(atoms.get_potential_energies().sum())
+    assert energy == pytest.approx(potential.baseline(MODEL, atoms.numbers).sum(), abs=100)
+    want = calculate_numerical_forces(atoms, eps=1e-2, iatoms=[1])  # of float32 energies
+    np.testing.assert_allclose(forces[1], want[0], atol=2e-2 * np.abs(forces).max())
+
+    crystal = ase.build.bulk("C", "diamond", 3.57)  # smaller than the cut-off, species and cell changed
+    crystal.calc = calculator
+    stress = crystal.get_stress(voigt=False)
+    strained = []
+    for step in (1e-2, -1e-2):
+        other = crystal.copy()
+        other.set_cell(crystal.cell * (1 + step), scale_atoms=True)
+        other.calc = calculator
+        strained.append(other.get_potential_energy())
+    want = (strained[0] - strained[1]) / 2e-2 / crystal.get_volume()
+    assert np.trace(stress) == pytest.approx(want, rel=2e-2, abs=1e-4)
+
+
+def test_molecular_dynamics_compiles_once():
+    calculator = PotentialCalculator(MODEL, PARAMS)
+    count = {"traces": 0}
+    predict = potential.predict
+
+    def counted(*args):
+        count["traces"] += 1
+        return predict(*args)
+
+    calculator._predict = jax.jit(lambda params, graph: counted(MODEL, params, graph))
+    atoms = ase.build.molecule("CH3OH")
+    atoms.calc = calculator
+    for seed in range(4):
+        atoms.rattle(0.02, seed=seed)
+        atoms.get_forces()
+    assert count["traces"] == 1
+
+
+def test_errors():
+    atoms = ase.Atoms("Au", [[0, 0, 0]], calculator=PotentialCalculator(MODEL, PARAMS))
+    with pytest.raises(ValueError, match=r"\[79\] are unknown"):
+        atoms.get_potential_energy()
+    atoms = ase.Atoms("H2", np.zeros((2, 3)), calculator=PotentialCalculator(MODEL, PARAMS))
+    with pytest.raises(ValueError, match="coincide"):
+        atoms.get_potential_energy()
+    atoms = ase.Atoms(calculator=PotentialCalculator(MODEL, PARAMS))
+    with pytest.raises(ValueError, match="empty"):
+        atoms.get_potential_energy()

@@ -1,0 +1,196 @@
+"""The potential: symmetry, derivatives, padding, cut-off, compilation, bad input."""
+
+import dataclasses
+import functools
+
+import chex
+import equijax as ej
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from equijax import graphs, groups, reps
+from equijax.graphs import Structure
+from equijax.models import potential
+from equijax.models.potential import Potential
+
+MODEL = Potential(
+    species=(1, 6, 8), atomic_energies=(-0.5, -37.0, -75.0), cutoff=3.0, channels=4, lmax=2, hidden_lmax=1,
+    bracket=True, probes=2, radial_features=6, mean_neighbors=5.0,
+)  # fmt: skip
+
+
+def molecule(seed=0, atoms=7, cell=None):
+    rng = np.random.default_rng(seed)
+    corners = np.array(np.meshgrid(*[range(2)] * 3)).reshape(3, -1).T[:atoms]
+    positions = 1.3 * corners + rng.uniform(-0.2, 0.2, (atoms, 3))
+    return Structure(rng.choice([1, 6, 8], atoms), positions, cell, (cell is not None,) * 3)
+
+
+@functools.cache
+def parameters(model=MODEL):
+    with jax.ensure_compile_time_eval():
+        return potential.initialize(model, jax.random.key(0))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def predict(model, params, graph, positions=None):
+    return potential.predict(model, params, graph, positions)
+
+
+def double(tree):
+    return jax.tree.map(lambda a: np.asarray(a, np.float64) if np.issubdtype(a.dtype, np.floating) else a, tree)
+
+
+def test_initialize_is_a_faster_init():
+    graph = graphs.batch([molecule()], MODEL.cutoff)
+    vectors = graphs.edge_vectors(jnp.asarray(graph.positions, jnp.float32), graph)
+    chex.assert_trees_all_equal_shapes_and_dtypes(
+        jax.eval_shape(MODEL.init, jax.random.key(0), vectors, graph), parameters()
+    )
+    draws = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(parameters())])
+    assert abs(draws.std() - 1) < 0.1
+    assert len(np.unique(draws)) == len(draws)
+
+
+@pytest.mark.core
+def test_exact_for_e3_and_permutations():
+    structure = molecule()
+    single = graphs.from_structure(structure, MODEL.cutoff)
+
+    def energy_and_forces(params, positions, species, senders, receivers):
+        graph = single._replace(species=species, senders=senders, receivers=receivers)
+        found = potential.predict(MODEL, params, graph, positions)
+        return found.energies, found.forces
+
+    n = len(structure.species)
+    symmetry = ej.Symmetry(
+        groups.Product(groups.E(3), groups.Permutation(n)),
+        inputs=(
+            None,
+            reps.Product(reps.Position(), reps.Permutation(-2)),
+            reps.Product(None, reps.Permutation(-1)),
+            reps.Product(None, reps.Index()),
+            reps.Product(None, reps.Index()),
+        ),
+        outputs=(None, reps.Product(reps.Vector(), reps.Permutation(-2))),
+    )
+    args = (parameters(), single.positions.astype(np.float32), single.species, single.senders, single.receivers)
+    ej.check(energy_and_forces, symmetry, args).assert_exact()
+
+
+@pytest.mark.usefixtures("x64")
+class TestDerivatives:
+    @pytest.mark.parametrize("cell", [None, np.array([[3.1, 0.2, 0], [0.5, 3.3, 0.1], [0, 0.4, 3.2]])])
+    def test_forces_and_stress_are_differences_of_energies(self, cell):
+        """A skew cell whose heights are close to the cut-off, too: atoms see images of themselves."""
+        structure, params = molecule(cell=cell), double(parameters())
+        graph = graphs.batch([structure], MODEL.cutoff)
+        found = predict(MODEL, params, graph)
+        energy = lambda graph: float(predict(MODEL, params, graph).energies[0])  # noqa: E731
+        step, rng = 1e-5, np.random.default_rng(1)
+        direction = rng.normal(size=graph.positions.shape)
+        shifted = [energy(graph._replace(positions=graph.positions + s * step * direction)) for s in (1, -1)]
+        assert (shifted[0] - shifted[1]) / (2 * step) == pytest.approx(
+            -float(np.sum(found.forces * direction)), rel=1e-7
+        )
+        if cell is None:
+            return
+        strain = rng.normal(size=(3, 3))
+        strained = []
+        for s in (step, -step):
+            A = np.eye(3) + s * strain
+            strained.append(energy(graph._replace(positions=graph.positions @ A.T, cells=graph.cells @ A.T)))
+        volume = abs(np.linalg.det(cell))
+        want = volume * float(np.sum(found.stresses[0] * strain))
+        assert (strained[0] - strained[1]) / (2 * step) == pytest.approx(want, rel=1e-7)
+        np.testing.assert_allclose(found.stresses[0], found.stresses[0].T, atol=1e-12)
+
+    def test_no_net_force_no_net_torque(self):
+        structure = molecule()
+        forces = predict(MODEL, double(parameters()), graphs.batch([structure], MODEL.cutoff)).forces[:7]
+        scale = np.abs(forces).max()
+        np.testing.assert_allclose(forces.sum(0) / scale, 0, atol=1e-13)
+        np.testing.assert_allclose(np.cross(structure.positions, forces).sum(0) / scale, 0, atol=1e-12)
+
+    def test_supercell(self):
+        cell = np.array([[3.1, 0.2, 0], [0.5, 3.3, 0.1], [0, 0.4, 3.2]])
+        one = molecule(cell=cell)
+        two = Structure(
+            np.tile(one.species, 2), np.concatenate([one.positions, one.positions + cell[0]]),
+            cell * [[2], [1], [1]], one.pbc,
+        )  # fmt: skip
+        params = double(parameters())
+        a, b = (predict(MODEL, params, graphs.batch([s], MODEL.cutoff)) for s in (one, two))
+        assert float(b.energies[0]) == pytest.approx(2 * float(a.energies[0]), rel=1e-12)
+        np.testing.assert_allclose(b.forces[7:14], a.forces[:7], atol=1e-11)
+        np.testing.assert_allclose(b.stresses[0], a.stresses[0], atol=1e-12)
+
+    def test_smooth_through_the_cutoff(self):
+        """Energy, force and curvature of a pair vanish where it parts, and are smooth on the way."""
+        params = double(parameters())
+        single = graphs.from_structure(Structure(np.array([6, 8]), np.array([[0, 0, 0], [0, 0, 2.9]])), MODEL.cutoff)
+        alone = sum(
+            predict(MODEL, params, graphs.from_structure(Structure(np.array([z]), np.zeros((1, 3))), MODEL.cutoff))
+            .energies[0]
+            for z in (6, 8)
+        )  # fmt: skip
+        energy = lambda r: predict(MODEL, params, single, jnp.array([[0, 0, 0], [0, 0, 1]]) * r).energies[0] - alone  # noqa: E731
+        slope, curvature = jax.grad(energy), jax.grad(jax.grad(energy))
+        for f, order in ((energy, 3), (slope, 2), (curvature, 1)):
+            inside = [abs(f(MODEL.cutoff * (1 - gap))) for gap in (1e-2, 1e-3)]
+            assert inside[1] < inside[0] * 10.0**-order * 3
+            assert abs(f(MODEL.cutoff * (1 - 1e-12))) < 1e-8
+            assert abs(f(MODEL.cutoff * 1.001)) < 1e-12
+        assert abs(energy(0.8 * MODEL.cutoff)) > 1e-4
+
+
+@pytest.mark.usefixtures("x64")
+def test_padding_and_company_change_nothing():
+    params, structure = double(parameters()), molecule()
+    bare = predict(MODEL, params, graphs.from_structure(structure, MODEL.cutoff))
+    batch = graphs.batch([molecule(1, 5), structure], MODEL.cutoff, nodes=24, edges=256, graphs=4)
+    padded = predict(MODEL, params, batch)
+    assert float(padded.energies[1]) == pytest.approx(float(bare.energies[0]), rel=1e-12)
+    np.testing.assert_allclose(padded.forces[5:12], bare.forces, atol=1e-11)
+    assert not padded.forces[12:].any()
+    assert not padded.node_energies[12:].any()
+    gradient = jax.grad(lambda p: jnp.sum(potential.predict(MODEL, p, batch).forces ** 2))(params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_one_compilation_a_padded_shape():
+    counted = jax.jit(chex.assert_max_traces(lambda p, g: potential.predict(MODEL, p, g).energies, n=1))
+    for seed in range(3):
+        graph = graphs.batch([molecule(seed, 5 + seed)], MODEL.cutoff, nodes=16, edges=128)
+        counted(parameters(), jax.tree.map(jnp.asarray, graph))
+    assert hash(dataclasses.replace(MODEL)) == hash(MODEL)
+
+
+def test_isolated_atoms_and_coincident_ones_are_finite():
+    params = parameters()
+    single = graphs.from_structure(Structure(np.array([6]), np.zeros((1, 3))), MODEL.cutoff)
+    found = predict(MODEL, params, single)
+    assert np.isfinite(found.energies).all()
+    assert not np.asarray(found.forces).any()
+    pair = graphs.from_structure(Structure(np.array([6, 8]), np.array([[0, 0, 0], [0, 0, 1.0]])), MODEL.cutoff)
+    found = predict(MODEL, params, pair, jnp.zeros((2, 3)))  # a traced step may end there: finite, if useless
+    assert np.isfinite(found.energies).all()
+    assert np.isfinite(found.forces).all()
+
+
+@pytest.mark.parametrize(
+    ("structure", "message"),
+    [
+        (Structure(np.zeros(0, int), np.zeros((0, 3))), "empty"),
+        (Structure(np.array([1, 1]), np.zeros((2, 3))), "coincide"),
+    ],
+)
+def test_structures_that_have_no_energy(structure, message):
+    with pytest.raises(ValueError, match=message):
+        graphs.batch([structure], MODEL.cutoff)
+
+
+def test_unknown_species():
+    with pytest.raises(ValueError, match=r"\[79\] are unknown"):
+        potential.baseline(MODEL, np.array([1, 79]))

@@ -1,0 +1,108 @@
+"""Training: stacks, the loss, batches that resume, errors, and that a model learns."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from equijax import graphs
+from equijax.graphs import Structure
+from equijax.models import potential, training
+from equijax.models.potential import Potential
+
+
+def morse(seed, atoms=4):
+    """A structure with energies and forces of a pair potential."""
+    rng = np.random.default_rng(seed)
+    positions = 1.2 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])[:atoms] + rng.normal(0, 0.1, (atoms, 3))
+    vectors = positions[None] - positions[:, None]
+    r = np.linalg.norm(vectors, axis=-1) + np.eye(atoms)
+    pair = (np.exp(-2 * (r - 1.2)) - 2 * np.exp(-(r - 1.2))) * (1 - np.eye(atoms))
+    slope = -2 * (np.exp(-2 * (r - 1.2)) - np.exp(-(r - 1.2))) * (1 - np.eye(atoms))
+    forces = np.sum(slope[..., None] * vectors / r[..., None], axis=1)
+    return Structure(np.array([1, 6, 1, 6])[:atoms], positions, energy=-38.0 * atoms + pair.sum() / 2, forces=forces)
+
+
+FRAMES = [morse(k) for k in range(24)]
+ENERGIES = training.atomic_energies(FRAMES)
+MODEL = Potential(
+    species=tuple(ENERGIES), atomic_energies=tuple(ENERGIES.values()), cutoff=3.0, channels=4, lmax=1, hidden_lmax=1,
+    order=2, probes=2, radial_features=8, **training.statistics(FRAMES, 3.0),
+)  # fmt: skip
+
+
+def test_stacks_hold_every_matrix_once():
+    params = {"a": jnp.ones((3, 2, 4)), "b": jnp.arange(8.0).reshape(2, 4), "c": jnp.arange(4.0)}
+    stacks = training.stack(params)
+    assert {name: x.shape for name, x in stacks.items()} == {"2x4": (4, 2, 4), "1x4": (1, 1, 4)}
+    chex.assert_trees_all_equal(training.unstack(stacks, params), params)
+
+
+def test_it_learns():
+    samples = training.samples(MODEL, FRAMES, 4)
+    graph, labels = samples.batch(range(4))
+    params = potential.initialize(MODEL, jax.random.key(0))
+    transformation = training.optimizer(300, warmup=10)
+    state = training.start(params, transformation)
+    gradient = jax.jit(chex.assert_max_traces(training.gradient(MODEL, params), n=1))
+    update = jax.jit(chex.assert_max_traces(training.update(transformation, decay=0.9), n=1))
+    predict = jax.jit(lambda params, graph: potential.predict(MODEL, params, graph))
+    before = training.evaluate(predict, params, samples, 4)
+    for _, indices in zip(range(300), training.epochs(len(FRAMES), 4, 0), strict=False):
+        value, found = gradient(state.params, *samples.batch(indices))
+        state = update(state, found)
+    assert int(state.step) == 300
+    assert np.isfinite(value)
+    after = training.evaluate(predict, training.unstack(state.average, params), samples, 4)
+    assert after.force_rmse < 0.05 * before.force_rmse
+    assert after.force_rmse < 0.1 * 1e3 * MODEL.scale
+    assert after.energies.shape == (24, 2)
+    assert after.forces.shape == (24 * 12, 2)
+
+
+def test_the_loss_counts_what_is_labeled():
+    graph = graphs.batch(FRAMES[:2], 3.0, nodes=16, edges=64)
+    labels = graphs.labels([FRAMES[0], FRAMES[1]._replace(forces=None)], graph)
+    zero = potential.Prediction(np.zeros(3), np.zeros((16, 3)), np.zeros((3, 3, 3)), np.zeros(16))
+    off = zero._replace(energies=np.asarray(labels.energies) + 2.0, forces=np.asarray(labels.forces) + 3.0)
+    assert float(training.loss(off, labels, graph, 1.0)) == pytest.approx(2.0**2 / 4 + 3.0**2)
+    assert float(training.loss(off, labels, graph, 2.0, force_weight=0.0)) == pytest.approx(2.0**2 / 4 / 4)
+
+
+def test_batches_resume_where_they_stopped():
+    whole = training.epochs(11, 3, seed=5)
+    first = [next(whole) for _ in range(10)]
+    again = training.epochs(11, 3, seed=5, first_step=4)
+    np.testing.assert_array_equal(first[4:], [next(again) for _ in range(6)])
+    assert len(np.unique(first[:3])) == 9  # an epoch shows no structure twice
+
+
+def test_errors_count_every_structure_once():
+    structures = FRAMES[:5]
+    samples = training.samples(MODEL, structures, 4)  # two batches, the last filled up
+
+    def oracle(_, graph):
+        target = graphs.labels([samples.structures[i] for i in oracle.order], graph)
+        return potential.Prediction(target.energies + 0.001, target.forces - 0.002, None, None)
+
+    orders = iter([[0, 1, 2, 3], [4, 0, 0, 0]])
+
+    def predict(params, graph):
+        oracle.order = next(orders)
+        return oracle(params, graph)
+
+    errors = training.evaluate(predict, None, samples, 4)
+    assert errors.energy_rmse == pytest.approx(1.0, rel=1e-3)
+    assert errors.force_mae == pytest.approx(2.0, rel=1e-3)
+    assert len(errors.energies) == 5
+    assert len(errors.forces) == 60
+
+
+def test_isolated_atoms_by_least_squares():
+    total = sum(sum(ENERGIES[z] for z in s.species) for s in FRAMES)
+    assert total == pytest.approx(sum(s.energy for s in FRAMES))
+
+
+def test_no_structures():
+    with pytest.raises(ValueError, match="at least one"):
+        training.samples(MODEL, [], 2)
