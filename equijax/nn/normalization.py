@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from equijax import _validate, spherical
@@ -43,7 +44,7 @@ class Normalization(nn.Module):
 
 
 def rms_normalize(
-    x: Float[Array, "*batch coefficients channels"],
+    x: ArrayLike,
     scale: Float[Array | np.ndarray, "degrees channels"],
     mask: Bool[Array | np.ndarray, "..."] | None = None,
     *,
@@ -55,6 +56,7 @@ def rms_normalize(
     Raises:
         ValueError: If `mask` is not of the shape of the leading axes, or `axes` are none of them.
     """
+    x = _validate.floating("x", x)
     lmax, rank = spherical.lmax_of(x, "x"), x.ndim - 2
     if any(not -x.ndim <= a < x.ndim or a % x.ndim >= rank for a in axes):
         raise ValueError(f"axes: expected leading axes of x {x.shape}, none of the last two, got {axes}")
@@ -72,7 +74,6 @@ def rms_normalize(
 
 def degree_squares(x: Float[Array, "*batch coefficients channels"]) -> Float[Array, "*batch degrees channels"]:
     """Mean square over the orders m of each degree and channel, which rotations leave as it is; float32 at least."""
-    _validate.floating("x", x)
     lmax = spherical.lmax_of(x, "x")
     of_degree = spherical.degree_of_coefficient(lmax) == np.arange(lmax + 1)[:, None]
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))

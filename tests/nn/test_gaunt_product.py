@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from equijax import nn, products, spherical
 from equijax.nn.variance import path_variances
 

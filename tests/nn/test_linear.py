@@ -1,13 +1,14 @@
 """The linear map: what it may mix, and where the coefficients may be."""
 
-import equijax as ej
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from equijax import groups, nn, reps
 from hypothesis import given
 from hypothesis import strategies as st
+
+import equijax as ej
+from equijax import groups, nn, reps
 
 RNG = np.random.default_rng(0)
 

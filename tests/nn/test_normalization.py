@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from equijax import nn, spherical
 
 X = np.random.default_rng(0).normal(size=(6, 9, 4)).astype(np.float32) * 3
