@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from equijax._validate import integer
@@ -110,9 +111,9 @@ def _report(program: Program, arrays: list[Any], symmetry: Any, key: Any, sample
         by_part = elements_by_part(symmetry.group, key, samples, spread)
     notes = _try_to_compile(program, arrays)
     everything = [g for elements in by_part.values() for g in elements]
-    errors = measure(program, arrays, symmetry, everything, int(jax.random.bits(key)))
+    errors = measure(program, arrays, symmetry, everything, key)
     looked = not notes and errors.in64 is not None
-    casts = narrowing(program.jaxpr(arrays, 64)) if looked else ()
+    casts = narrowing(program.trace(arrays, 64)) if looked else ()
     ends = np.cumsum([len(elements) for elements in by_part.values()])
     rows = tuple(
         _row(part, elements, errors, slice(end - len(elements), end))
@@ -192,9 +193,9 @@ def _notes(verdict: str, rows: tuple[Row, ...], errors: Errors) -> list[str]:
 def _try_to_compile(program: Program, arrays: Sequence[Any]) -> list[str]:
     """Run the function without `jax.jit` if it looks at the values of its arguments, and say so."""
     try:
-        program.jaxpr(arrays, 32)
+        program.trace(arrays, 32)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
-        program.run = program.call
+        program.run = lambda captured, inputs: program.call(captured, [jnp.asarray(x) for x in inputs])
         return [f"it ran without jax.jit, and casts were not looked for ({type(error).__name__})"]
     return []
 

@@ -120,7 +120,7 @@ def layerwise(
     with on_cpu():
         spread = positions_spread(program.arrays, array_reps(symmetry, program.layout))
         elements = [g for part in elements_by_part(sym.group, key, samples, spread).values() for g in part]
-    errors = measure(program, program.arrays, symmetry, elements, int(jax.random.bits(key)))
+    errors = measure(program, program.arrays, symmetry, elements, key)
     layers = []
     for i, path in enumerate((*wanted, OUTPUT)):
         leaves = [k for k, leaf in enumerate(errors.paths) if leaf.startswith(f"[{i}]")]

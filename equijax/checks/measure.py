@@ -65,7 +65,7 @@ def measure(
     arrays: Sequence[Any],
     symmetry: Any,
     elements: Sequence[Any],
-    seed: int,
+    key: Any,
 ) -> Errors:
     """Hold f(ρ(g) x) against σ(g) f(x), in float32 and in float64.
 
@@ -76,12 +76,12 @@ def measure(
         arrays: Arrays to put in the arguments.
         symmetry: The symmetry to hold the function against.
         elements: Group elements, in float64 on the host.
-        seed: Of the perturbations.
+        key: Random key of the perturbations.
     """
     acting = array_reps(symmetry, program.layout)
     moved = _act(symmetry, program.layout, acting, elements, [arrays] * len(elements))
     moves = np.asarray([[_moved(x, y) for x, y in zip(arrays, m, strict=True)] for m in moved], bool)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     nearby = [perturbed(arrays, [rep is not None for rep in acting], rng, NUDGE) for _ in range(NEARBY)]
     probe = perturbed(arrays, np.logical_or.reduce(moves, axis=0).tolist(), rng, 1.0)  # does f depend on what moves?
     evaluate = functools.partial(_run, program, [list(arrays), *nearby, probe, *moved], symmetry, elements)
@@ -141,7 +141,7 @@ def _run(program: Program, inputs: list[list[Any]], symmetry: Any, elements: Any
         held = [jnp.asarray(cast(x, bits)) for x in base]  # what is not moved stays on the device
         for row in inputs:
             out = program.run(
-                carried, [h if x is b else jnp.asarray(cast(x, bits)) for x, b, h in zip(row, base, held, strict=True)]
+                carried, [h if x is b else cast(x, bits) for x, b, h in zip(row, base, held, strict=True)]
             )
             leaves, tree = jax.tree.flatten(out)
             outputs.append([np.asarray(x) for x in leaves])

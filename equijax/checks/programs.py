@@ -106,19 +106,18 @@ class Program:
         self.captured = [on_host(x) for x in captured]
         self.arrays = [on_host(x) for x in leaves if _is_input(x)]
         self.layout = Layout(tree, tuple(_ARRAY if _is_input(x) else _hashable(x) for x in leaves))
-        self.run = self.call if _is_jitted(f) else jax.jit(self.call)
+        self.run: Any = self.call if _is_jitted(f) else jax.jit(self.call)
 
     def call(self, captured: Sequence[Any], arrays: Sequence[Any]) -> Any:
         """f(*args), not compiled."""
         rest = iter(captured)
         return _replace(self._f, lambda x: next(rest))(*self.layout.args(arrays))
 
-    def jaxpr(self, arrays: Sequence[Any], bits: int) -> Any:
-        """The program in float32 or float64; the tracing is shared with `run`."""
+    def trace(self, arrays: Sequence[Any], bits: int) -> Any:
+        """The program in float32 or float64 as a jaxpr; a function that is not jitted is traced once with `run`."""
         with precision(bits):
             captured, arrays = ([jnp.asarray(cast(x, bits)) for x in xs] for xs in (self.captured, arrays))
-            run: Any = jax.jit(self.call) if self.run == self.call else self.run
-            return run.trace(captured, arrays).jaxpr
+            return (self.run if hasattr(self.run, "trace") else jax.jit(self.call)).trace(captured, arrays).jaxpr
 
 
 _ARRAY = "<array>"
