@@ -1,7 +1,7 @@
 """How accurate, how fast and how symmetric is an equivariant potential trained on real molecular dynamics?
 
-Trains on the acetylacetone set that the package ships (GFN2-xTB), or with --data on the published DFT set (a folder with
-the files of `dataset_acac`, github.com/davkovacs/BOTNet-datasets). Ctrl-C and a second start resume the run.
+Trains on the acetylacetone set that the package ships (GFN2-xTB), or with --data on the published DFT set (a folder
+with the files of `dataset_acac`, github.com/davkovacs/BOTNet-datasets). Ctrl-C and a second start resume the run.
 """
 
 import argparse
@@ -199,9 +199,8 @@ def table(tests, dihedral, published):
     """Errors on the test sets, beside the published ones where these are of the same data."""
     lines = [f"{'':24}{'energy / meV':>20}{'forces / meV/Å':>20}", f"{'':24}" + f"{'RMSE':>10}{'MAE':>10}" * 2]
     for temperature, e in tests.items():
-        lines.append(
-            f"{'test ' + temperature:24}{e.energy_rmse:10.1f}{e.energy_mae:10.1f}{e.force_rmse:10.1f}{e.force_mae:10.1f}"
-        )
+        figures = (e.energy_rmse, e.energy_mae, e.force_rmse, e.force_mae)
+        lines.append(f"{'test ' + temperature:24}" + "".join(f"{figure:10.1f}" for figure in figures))
         if published:
             for name, (energy, force) in PUBLISHED[temperature].items():
                 lines.append(f"{'    published, ' + name:24}{energy:10.2f}{'':10}{force:10.1f}")

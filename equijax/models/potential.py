@@ -30,7 +30,7 @@ class Prediction(NamedTuple):
 
 
 class Potential(nn.Module):
-    """Energies of atoms from their neighborhoods; every layer is equivariant, so that the energy is invariant under E(3).
+    """Energies of atoms from their neighborhoods; every layer is equivariant, so the energy is invariant under E(3).
 
     With the functions on the sphere h_i of atom i (scalars at first, an embedding of its species z_i), a layer is
 
@@ -104,7 +104,7 @@ class Potential(nn.Module):
             for l in range(self.lmax + 1):
                 of_degree = slice(l * l, (l + 1) ** 2)
                 message = Y[of_degree] * (Dense(self.channels, name=f"filter_{t}_{l}")(R) * scalars)
-                if 0 < l and (l + 1) ** 2 <= len(sent):
+                if l > 0 and (l + 1) ** 2 <= len(sent):
                     weight = Dense(self.channels, name=f"passed_{t}_{l}")(R) * cutoff
                     message = message + sent[of_degree][:, senders] * weight
                 messages.append(message)
@@ -166,7 +166,7 @@ def Dense(features: int, name: str) -> MLP:
 
 
 def initialize(model: Potential, key: Array) -> Any:
-    """Parameters of the model, all standard normal as `model.init` draws them, but in a single draw, which compiles at once.
+    """Parameters of the model, standard normal as `model.init` draws them, but in a single draw that compiles at once.
 
     Args:
         model: The potential.

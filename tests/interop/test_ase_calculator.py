@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from ase.calculators.fd import calculate_numerical_forces
+
 from equijax.interop.ase import PotentialCalculator
 from equijax.models import potential
 from equijax.models.potential import Potential

@@ -9,6 +9,7 @@ import chex
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from equijax.models import checkpoint, potential
 from equijax.models.potential import Potential
 

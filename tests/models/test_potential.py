@@ -4,11 +4,12 @@ import dataclasses
 import functools
 
 import chex
-import equijax as ej
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+import equijax as ej
 from equijax import graphs, groups, reps
 from equijax.graphs import Structure
 from equijax.models import potential

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from equijax import graphs
 from equijax.graphs import Structure
 from equijax.models import potential, training
@@ -40,7 +41,6 @@ def test_stacks_hold_every_matrix_once():
 
 def test_it_learns():
     samples = training.samples(MODEL, FRAMES, 4)
-    graph, labels = samples.batch(range(4))
     params = potential.initialize(MODEL, jax.random.key(0))
     transformation = training.optimizer(300, warmup=10)
     state = training.start(params, transformation)
