@@ -1,7 +1,6 @@
 """What every benchmark shares: flags, versions, results, and memory that is kept between steps."""
 
 import ctypes
-import dataclasses
 import importlib.metadata
 import json
 import os
@@ -49,11 +48,6 @@ def environment():
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("equijax", "jax", "flax", "optax")},
     }
-
-
-def fields(module):
-    """The fields of a flax module."""
-    return {f.name: getattr(module, f.name) for f in dataclasses.fields(module) if f.name not in ("parent", "name")}
 
 
 def append(path, result):

@@ -5,7 +5,6 @@ with the files of `dataset_acac`, github.com/davkovacs/BOTNet-datasets). Ctrl-C 
 """
 
 import argparse
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -98,10 +97,7 @@ def run(dataset, preset, output, seed):
     folder = output / "checkpoint"
     if folder.is_dir():
         found = checkpoint.restore(folder, training=state)
-        if (
-            found.config["fields"] != json.loads(json.dumps(harness.fields(model)))
-            or found.config["steps"] != preset.steps
-        ):
+        if (found.config["fields"], found.config["steps"]) != (checkpoint.fields(model), preset.steps):
             raise SystemExit(f"{folder}: holds a run of other settings; pass another --output, or remove the folder")
         state, history, spent = found.training, found.config["history"], found.config["seconds"]
         print(f"Resuming at step {int(state.step)} of {preset.steps}.")

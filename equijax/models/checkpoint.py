@@ -38,9 +38,8 @@ def save(directory: str | Path, step: int, model: Any, params: Any, *, training:
     """
     import orbax.checkpoint as ocp
 
-    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in ("parent", "name")}
-    config = {"version": VERSION, "model": type(model).__name__, "fields": fields, **extra}
-    json.dumps(config)  # before anything is written: raises where a field is not data
+    config = {"version": VERSION, "model": type(model).__name__, "fields": fields(model), **extra}
+    json.dumps(config)  # before anything is written: raises where something is not data
     items = {"params": ocp.args.StandardSave(params), "config": ocp.args.JsonSave(config)}
     if training is not None:
         items["training"] = ocp.args.StandardSave(training)
@@ -84,6 +83,12 @@ def restore(directory: str | Path, *, training: Any = None) -> Checkpoint:
                 f"{directory}: checkpoint {step} cannot be read, it is damaged or of another model; {way_out} ({error})"
             ) from error
     return Checkpoint(step, params, config, found["training"] if training is not None else None)
+
+
+def fields(model: Any) -> dict[str, Any]:
+    """The fields of a flax module as JSON has them, which is how `Checkpoint.config` holds them under "fields"."""
+    found = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in ("parent", "name")}
+    return json.loads(json.dumps(found))
 
 
 def rebuild(model_class: type, config: dict[str, Any]) -> Any:
