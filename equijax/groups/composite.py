@@ -89,17 +89,17 @@ class Composite(Group):
         """All combinations of the nodes of the factors, at most n where they can be so few.
 
         A finite factor gives all of its elements, and the others share the rest of n by their dimensions. A compact
-        group with a factor of more than 5040 elements gives n random elements instead.
+        group with a factor of more than 5040 elements gives n random elements instead. By default a compact group
+        takes the default nodes of its factors, another one 1000 a combination of its finite factors.
         """
         large = any((factor.order or 0) > MOST_ELEMENTS for factor in self.factors)
         if large and self.is_compact and n is not None and key is not None:
             return self.sample(key, (n,), dtype), jnp.full(n, 1 / n, float_dtype(dtype))
         keys = [None] * len(self.factors) if key is None else list(jax.random.split(key, len(self.factors)))
-        budget = None if n is None else n / math.prod(factor.order or 1 for factor in self.factors)
-        rules = [
-            factor.nodes(None if budget is None else max(2, round(budget ** (factor.dim / max(1, self.dim)))), k, dtype)
-            for factor, k in zip(self.factors, keys, strict=True)
-        ]
+        budget = 1000 if n is None else n / math.prod(factor.order or 1 for factor in self.factors)
+        default = n is None and self.is_compact
+        shares = [None if default else max(2, round(budget ** (f.dim / max(1, self.dim)))) for f in self.factors]
+        rules = [f.nodes(share, k, dtype) for f, share, k in zip(self.factors, shares, keys, strict=True)]
         weights = functools.reduce(jnp.multiply, _grid([w for _, w in rules]))
         return self.join(*_grid([elements for elements, _ in rules])), weights
 
