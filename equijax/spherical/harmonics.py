@@ -1,5 +1,6 @@
 """Real spherical harmonics of Cartesian vectors, and the layout of their coefficients."""
 
+import functools
 import math
 from typing import Any
 
@@ -36,35 +37,9 @@ def harmonics(vectors: ArrayLike, lmax: int, *, normalize: bool = True) -> Float
         TypeError: If `vectors` is not of floating point, or `lmax` is not an integer.
         ValueError: If the last axis of `vectors` is not of length 3, or `lmax` is negative.
     """
-    v: Array = _validate.floating("vectors", vectors)
+    v = _validate.floating("vectors", vectors)
     _validate.last_axis("vectors", v, 3)
-    lmax = _validate.integer("lmax", lmax)
-    if normalize:
-        v, square = unit(v)
-    else:
-        square = jnp.sum(v * v, axis=-1, keepdims=True)
-    x, y, z = v[..., 0:1], v[..., 1:2], v[..., 2:3]
-
-    cosines, sines = [jnp.ones_like(x)], [jnp.zeros_like(x)]  # real and imaginary parts of (z + i x)^m
-    for _ in range(lmax):
-        c, s = cosines[-1], sines[-1]
-        cosines.append(z * c - x * s)
-        sines.append(z * s + x * c)
-    azimuth = jnp.concatenate([*sines[:0:-1], *cosines], axis=-1)  # m = -lmax..lmax
-
-    m = np.arange(-lmax, lmax + 1)
-    seed = 1 / math.sqrt(4 * math.pi)
-    previous = jnp.zeros_like(azimuth)
-    current = jnp.add(previous, np.asarray(seed * (m == 0), v.dtype))
-    out = [current[..., lmax : lmax + 1]]
-    for l in range(1, lmax + 1):
-        a, b = quadrature.recursion_coefficients(l, m)
-        seed *= math.sqrt((2 * l + 1) / (2 * l))
-        start = seed * math.sqrt(2) * (np.abs(m) == l)
-        a, b, start = (np.asarray(t, v.dtype) for t in (a, b, start))
-        previous, current = current, a * y * current - b * square * previous + start * azimuth
-        out.append(current[..., lmax - l : lmax + l + 1])
-    return jnp.concatenate(out, axis=-1)
+    return _harmonics(v, _validate.integer("lmax", lmax), normalize)
 
 
 def unit(v: Float[Array, "..."], axis: int = -1) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
@@ -99,3 +74,33 @@ def degree_of_coefficient(lmax: int) -> np.ndarray:
     """Degree of every coefficient, (0, 1, 1, 1, 2, ...), of length (lmax + 1)²."""
     l = np.arange(_validate.integer("lmax", lmax) + 1)
     return np.repeat(l, 2 * l + 1)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _harmonics(v, lmax, normalize):
+    if normalize:
+        v, square = unit(v)
+    else:
+        square = jnp.sum(v * v, axis=-1, keepdims=True)
+    x, y, z = v[..., 0:1], v[..., 1:2], v[..., 2:3]
+
+    cosines, sines = [jnp.ones_like(x)], [jnp.zeros_like(x)]  # real and imaginary parts of (z + i x)^m
+    for _ in range(lmax):
+        c, s = cosines[-1], sines[-1]
+        cosines.append(z * c - x * s)
+        sines.append(z * s + x * c)
+    azimuth = jnp.concatenate([*sines[:0:-1], *cosines], axis=-1)  # m = -lmax..lmax
+
+    m = np.arange(-lmax, lmax + 1)
+    seed = 1 / math.sqrt(4 * math.pi)
+    previous = jnp.zeros_like(azimuth)
+    current = jnp.add(previous, np.asarray(seed * (m == 0), v.dtype))
+    out = [current[..., lmax : lmax + 1]]
+    for l in range(1, lmax + 1):
+        a, b = quadrature.recursion_coefficients(l, m)
+        seed *= math.sqrt((2 * l + 1) / (2 * l))
+        start = seed * math.sqrt(2) * (np.abs(m) == l)
+        a, b, start = (np.asarray(t, v.dtype) for t in (a, b, start))
+        previous, current = current, a * y * current - b * square * previous + start * azimuth
+        out.append(current[..., lmax - l : lmax + l + 1])
+    return jnp.concatenate(out, axis=-1)

@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -34,7 +35,20 @@ def wigner_blocks(R: ArrayLike, lmax: int) -> list[Float[Array, "*batch rows col
     R = _validate.floating("R", R)
     if R.shape[-2:] != (3, 3):
         raise ValueError(f"R: expected matrices of shape (..., 3, 3), got {R.shape}")
-    points, dual = _rule(_validate.integer("lmax", lmax))
+    return _blocks(R, _validate.integer("lmax", lmax))
+
+
+def wigner_matrix(R: ArrayLike, lmax: int) -> Float[Array, "*batch coefficients coefficients"]:
+    """The blocks of `wigner_blocks` as one block-diagonal matrix D(R), shape (..., (lmax + 1)², (lmax + 1)²).
+
+    Features on the coefficient axis turn as x → D(R) x. Same arguments and errors as `wigner_blocks`.
+    """
+    return _block_diagonal(wigner_blocks(R, lmax))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _blocks(R, lmax):
+    points, dual = _rule(lmax)
     moved = jnp.einsum("...ij,pj->...pi", R, points.astype(R.dtype), precision="highest")
     values = harmonics(moved, lmax, normalize=False)
     blocks = [slice(l * l, (l + 1) ** 2) for l in range(lmax + 1)]
@@ -43,15 +57,11 @@ def wigner_blocks(R: ArrayLike, lmax: int) -> list[Float[Array, "*batch rows col
     ]
 
 
-def wigner_matrix(R: ArrayLike, lmax: int) -> Float[Array, "*batch coefficients coefficients"]:
-    """The blocks of `wigner_blocks` as one block-diagonal matrix D(R), shape (..., (lmax + 1)², (lmax + 1)²).
-
-    Features on the coefficient axis turn as x → D(R) x. Same arguments and errors as `wigner_blocks`.
-    """
-    rows = []
-    for l, block in enumerate(wigner_blocks(R, lmax)):
-        pad = [(0, 0)] * (block.ndim - 1) + [(l * l, (lmax + 1) ** 2 - (l + 1) ** 2)]
-        rows.append(jnp.pad(block, pad))
+@jax.jit
+def _block_diagonal(blocks):
+    rows, n = [], len(blocks)
+    for l, block in enumerate(blocks):
+        rows.append(jnp.pad(block, [(0, 0)] * (block.ndim - 1) + [(l * l, n * n - (l + 1) ** 2)]))
     return jnp.concatenate(rows, axis=-2)
 
 
