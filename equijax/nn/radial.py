@@ -66,13 +66,13 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: ArrayLike) -> Float[Array, "... outputs"]:
-        x = _validate.floating("x", x)
+        y = _validate.floating("x", x)
         for k, width in enumerate(self.features):
-            w = self.param(f"kernel_{k}", nn.initializers.normal(1.0), (x.shape[-1], width))
-            x = jnp.matmul(x, w.astype(x.dtype) / x.shape[-1] ** 0.5, precision="highest")
+            w = self.param(f"kernel_{k}", nn.initializers.normal(1.0), (y.shape[-1], width))
+            y = jnp.matmul(y, w.astype(y.dtype) / y.shape[-1] ** 0.5, precision="highest")
             if k + 1 < len(self.features):
-                x = self.activation(x) * gain(self.activation)
-        return x
+                y = self.activation(y) * gain(self.activation)
+        return y
 
 
 class RadialBasis(nn.Module):

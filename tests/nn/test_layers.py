@@ -139,12 +139,16 @@ def test_unit_variance():
             return np.random.default_rng(5).normal(size=p.shape)
         return np.full(p.shape, "bias" not in path[-1].key, np.float32)
 
-    def mean_squares():
-        for module, *args in cases:
+    @jax.jit
+    def mean_squares(inputs):
+        found = []
+        for (module, *_), args in zip(cases, inputs, strict=True):
             shapes = jax.eval_shape(module.init, jax.random.key(0), *args)
-            yield jax.tree.leaves(module.apply(jax.tree_util.tree_map_with_path(initial, shapes), *args))
+            out = module.apply(jax.tree_util.tree_map_with_path(initial, shapes), *args)
+            found.append([jnp.mean(a**2, (0, 2)) for a in jax.tree.leaves(out)])
+        return found
 
-    means = jax.jit(lambda: jax.tree.map(lambda a: jnp.mean(a**2, (0, 2)), list(mean_squares())))()
+    means = mean_squares([args for _, *args in cases])
     for (module, *_), found in zip(cases, means, strict=True):
         rank = getattr(module, "rank", 1)  # equal weights: R equal terms over √R
         for squares in found:

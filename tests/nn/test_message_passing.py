@@ -58,20 +58,21 @@ def test_a_message_that_is_not_equivariant_is_seen():
 
 def test_padding_and_batching_change_nothing():
     """Two copies in one padded graph, with NaN in the padding of the features: values and gradients."""
-    params = parameters(LAYER, FEATURES[0])
+    layer = nn.ZonalConvolution(CUTOFF, hidden=(6,))
+    params = parameters(layer, FEATURES[0])
 
     def loss(x, positions, graph):
-        natural, pseudo = convolve(LAYER, params, x, positions, graph)
-        return sum(jnp.sum(jnp.sin(a) * graph.node_mask[:, None, None]) for a in (natural, pseudo)), natural
+        z = convolve(layer, params, x, positions, graph)
+        return jnp.sum(jnp.sin(z)), z
 
     gradient = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
-    (one, natural), slopes = gradient(FEATURES[0], POSITIONS.astype(np.float32), SINGLE)
+    (one, z), slopes = gradient(FEATURES[0], POSITIONS.astype(np.float32), SINGLE)
     graph = graphs.batch([STRUCTURE, STRUCTURE], CUTOFF, nodes=17, edges=90, graphs=4)
     rest = len(graph.species) - 2 * NODES
     x = np.concatenate([FEATURES[0], FEATURES[0], np.full((rest, 4, 3), np.nan, np.float32)])
     (two, both), both_slopes = gradient(x, graph.positions.astype(np.float32), graph)
     np.testing.assert_allclose(two, 2 * one, rtol=1e-5)
-    np.testing.assert_allclose(both[:NODES], natural, atol=1e-5)
+    np.testing.assert_allclose(both[:NODES], z, atol=1e-5)
     np.testing.assert_array_equal(both[2 * NODES :], 0)
     for slope, double in zip(slopes, both_slopes, strict=True):
         np.testing.assert_allclose(double[NODES : 2 * NODES], slope, atol=2e-5)
@@ -142,7 +143,7 @@ def test_smooth_through_the_cutoff_and_finite_without_a_length(x64):
 
 def test_variance_is_that_of_the_features_times_that_of_the_weights():
     """Many nodes on a ring of random edges of one length; every degree of the result alike."""
-    n, channels = 4000, 16
+    n, channels = 3000, 8
     v = RNG.normal(size=(n, 3))
     vectors = (1.2 * v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32)
     ring = np.arange(n)
@@ -156,7 +157,7 @@ def test_variance_is_that_of_the_features_times_that_of_the_weights():
     kernel[...] = RNG.normal(size=(8, 1))  # the same radial function everywhere
     w = nn.RadialBasis(CUTOFF, (1,)).apply({"params": {"MLP_0": {"kernel_0": kernel[:, :1]}}}, np.float32(1.2))
     for z in jax.jit(layer.apply)(params, tuple(x), vectors, graph):
-        np.testing.assert_allclose(jnp.mean(z**2, (0, 2)) / w[0] ** 2, 1, atol=0.06)
+        np.testing.assert_allclose(jnp.mean(z**2, (0, 2)) / w[0] ** 2, 1, atol=0.07)
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
