@@ -86,10 +86,14 @@ def measure(
     probe = perturbed(arrays, np.logical_or.reduce(moves, axis=0).tolist(), rng, 1.0)  # does f depend on what moves?
     evaluate = functools.partial(_run, program, [list(arrays), *nearby, probe, *moved], symmetry, elements)
     run32, run64, problem = evaluate(32), None, ""
-    try:
-        run64 = evaluate(64)
-    except Exception as error:  # whatever stops the function in float64 is the answer
-        problem = f"it does not run in float64 ({_first_line(error)})"
+    for attempt in range(2):
+        try:
+            run64, problem = evaluate(64), ""
+            break
+        except Exception as error:  # whatever stops the function in float64 is the answer
+            problem = f"it does not run in float64 ({_first_line(error)})"
+            if not attempt:  # jax may remember the width of a NumPy index from the float32 program
+                jax.clear_caches()
     best = run64 or run32
     problem = problem or _not_a_number(best)
 

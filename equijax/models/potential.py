@@ -98,7 +98,7 @@ class Potential(nn.Module):
             last = t + 1 == self.layers
             edges = EdgeNetwork(self.radial_features, self.probes, name=f"edges_{t}")
             R = edges(h, species, basis, Y, senders, receivers)
-            sent = Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h)
+            sent: Any = Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h)
             scalars = sent[0][senders] * cutoff
             messages = []
             for l in range(self.lmax + 1):
@@ -172,13 +172,13 @@ def initialize(model: Potential, key: Array) -> Any:
         model: The potential.
         key: A key of `jax.random`.
     """
-    one = lambda *shape, dtype=np.int32: jax.ShapeDtypeStruct((1, *shape), dtype)  # noqa: E731
+    count, vector, flag = np.zeros(1, np.int32), np.ones((1, 3), np.float32), np.ones(1, bool)
     atom = graphs.Graph(
-        species=one(), positions=one(3, dtype=np.float32), node_mask=one(dtype=bool), graph_of_node=one(),
-        senders=one(), receivers=one(), shifts=one(3), edge_mask=one(dtype=bool),
-        cells=one(3, 3, dtype=np.float32), pbc=one(3, dtype=bool), graph_mask=one(dtype=bool),
+        species=count, positions=vector, node_mask=flag, graph_of_node=count, senders=count, receivers=count,
+        shifts=np.zeros((1, 3), np.int32), edge_mask=flag, cells=np.eye(3, dtype=np.float32)[None],
+        pbc=np.zeros((1, 3), bool), graph_mask=flag,
     )  # fmt: skip
-    shapes, tree = jax.tree.flatten(jax.eval_shape(model.init, key, one(3, dtype=np.float32), atom))
+    shapes, tree = jax.tree.flatten(jax.eval_shape(model.init, key, vector, atom))
     ends = np.cumsum([leaf.size for leaf in shapes])
     draws = np.split(np.asarray(jax.random.normal(key, (ends[-1],), np.float32)), ends[:-1])
     return jax.tree.unflatten(tree, [jnp.asarray(d.reshape(leaf.shape)) for d, leaf in zip(draws, shapes, strict=True)])

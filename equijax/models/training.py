@@ -18,8 +18,8 @@ class State(NamedTuple):
     """All that training needs to go on; a pytree of arrays. `unstack` gives the parameters their shape back."""
 
     step: Int[Array | np.ndarray, ""]
-    params: dict[str, Float[Array | np.ndarray, "matrices rows columns"]]
-    average: dict[str, Float[Array | np.ndarray, "matrices rows columns"]]
+    params: dict[str, Any]
+    average: dict[str, Any]
     """Exponential moving average of the parameters: the ones to test and to keep."""
     optimizer: Any
 
@@ -223,11 +223,10 @@ def evaluate(predict, params: Any, test: Samples, batch_size: int) -> Errors:
         known = counted[graph.graph_of_node] & labels.force_mask
         forces.append(np.stack([found.forces, labels.forces], -1)[known].reshape(-1, 2))
     pairs = [np.concatenate(rows).astype(np.float64) for rows in (energies, forces)]
-    figures = []
-    for pair in pairs:
-        off = 1e3 * (pair[:, 0] - pair[:, 1])
-        figures += [float(np.sqrt(np.mean(off**2))), float(np.mean(np.abs(off)))] if len(off) else [np.nan, np.nan]
-    return Errors(*figures, *pairs)
+    off = [1e3 * (pair[:, 0] - pair[:, 1]) if len(pair) else np.array(np.nan) for pair in pairs]
+    rmse = [float(np.sqrt(np.mean(o**2))) for o in off]
+    mae = [float(np.mean(np.abs(o))) for o in off]
+    return Errors(rmse[0], mae[0], rmse[1], mae[1], *pairs)
 
 
 def atomic_energies(structures: Sequence[graphs.Structure]) -> dict[int, float]:

@@ -326,3 +326,11 @@ def test_verdicts_cover_the_plane():
         assert verdict in ORDER
         assert verdict != "exact" or e64 < 1e-7
         assert verdict == "exact" or e64 > 1e-14
+
+
+def test_indices_of_numpy_do_not_stop_the_float64_program():
+    """jax remembers the 32-bit form of an int64 index that the function closes over, and refuses it in float64."""
+    senders, receivers = np.nonzero(~np.eye(5, dtype=bool))
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    f = jax.jit(lambda x: jnp.sum((x[senders] - x[receivers]) ** 2))
+    ej.check(f, ej.Symmetry(groups.E(3), (reps.Position(),), None), (x,)).assert_exact()
