@@ -13,7 +13,8 @@ from equijax import graphs, spherical
 from equijax.models import checkpoint
 from equijax.nn.linear import Linear
 from equijax.nn.many_body import ManyBodyProduct
-from equijax.nn.radial import MLP, SILU_GAIN, bessel_basis, polynomial_cutoff
+from equijax.nn.radial import MLP, bessel_basis, polynomial_cutoff
+from equijax.nn.variance import gain
 
 
 class Prediction(NamedTuple):
@@ -112,7 +113,7 @@ class Potential(nn.Module):
             h = Update(0 if last else self.hidden_lmax, self.order, self.bracket, name=f"update_{t}")(A, h, species)
             readout = Dense(1, name=f"readout_{t}")(h[0])
             if last:
-                hidden = jax.nn.silu(Dense(self.channels, name="readout_hidden")(h[0])) * SILU_GAIN
+                hidden = jax.nn.silu(Dense(self.channels, name="readout_hidden")(h[0])) * gain(jax.nn.silu)
                 readout = readout + Dense(1, name="readout_nonlinear")(hidden)
             energies = energies + readout[:, 0]
         return jnp.where(mask, energies * self.scale, 0)
@@ -133,8 +134,8 @@ class EdgeNetwork(nn.Module):
             if coefficients > 1:
                 probes = Linear(self.probes, axis=-3, name=f"{end}_function")(h)[:, index]
                 x = x + Dense(self.features, name=f"{end}_probes")(jnp.sum(probes * Y[:coefficients], axis=0))
-        x = jax.nn.silu(x) * SILU_GAIN
-        return jax.nn.silu(Dense(self.features, name="hidden")(x)) * SILU_GAIN
+        x = jax.nn.silu(x) * gain(jax.nn.silu)
+        return jax.nn.silu(Dense(self.features, name="hidden")(x)) * gain(jax.nn.silu)
 
 
 class Update(nn.Module):

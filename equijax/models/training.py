@@ -153,7 +153,7 @@ class Samples(NamedTuple):
     nodes: int
     edges: int
 
-    def batch(self, indices: Sequence[int]) -> tuple[graphs.Graph, graphs.Labels]:
+    def batch(self, indices: Sequence[int] | Int[np.ndarray, " batch"]) -> tuple[graphs.Graph, graphs.Labels]:
         """One padded graph of these structures, and its labels; the shapes are those of every batch of that size."""
         graph = graphs.concatenate([self.singles[i] for i in indices], nodes=self.nodes, edges=self.edges)
         labels = graphs.labels([self.structures[i] for i in indices], graph)

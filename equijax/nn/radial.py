@@ -100,9 +100,6 @@ class RadialBasis(nn.Module):
         return f * MLP(self.features)(bessel_basis(r, self.cutoff, self.functions) * (self.cutoff**3 / 3) ** 0.5)
 
 
-SILU_GAIN = 1.6765  # 1/√E[silu(x)²] for a standard normal x
-
-
 def _sinc(x):
     """sin(x)/x, smooth at 0."""
     small = jnp.abs(x) < 1e-2
