@@ -212,12 +212,12 @@ def picture(path, history, tests, angles, dihedral):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 4, figsize=(17, 4), layout="constrained")
-    for (temperature, errors), color in zip(tests.items(), ("tab:blue", "tab:orange"), strict=True):
-        label = f"{temperature}: {errors.force_rmse:.1f} meV/Å"
-        axes[0].plot(errors.forces[:, 1], errors.forces[:, 0], ".", ms=1, color=color, label=label, rasterized=True)
-        shift = errors.energies[:, 1].min()
-        label = f"{temperature}: {errors.energy_rmse:.1f} meV"
-        axes[1].plot(errors.energies[:, 1] - shift, errors.energies[:, 0] - shift, ".", ms=3, color=color, label=label)
+    shift = min(errors.energies[:, 1].min() for errors in tests.values())
+    for (temperature, errors), color, layer in zip(tests.items(), ("tab:blue", "tab:orange"), (3, 2), strict=True):
+        style = {"color": color, "zorder": layer, "rasterized": True}  # the cooler set on top: it is the smaller one
+        force, energy = errors.forces.T, errors.energies.T - shift
+        axes[0].plot(force[1], force[0], ".", ms=1, label=f"{temperature}: {errors.force_rmse:.1f} meV/Å", **style)
+        axes[1].plot(energy[1], energy[0], ".", ms=3, label=f"{temperature}: {errors.energy_rmse:.1f} meV", **style)
     for axis, quantity, unit in ((axes[0], "force", "eV/Å"), (axes[1], "energy", "eV")):
         axis.axline((0, 0), slope=1, color="gray", lw=0.8, zorder=0)
         axis.set(xlabel=f"{quantity}, reference ({unit})", ylabel=f"{quantity}, model ({unit})")
