@@ -75,6 +75,12 @@ def edge_vectors(positions: Float[Array | np.ndarray, "N 3"], graph: Graph) -> F
     return jnp.where(jnp.asarray(graph.edge_mask)[:, None], vectors, jnp.asarray(SAFE, positions.dtype))
 
 
+def edge_lengths(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
+    """‖r‖ of edge vectors, with derivative 0, not NaN, at r = 0."""
+    square = jnp.sum(vectors**2, axis=-1)
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+
+
 def batch(
     structures: Sequence[Structure],
     cutoff: float,

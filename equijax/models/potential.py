@@ -87,7 +87,7 @@ class Potential(nn.Module):
         kinds = len(self.species)
         species = jax.nn.one_hot(graphs.species_index(graph.species, self.species), kinds, dtype=dtype)
 
-        r = _length(vectors)
+        r = graphs.edge_lengths(vectors)
         cutoff = (polynomial_cutoff(r, self.cutoff) * jnp.asarray(graph.edge_mask))[:, None]
         basis = bessel_basis(r, self.cutoff, self.radial_functions) * (cutoff * self.cutoff**0.5)
         degrees = max(self.lmax, self.hidden_lmax)
@@ -242,9 +242,3 @@ def baseline(model: Potential, species) -> np.ndarray:
 def _sum_at(index, x, count):
     """Sums over the rows (axis -2) of x with the same index: (..., E, c) to (..., count, c)."""
     return jnp.zeros((*x.shape[:-2], count, x.shape[-1]), x.dtype).at[..., jnp.asarray(index), :].add(x)
-
-
-def _length(vectors):
-    """‖r‖, with derivative 0 at r = 0."""
-    square = jnp.sum(vectors**2, axis=-1)
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)

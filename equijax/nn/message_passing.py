@@ -136,7 +136,9 @@ class ZonalConvolution(nn.Module):
 
         kinds = contributions(found, (0,), self.bracket)
         shape = (sum(map(len, kinds.values())), filter_lmax + 1, channels)
-        w = RadialBasis(self.cutoff, (*self.hidden, math.prod(shape)), self.functions, name="radial")(_length(vectors))
+        w = RadialBasis(self.cutoff, (*self.hidden, math.prod(shape)), self.functions, name="radial")(
+            graphs.edge_lengths(vectors)
+        )
         weights = iter(jnp.moveaxis(w.reshape(-1, *shape), 1, 0))
         l = np.arange(filter_lmax + 1)
         filter_spin = (1 / np.sqrt(np.maximum(l * (l + 1), 1))).astype(w.dtype)[:, None]
@@ -163,9 +165,3 @@ def _rows(name, tree, count, what):
     for a in jax.tree.leaves(tree):
         if jnp.shape(a)[:1] != (count,):
             raise ValueError(f"{name}: expected {count} rows, one for each {what} of the graph, got {jnp.shape(a)}")
-
-
-def _length(vectors):
-    """‖r‖, with derivative 0 at r = 0."""
-    square = jnp.sum(vectors**2, axis=-1)
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
