@@ -145,7 +145,7 @@ def update(transformation: optax.GradientTransformation, decay: float = 0.99):
 
 
 class Samples(NamedTuple):
-    """Structures ready to be batched, all in one bucket, in float32."""
+    """Structures ready to be batched, all to one shape, in float32."""
 
     singles: list[graphs.Graph]
     structures: list[graphs.Structure]
@@ -161,7 +161,7 @@ class Samples(NamedTuple):
 
 
 def samples(model: potential.Potential, structures: Sequence[graphs.Structure], batch_size: int) -> Samples:
-    """Neighbor lists of all structures and the bucket that every batch of that size fits in.
+    """Neighbor lists of all structures, and the shape that every batch of that size fits in.
 
     Raises:
         ValueError: If there are no structures, or one is empty, has coincident atoms or species that the model lacks.
@@ -177,7 +177,7 @@ def samples(model: potential.Potential, structures: Sequence[graphs.Structure], 
         sum(sorted((len(getattr(g, name)) for g in singles), reverse=True)[:batch_size])
         for name in ("species", "senders")
     )
-    return Samples(singles, less, graphs.bucket(nodes + 1), graphs.bucket(edges, 64))
+    return Samples(singles, less, _rounded(nodes + 1), _rounded(edges))  # one shape for the whole run: no ladder needed
 
 
 def epochs(count: int, batch_size: int, seed: int, first_step: int = 0) -> Iterator[np.ndarray]:
@@ -258,6 +258,10 @@ def _matrix(leaf):
 def _mean(values, mask):
     mask = jnp.asarray(mask)
     return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1)
+
+
+def _rounded(size, step=8):
+    return -(-size // step) * step
 
 
 def _single_precision(tree):
