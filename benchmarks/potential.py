@@ -18,8 +18,7 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-import equijax as ej  # noqa: E402
-from equijax import data, graphs, groups, reps  # noqa: E402
+from equijax import data  # noqa: E402
 from equijax.models import checkpoint, potential, training  # noqa: E402
 
 
@@ -148,7 +147,7 @@ def run(dataset, preset, output, seed):
     }
     scan = training.samples(model, dataset.dihedral, preset.batch)
     dihedral = training.evaluate(predict, averaged(), scan, preset.batch)
-    report = equivariance(model, averaged(), dataset.test_300K[0])
+    report = potential.equivariance(model, averaged(), dataset.test_300K[0])
     milliseconds = 1e3 * float(np.median(durations)) if durations else float("nan")
     print(table(tests, dihedral, published=dataset.dihedral[0].forces is None))
     print(f"\n{spent:.0f} s of training, {milliseconds:.1f} ms a step (median), data prepared in {prepared:.1f} s.\n")
@@ -163,32 +162,6 @@ def run(dataset, preset, output, seed):
            for quantity in ("energy_rmse", "energy_mae", "force_rmse", "force_mae")},
         "energy_rmse_dihedral": dihedral.energy_rmse,
     }  # fmt: skip
-
-
-def equivariance(model, params, structure):
-    """Hold energy and forces of the trained model against E(3) and permutations of the atoms."""
-    single = graphs.from_structure(structure, model.cutoff)
-    edges = jax.tree.map(np.asarray, single)
-
-    def energy_and_forces(params, positions, species, senders, receivers):
-        graph = edges._replace(species=species, senders=senders, receivers=receivers)
-        found = potential.predict(model, params, graph, positions)
-        return found.energies, found.forces
-
-    n = len(structure.species)
-    symmetry = ej.Symmetry(
-        groups.Product(groups.E(3), groups.Permutation(n)),
-        inputs=(
-            None,
-            reps.Product(reps.Position(), reps.Permutation(-2)),
-            reps.Product(None, reps.Permutation(-1)),
-            reps.Product(None, reps.Index()),
-            reps.Product(None, reps.Index()),
-        ),
-        outputs=(None, reps.Product(reps.Vector(), reps.Permutation(-2))),
-    )
-    positions = np.asarray(structure.positions, np.float32)
-    return ej.check(energy_and_forces, symmetry, (params, positions, edges.species, edges.senders, edges.receivers))
 
 
 def table(tests, dihedral, published):

@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax import graphs, spherical
+from equijax import graphs, groups, reps, spherical
+from equijax.checks import Report, check
 from equijax.models import checkpoint
 from equijax.nn.linear import Linear
 from equijax.nn.many_body import ManyBodyProduct
 from equijax.nn.radial import MLP, bessel_basis, polynomial_cutoff
 from equijax.nn.variance import gain
+from equijax.symmetry import Symmetry
 
 
 class Prediction(NamedTuple):
@@ -216,6 +218,35 @@ def predict(model: Potential, params: Any, graph: graphs.Graph, positions=None) 
         forces=forces,
         stresses=virial / volumes[:, None, None],
         node_energies=node_energies,
+    )
+
+
+def equivariance(model: Potential, params: Any, structure: graphs.Structure, **options: Any) -> Report:
+    """Hold energy and forces at a structure without cell against E(3) and the permutations of its atoms.
+
+    Args:
+        model: The potential.
+        params: Its parameters.
+        structure: Where to look.
+        **options: Those of `check`.
+    """
+    single, n = graphs.from_structure(structure, model.cutoff), len(structure.species)
+
+    def energy_and_forces(params, positions, species, senders, receivers):
+        graph = single._replace(species=species, senders=senders, receivers=receivers)
+        found = predict(model, params, graph, positions)
+        return found.energies, found.forces
+
+    index = reps.Product(None, reps.Index())
+    moved = tuple(reps.Product(part, reps.Permutation(-2)) for part in (reps.Position(), reps.Vector()))
+    symmetry = Symmetry(
+        groups.Product(groups.E(3), groups.Permutation(n)),
+        inputs=(None, moved[0], reps.Product(None, reps.Permutation(-1)), index, index),
+        outputs=(None, moved[1]),
+    )
+    positions = single.positions.astype(np.float32)
+    return check(
+        energy_and_forces, symmetry, (params, positions, single.species, single.senders, single.receivers), **options
     )
 
 

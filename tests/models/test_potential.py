@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import equijax as ej
-from equijax import graphs, groups, reps
+from equijax import graphs
 from equijax.graphs import Structure
 from equijax.models import potential
 from equijax.models.potential import Potential
@@ -56,28 +55,20 @@ def test_initialize_is_a_faster_init():
 
 @pytest.mark.core
 def test_exact_for_e3_and_permutations():
-    structure = molecule()
-    single = graphs.from_structure(structure, MODEL.cutoff)
+    report = potential.equivariance(MODEL, parameters(), molecule())
+    report.assert_exact()
+    assert set(report.by_part) == {"translation", "rotation", "reflection", "permutation"}
 
-    def energy_and_forces(params, positions, species, senders, receivers):
-        graph = single._replace(species=species, senders=senders, receivers=receivers)
-        found = potential.predict(MODEL, params, graph, positions)
-        return found.energies, found.forces
 
-    n = len(structure.species)
-    symmetry = ej.Symmetry(
-        groups.Product(groups.E(3), groups.Permutation(n)),
-        inputs=(
-            None,
-            reps.Product(reps.Position(), reps.Permutation(-2)),
-            reps.Product(None, reps.Permutation(-1)),
-            reps.Product(None, reps.Index()),
-            reps.Product(None, reps.Index()),
-        ),
-        outputs=(None, reps.Product(reps.Vector(), reps.Permutation(-2))),
-    )
-    args = (parameters(), single.positions.astype(np.float32), single.species, single.senders, single.receivers)
-    ej.check(energy_and_forces, symmetry, args).assert_exact()
+def test_the_check_sees_a_model_that_breaks_the_symmetry():
+    class Tilted(Potential):
+        def apply(self, params, vectors, graph):
+            return Potential.apply(self, params, vectors, graph) + 1e-4 * graph.node_mask * jnp.sum(vectors[:, 0] ** 2)
+
+    fields = {f.name: getattr(MODEL, f.name) for f in dataclasses.fields(MODEL) if f.name not in ("parent", "name")}
+    by_part = potential.equivariance(Tilted(**fields), parameters(), molecule()).by_part
+    assert by_part["rotation"] > 1e-6
+    assert by_part["translation"] < 1e-9
 
 
 @pytest.mark.usefixtures("x64")
