@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import sys
 
 
@@ -36,6 +37,18 @@ def set_platform(args):
         import jax
 
         jax.config.update("jax_platforms", {"gpu": "cuda"}.get(args.platform, args.platform))
+
+
+def interrupted():
+    """A list that is empty until Ctrl-C is pressed, so that a run ends in good order; a second one ends it at once."""
+    pressed = []
+
+    def press(*_):
+        pressed.append(True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, press)
+    return pressed
 
 
 def environment():

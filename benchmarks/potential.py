@@ -114,6 +114,7 @@ def run(dataset, preset, output, seed):
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
     print(f"{size:,} parameters, initialized in {initialized:.1f} s, training step compiled in {compiled:.1f} s.")
 
+    interrupted = harness.interrupted()
     first, durations, losses = int(state.step), [], []
     began = time.perf_counter()
     batches = training.epochs(len(dataset.train), preset.batch, seed, first)
@@ -127,7 +128,7 @@ def run(dataset, preset, output, seed):
             jax.block_until_ready(state)
             durations.append(time.perf_counter() - tick)
             bar.update()
-            if k % preset.every == 0 or k == preset.steps:
+            if k % preset.every == 0 or k == preset.steps or interrupted:
                 errors = training.evaluate(predict, averaged(), held, preset.batch)
                 seconds = spent + time.perf_counter() - began
                 history.append([k, seconds, float(np.mean(losses)), errors.energy_rmse, errors.force_rmse])
@@ -139,6 +140,8 @@ def run(dataset, preset, output, seed):
                     folder, k, model, averaged(), training=state, history=history, seconds=seconds,
                     steps=preset.steps, units="eV, Å",
                 )  # fmt: skip
+                if interrupted:
+                    raise SystemExit(f"Stopped at step {k}; the same command goes on from there.")
 
     spent = history[-1][1] if history else spent
     tests = {
