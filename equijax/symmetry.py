@@ -158,8 +158,7 @@ def group_average(f: Callable, symmetry: Symmetry, *, samples: int | None = None
     group = symmetry.group
     if not group.is_compact:
         raise ValueError(
-            f"symmetry: {group} is not compact and has no average; center the inputs and average over the compact "
-            "part, or use equijax.frame_average"
+            f"symmetry: {group} is not compact and has no average; center the inputs and average over the compact part"
         )
     if samples is None and group.is_finite and group.elements() is None:
         raise ValueError(
