@@ -44,7 +44,7 @@ class Linear(nn.Module):
             biased = self.use_bias and not suffix
             bias = self.param("bias", nn.initializers.zeros, (self.features,)) if biased else None
             kept = jax.lax.slice_in_dim(x, 0, (lmax + 1) ** 2, axis=self.axis % x.ndim)
-            return linear(kept, w / channels**0.5, bias, axis=self.axis)
+            return linear(kept / channels**0.5, w, bias, axis=self.axis)
 
         return each("x", x, one, self.axis)
 
@@ -69,7 +69,10 @@ def linear(
     if lmax == 0:
         y = jnp.matmul(x, w[0].astype(x.dtype), precision="highest")
     else:
-        by_coefficient = w.astype(x.dtype)[spherical.degree_of_coefficient(lmax)]
+        degrees = np.eye(lmax + 1, dtype=x.dtype)[spherical.degree_of_coefficient(lmax)]
+        by_coefficient = jnp.tensordot(
+            degrees, w.astype(x.dtype), 1, precision="highest"
+        )  # faster to compile than w[l]
         rows = "...mc,mcf->...mf" if axis == -2 else "...mnc,mcf->...mnf"
         y = jnp.einsum(rows, x, by_coefficient, precision="highest")
     if bias is None:

@@ -69,7 +69,7 @@ class MLP(nn.Module):
         y = _validate.floating("x", x)
         for k, width in enumerate(self.features):
             w = self.param(f"kernel_{k}", nn.initializers.normal(1.0), (y.shape[-1], width))
-            y = jnp.matmul(y, w.astype(y.dtype) / y.shape[-1] ** 0.5, precision="highest")
+            y = jnp.matmul(y / y.shape[-1] ** 0.5, w.astype(y.dtype), precision="highest")
             if k + 1 < len(self.features):
                 y = self.activation(y) * gain(self.activation)
         return y
