@@ -1,7 +1,7 @@
 """Representations made of others."""
 
 import functools
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,8 @@ from jaxtyping import Array, Float
 from equijax import groups
 from equijax.groups import Group, static
 from equijax.reps.base import Rep
+
+T = TypeVar("T")
 
 
 @static
@@ -33,7 +35,12 @@ class _Several(Rep):
         return any(rep.approximate for rep in self.reps if rep)
 
 
-@static
+def _keeping_constructor(cls: type[T]) -> type[T]:
+    """`static` for a subclass without fields of its own: a type checker sees the constructor of the base."""
+    return static(cls)
+
+
+@_keeping_constructor
 class Sum(_Several):
     """Direct sum: the representations one after the other along the last axis."""
 
@@ -46,7 +53,7 @@ class Sum(_Several):
         return jax.scipy.linalg.block_diag(*(rep.matrix(g) for rep in self.reps))
 
 
-@static
+@_keeping_constructor
 class TensorProduct(_Several):
     """Tensor product on the last axis, flattened in row-major order: the Kronecker product of the matrices."""
 
@@ -73,7 +80,7 @@ class Dual(Rep):
         return jnp.linalg.inv(self.rep.matrix(g)).T
 
 
-@static
+@_keeping_constructor
 class Joint(_Several):
     """One element acts by several representations, each on axes of its own, such as `Joint(Image(), Vector())`."""
 
@@ -85,7 +92,7 @@ class Joint(_Several):
             rep.check(group)
 
 
-@static
+@_keeping_constructor
 class Product(_Several):
     """One representation a factor of `groups.Product`, each on axes of its own; None leaves a factor without effect.
 
