@@ -199,8 +199,8 @@ def picture(path, history, tests, angles, dihedral):
         axis.set(xlabel=f"{quantity}, reference ({unit})", ylabel=f"{quantity}, model ({unit})")
         axis.legend(frameon=False, markerscale=4)
     steps, _, _, energy, force = np.array(history).T
-    axes[2].loglog(steps, force, ".-", label="forces (meV/Å)")
-    axes[2].loglog(steps, energy, ".-", label="energy (meV)")
+    axes[2].semilogy(steps, force, ".-", label="forces (meV/Å)")
+    axes[2].semilogy(steps, energy, ".-", label="energy (meV)")
     axes[2].set(xlabel="step", ylabel="validation RMSE")
     axes[2].legend(frameon=False)
     lowest = dihedral.energies[:, 1].min()
