@@ -7,13 +7,15 @@ that has a given symmetry, measures how far a function is from having it, or enc
 import importlib
 from typing import Any
 
-_MODULES = ("checks", "data", "graphs", "groups", "interop", "models", "nn", "products", "reps", "spherical")
+_MODULES = ("checks", "data", "frames", "graphs", "groups", "interop", "models", "nn", "products", "reps", "spherical")
 _NAMES = {
     "Symmetry": "symmetry",
     "augment": "symmetry",
     "equivariance_error": "symmetry",
     "group_average": "symmetry",
+    "canonicalize": "frames",
     "check": "checks",
+    "frame_average": "frames",
 }
 
 __all__ = [*_MODULES, *_NAMES]  # noqa: PLE0604

@@ -176,9 +176,15 @@ def group_average(f: Callable, symmetry: Symmetry, *, samples: int | None = None
             return symmetry.act_outputs(group.inverse(g), f(*symmetry.act_inputs(g, args)))
 
         terms = jax.lax.map(term, elements, batch_size=min(64, len(weights)))
-        return jax.tree.map(lambda y: _mean(weights, y), terms)
+        return jax.tree.map(lambda y: weighted_mean(weights, y), terms)
 
     return f_sym
+
+
+def weighted_mean(weights: Float[Array, " n"], y: Any) -> Array:
+    """Σ_k w_k y_k over the leading axis, in the dtype of `y`, or a float for integers."""
+    mean = jnp.tensordot(weights, _inexact(y), 1, precision="highest")
+    return mean.astype(y.dtype) if jnp.issubdtype(y.dtype, jnp.inexact) else mean
 
 
 def _nodes(group, samples, key):
@@ -187,11 +193,6 @@ def _nodes(group, samples, key):
     if key is None:
         raise ValueError(f"key: random elements of {group} need one; call f_sym(*args, key=key), or leave out samples")
     return group.sample(key, (samples,)), jnp.full(samples, 1 / samples)
-
-
-def _mean(weights, y):
-    mean = jnp.tensordot(weights, _inexact(y), 1, precision="highest")
-    return mean.astype(y.dtype) if jnp.issubdtype(y.dtype, jnp.inexact) else mean
 
 
 def _error(moved, image, scale):

@@ -1,0 +1,222 @@
+"""Transforms of functions: averaged over a frame, or evaluated in one canonical pose."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from equijax import reps
+from equijax._validate import integer
+from equijax.checks.inputs import leaf_reps
+from equijax.frames.pose import Frame, centroid
+from equijax.groups import AffineElement, Permutation, Semidirect
+from equijax.symmetry import Symmetry, weighted_mean
+
+STRATEGIES = ("auto", "vmap", "map")
+
+
+def frame_average(
+    f: Callable,
+    symmetry: Symmetry,
+    frame: Frame,
+    *,
+    frame_input: int | Callable | None = None,
+    mask: int | Callable | None = None,
+    samples: int | None = None,
+    strategy: str | int = "auto",
+    return_info: bool = False,
+) -> Callable:
+    """f made symmetric by averaging over a frame:  f_sym(x) = Σ_k w_k σ(g_k) f(ρ(g_k)⁻¹ x).
+
+    The frame (g_k, w_k) is computed from the points of the input and moves with them, so that f_sym has the symmetry
+    exactly, for any f. If f commutes with permutations of the points, so does f_sym.
+
+    The gradient includes that of the frame, as the gradient of an energy must; `frames.stopped(frame)` leaves it out,
+    `frames.guarded(frame, ...)` says what happens where the frame is degenerate.
+
+    Args:
+        f: Function of positional arguments, of one sample. Any randomness in it must be the same in all poses: pass it
+            a key as an argument.
+        symmetry: The group, and how it acts on the arguments and on the result.
+        frame: `frame(group, points, mask) -> (elements, weights, info)`, such as `frames.pca`.
+        frame_input: The points, shape (n, d): a position of an argument, or a function of the arguments. If it returns
+            a pair (points, vectors), the translation comes from the points, and the linear part from the vectors,
+            which may come from an equivariant network. By default the only argument with the representation `Position`
+            (`Permutation`, where permutations are the group).
+        mask: Which points are valid: a position of an argument, or a function of the arguments. By default all.
+        samples: Draw that many elements by their weights, with a key, and average over these: right in expectation, as
+            is the gradient. By default all elements.
+        strategy: "vmap" evaluates f at all poses at once, "map" one after the other, an integer so many at once.
+            "auto" is "map" on CPUs and "vmap" elsewhere.
+        return_info: Return the pair of the result and the `Info` of the frame.
+
+    Returns:
+        `f_sym(*args, key=None)`, a pure function. `key` is for `samples` only; give each sample of a batch its own.
+
+    Raises:
+        TypeError, ValueError: At trace time, if the arguments do not fit the symmetry, the frame is of another group or
+            dimension, the group does not move the points, or `samples` comes without a key.
+
+    References:
+        Puny et al. 2022, arXiv:2110.03336, equation 5; Dym, Lawrence and Siegel 2024, arXiv:2402.16077, for weights.
+
+    Examples:
+        >>> from equijax import groups, reps, frames, Symmetry
+        >>> symmetry = Symmetry(groups.E(3), inputs=reps.Position(), outputs=reps.Vector())
+        >>> f = frame_average(lambda x: x**2 - x[:1], symmetry, frames.pca)
+        >>> f(jnp.ones((5, 3))).shape
+        (5, 3)
+    """
+    if not isinstance(symmetry, Symmetry):
+        raise TypeError(f"symmetry: expected a Symmetry, got {symmetry!r}")
+    if samples is not None:
+        integer("samples", samples, 1)
+    if strategy not in STRATEGIES:
+        integer("strategy", strategy, 1) if not isinstance(strategy, str) else _unknown_strategy(strategy)
+    group = symmetry.group
+
+    def f_sym(*args, key=None, **keywords):
+        if keywords:
+            raise TypeError(
+                f"{', '.join(keywords)}: only positional arguments are moved; bind others by functools.partial"
+            )
+        points = _points(symmetry, args, frame_input)
+        valid = None if mask is None else _select("mask", mask, args)
+        elements, weights, info = _elements(frame, group, points, valid)
+        if samples is not None:
+            elements, weights = _draw(elements, weights, samples, key)
+
+        def term(g):
+            return symmetry.act_outputs(g, f(*symmetry.act_inputs(group.inverse(g), args)))
+
+        terms = _evaluate(term, elements, len(weights), strategy)
+        out = jax.tree.map(lambda y: weighted_mean(weights, y), terms)
+        return (out, info) if return_info else out
+
+    return f_sym
+
+
+def canonicalize(
+    f: Callable,
+    symmetry: Symmetry,
+    frame: Frame,
+    *,
+    frame_input: int | Callable | None = None,
+    mask: int | Callable | None = None,
+    return_info: bool = False,
+) -> Callable:
+    """f evaluated once, in the pose that the frame chooses:  f_sym(x) = σ(g) f(ρ(g)⁻¹ x).
+
+    As `frame_average` for a frame of one element, such as `frames.pivoted`, `frames.qr`, or `frames.pca` with
+    signs="skewness". A learned pose comes from an equivariant network h that returns vectors:
+    `canonicalize(f, symmetry, frames.qr, frame_input=lambda params, x: (x, h(params, x)))`.
+
+    Args:
+        f: As for `frame_average`.
+        symmetry: As for `frame_average`.
+        frame: A frame of one element.
+        frame_input: As for `frame_average`.
+        mask: As for `frame_average`.
+        return_info: As for `frame_average`.
+
+    Returns:
+        `f_sym(*args)`, a pure function.
+
+    Raises:
+        ValueError: If the frame has more than one element, as well as where `frame_average` does.
+
+    References:
+        Kaba et al. 2023, arXiv:2211.06489.
+    """
+
+    def single(group, points, valid):
+        elements, weights, info = frame(group, points, valid)
+        if len(weights) != 1:
+            raise ValueError(
+                f"frame: expected a single element, got {len(weights)}; take frames.pivoted, frames.pca with "
+                "signs='skewness' or frames.heaviest, or average with frame_average"
+            )
+        return elements, weights, info
+
+    return frame_average(f, symmetry, single, frame_input=frame_input, mask=mask, return_info=return_info)
+
+
+def _elements(frame, group, points, valid):
+    """The frame at the points, or at a pair (points, vectors)."""
+    if not isinstance(points, tuple):
+        return frame(group, points, valid)
+    if not isinstance(group, Semidirect) or len(points) != 2:
+        raise ValueError(
+            f"frame_input: a pair (points, vectors) is for groups with translations, got {len(points)} for {group}; "
+            "return one array of vectors"
+        )
+    center, _, about = centroid(group.translation, points[0], valid)
+    linear, weights, info = frame(group.linear, points[1], None)
+    row = jnp.where(about.nonfinite_row < 0, info.nonfinite_row, about.nonfinite_row)
+    info = info._replace(degenerate=info.degenerate | about.degenerate, valid=about.valid, nonfinite_row=row)
+    return AffineElement(jnp.repeat(center, len(weights), axis=0), linear), weights, info
+
+
+def _draw(elements, weights, samples, key):
+    """Elements drawn by their weights; the new weights carry the gradient of the old ones."""
+    if key is None:
+        raise ValueError("key: samples of a frame need one; call f_sym(*args, key=key), or leave out samples")
+    fixed = jax.lax.stop_gradient(weights)
+    index = jax.random.categorical(key, jnp.log(fixed), shape=(samples,))
+    weights = weights[index] / fixed[index] / samples
+    return jax.tree.map(lambda x: x[index], elements), weights
+
+
+def _evaluate(term, elements, count, strategy):
+    if strategy == "auto":
+        strategy = "map" if jax.default_backend() == "cpu" else "vmap"
+    if strategy == "vmap" or count == 1:
+        return jax.vmap(term)(elements)
+    return jax.lax.map(term, elements, batch_size=None if strategy == "map" else min(strategy, count))
+
+
+def _unknown_strategy(strategy):
+    raise ValueError(f"strategy: expected one of {', '.join(STRATEGIES)} or an integer, got {strategy!r}")
+
+
+def _points(symmetry, args, choice):
+    """The input of the frame; an error if it is an argument that the group does not move."""
+    paths, treedef = jax.tree_util.tree_flatten_with_path(args)
+    moving = leaf_reps(symmetry.inputs, treedef)
+    if choice is None:
+        kind = reps.Permutation if isinstance(symmetry.group, Permutation) else reps.Position
+        found = [i for i, rep in enumerate(moving) if _has(rep, kind)]
+        if len(found) == 1:
+            return paths[found[0]][1]
+        candidates = [i for i, rep in enumerate(moving) if i in found or (not found and rep is not None)]
+        names = ", ".join(f"args{jax.tree_util.keystr(paths[i][0])} ({moving[i]})" for i in candidates)
+        raise ValueError(
+            f"frame_input: expected one input with the representation {kind.__name__}, found {len(found)}; "
+            f"choose by a position or a function of the arguments{': ' + names if names else ''}"
+        )
+    points = _select("frame_input", choice, args)
+    for (path, leaf), rep in zip(paths, moving, strict=True):
+        if leaf is points and not _moves(rep):
+            name = f"args{jax.tree_util.keystr(path)}"
+            raise ValueError(f"frame_input: {symmetry.group} does not move {name}, a frame of it would not move either")
+    return points
+
+
+def _select(name, choice, args):
+    """The argument at a position, or a function of the arguments."""
+    if callable(choice):
+        return choice(*args)
+    index = integer(name, choice)
+    if index >= len(args):
+        raise ValueError(f"{name}: expected a position among {len(args)} arguments, got {index}")
+    if len(jax.tree.leaves(args[index])) != 1:
+        raise ValueError(f"{name}: argument {index} is not one array; pass a function of the arguments that returns it")
+    return jax.tree.leaves(args[index])[0]
+
+
+def _has(rep, kind):
+    return isinstance(rep, kind) or any(_has(r, kind) for r in getattr(rep, "reps", ()))
+
+
+def _moves(rep):
+    return rep is not None and rep != reps.Scalar()
