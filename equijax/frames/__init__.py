@@ -5,7 +5,26 @@ leading axis, weights that sum to one, and `Info`. At g x the elements are g tim
 """
 
 from equijax.frames.average import canonicalize, frame_average
+from equijax.frames.combine import guarded, heaviest, product, stopped
+from equijax.frames.gram_schmidt import pivoted, qr
+from equijax.frames.pairs import weighted_pairs
+from equijax.frames.permutations import sorting
 from equijax.frames.pose import Frame, Info, centroid
 from equijax.frames.principal import pca
 
-__all__ = ["Frame", "Info", "canonicalize", "centroid", "frame_average", "pca"]
+__all__ = [
+    "Frame",
+    "Info",
+    "canonicalize",
+    "centroid",
+    "frame_average",
+    "guarded",
+    "heaviest",
+    "pca",
+    "pivoted",
+    "product",
+    "qr",
+    "sorting",
+    "stopped",
+    "weighted_pairs",
+]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from equijax._validate import floating
-from equijax.groups import SO, AffineElement, Group, O, Scaled, Semidirect, Translation
+from equijax.groups import SO, AffineElement, Axial, Group, O, Scaled, Semidirect, Translation
 from equijax.groups.base import matmul
 
 
@@ -63,21 +63,21 @@ def from_rotations(
     """
     translates = isinstance(group, Semidirect)
     linear = group.linear if isinstance(group, Semidirect) else group
-    orthogonal = linear.group if isinstance(linear, Scaled) else linear
+    full = linear.group if isinstance(linear, Scaled) else linear
+    orthogonal = full.group if isinstance(full, Axial) else full
     if not isinstance(orthogonal, SO | O):
         raise ValueError(
             f"group: {name} is a frame of SO, O, SE, E and Similarity, got {group}; equijax.frames has frames of other "
             "groups, and finite groups have equijax.group_average"
         )
     cloud, valid, center, info = about_center(points, mask, linear.size, translates)
-    n, d = cloud.shape
-    if n < d - 1:  # fewer points than axes to find
-        cloud, valid = jnp.pad(cloud, ((0, d - 1 - n), (0, 0))), jnp.pad(valid, (0, d - 1 - n))
-    size = radius(cloud, valid)
-    unit = cloud / jax.lax.stop_gradient(jnp.where(size > 0, size, 1))
-    matrices, weights, gap, rank, degenerate = rotations(unit, valid, isinstance(orthogonal, SO))
+    moving, enough = _unit(cloud[:, : orthogonal.n], valid)
+    matrices, weights, gap, rank, degenerate = rotations(moving, enough, isinstance(orthogonal, SO))
     degenerate = degenerate | ~(gap >= tolerance(gap.dtype, 1e-4, 1e-8)) | (info.valid == 0)
+    if isinstance(full, Axial):
+        matrices = full.embed(matrices)
     if isinstance(linear, Scaled):
+        size = radius(cloud, valid)
         degenerate = degenerate | (size == 0)
         matrices = matrices * jnp.where(size > 0, size, 1)
     info = info._replace(gap=gap, rank=rank, degenerate=degenerate)
@@ -171,6 +171,14 @@ def rank(points: Float[Array, "n d"]) -> Int[Array, ""]:
 
 def tolerance(dtype: Any, single: float, double: float) -> float:
     return double if jnp.finfo(dtype).bits > 32 else single
+
+
+def _unit(points, valid):
+    """Points divided by their root mean square radius, and rows that are not valid for at least d − 1 in all."""
+    size = jax.lax.stop_gradient(radius(points, valid))
+    missing = max(0, max(1, points.shape[1] - 1) - len(points))
+    points = jnp.pad(points / jnp.where(size > 0, size, 1), ((0, missing), (0, 0)))
+    return points, jnp.pad(valid, (0, missing))
 
 
 def _first(bad):

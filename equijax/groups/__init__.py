@@ -4,8 +4,9 @@ Groups are static and hashable; their elements are arrays. Bigger groups are mad
 `Semidirect(Translation(n), SO(n))`.
 """
 
-from equijax.groups.base import AffineElement, Element, FiniteGroup, Group, linear_part, static
-from equijax.groups.composite import SE, Composite, E, Product, Scaled, Semidirect, Similarity
+from equijax.groups.axial import Axial
+from equijax.groups.base import AffineElement, Element, FiniteGroup, Group, check_element, linear_part, static
+from equijax.groups.composite import SE, Affine, Composite, E, GLPlus, Product, Scaled, Semidirect, Similarity
 from equijax.groups.finite import (
     Cyclic,
     Dihedral,
@@ -16,21 +17,30 @@ from equijax.groups.finite import (
     Shift,
     Tetrahedral,
 )
+from equijax.groups.general_linear import SL
+from equijax.groups.lorentz import Lorentz
+from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import SO, O
 from equijax.groups.vector import Scaling, Translation
 
 __all__ = [
     "SE",
+    "SL",
     "SO",
+    "Affine",
     "AffineElement",
+    "Axial",
     "Composite",
     "Cyclic",
     "Dihedral",
     "E",
     "Element",
     "FiniteGroup",
+    "GLPlus",
     "Group",
     "Icosahedral",
+    "Lorentz",
+    "Matrices",
     "O",
     "Octahedral",
     "Permutation",
@@ -43,6 +53,7 @@ __all__ = [
     "Similarity",
     "Tetrahedral",
     "Translation",
+    "check_element",
     "linear_part",
     "static",
 ]

@@ -1,0 +1,110 @@
+"""Frames of one element from chosen points, made orthonormal one after the other."""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from equijax.frames.pose import Info, Rotations, from_rotations, rank
+from equijax.groups import Group
+from equijax.groups.base import matmul
+
+
+def pivoted(group: Group, points: Any, mask: Any = None) -> tuple[Any, Float[Array, " 1"], Info]:
+    """Axes along the farthest point, then along the one farthest from that axis, and so on; for unordered points.
+
+    One element. It jumps where two points are equally far: the gap is the smallest relative difference of the first
+    and the second. A tie that a symmetry of the points explains changes nothing if the function takes the points as a
+    set (for SO(d), if that symmetry is a rotation); it is flagged nevertheless.
+
+    Args:
+        group: SO(d), O(d), SE(d), E(d), Similarity(d), or the like about an axis, with d > 1.
+        points: Shape (n, d).
+        mask: Which points are valid, shape (n,).
+
+    Returns:
+        An element along an axis of length one, its weight 1, and `Info`.
+    """
+    return from_rotations("pivoted", group, points, mask, functools.partial(_gram_schmidt, choose=_farthest))
+
+
+def qr(group: Group, points: Any, mask: Any = None, *, tolerance: float = 1e-2) -> tuple[Any, Float[Array, " 1"], Info]:
+    """Axes along the first point, then the first that is off that axis, and so on; for ordered points.
+
+    One element, from the QR decomposition of d of the points with a positive diagonal. It jumps where a point comes
+    closer to the span of those before it than the tolerance, and the gap is the relative distance from there. It
+    depends on the order of the points: not for functions of sets. For points on a line (a plane, for O(3)), invariant
+    results are exact, vectors need `span_projection`.
+
+    Args:
+        group: SO(d), O(d), SE(d), E(d), Similarity(d), or the like about an axis, with d > 1.
+        points: Shape (n, d); also d vectors of an equivariant network, d − 1 for SO(d).
+        mask: Which points are valid, shape (n,).
+        tolerance: Distance from the span of the earlier points, over the root mean square radius, for a point to count.
+
+    Returns:
+        An element along an axis of length one, its weight 1, and `Info`.
+    """
+    choose = functools.partial(_first, tolerance=tolerance)
+    return from_rotations("qr", group, points, mask, functools.partial(_gram_schmidt, choose=choose))
+
+
+def unit(
+    vectors: Float[Array, "*batch d"], axes: Float[Array, "m d"], tiny: Float[Array, ""] | float
+) -> Float[Array, "*batch d"]:
+    """Vectors divided by their norm, orthogonal to the given orthonormal axes to rounding.
+
+    A vector shorter than `tiny` gives some unit vector that is orthogonal to the axes, without gradient.
+    """
+    square = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
+    short = square <= tiny**2
+    across = jnp.eye(axes.shape[-1], dtype=axes.dtype) - matmul(axes.T, axes)
+    longest = jnp.argmax(jnp.diagonal(across))
+    vectors = jnp.where(short, across[longest], vectors / jnp.sqrt(jnp.where(short, 1, square)))
+    vectors = vectors - matmul(matmul(vectors, axes.T), axes)
+    return vectors / jnp.sqrt(jnp.sum(jnp.square(vectors), axis=-1, keepdims=True))
+
+
+def last_axis(axes: Float[Array, "*batch m d"]) -> Float[Array, "*batch d"]:
+    """The unit vector across d − 1 orthonormal ones that makes the determinant 1: the cross product for d = 3."""
+    d = axes.shape[-1]
+    if d == 2:
+        return jnp.stack([-axes[..., 0, 1], axes[..., 0, 0]], axis=-1)
+    minors = [jnp.linalg.det(jnp.delete(axes, k, axis=-1)) * (-1) ** (d - 1 + k) for k in range(d)]
+    return jnp.stack(minors, axis=-1)
+
+
+def shortest(dtype: Any) -> float:
+    """What counts as zero among points of root mean square radius 1."""
+    return 32 * float(jnp.finfo(dtype).eps)
+
+
+def _gram_schmidt(points, valid, proper, choose):
+    d = points.shape[-1]
+    rest, axes, gap = points, jnp.zeros((0, d), points.dtype), jnp.ones((), points.dtype)
+    for _ in range(d - proper):
+        lengths = jnp.where(valid, jnp.sqrt(jnp.sum(jnp.square(rest), axis=-1)), 0)
+        index, margin = choose(points, valid, lengths)
+        axes = jnp.concatenate([axes, unit(rest[index], axes, shortest(points.dtype))[None]])
+        gap = jnp.minimum(gap, margin)
+        rest = points - matmul(matmul(points, axes.T), axes)
+    if proper:
+        axes = jnp.concatenate([axes, last_axis(axes)[None]])
+    spanned = rank(points)
+    return Rotations(axes.T[None], jnp.ones(1, points.dtype), gap, spanned, spanned < d - proper)
+
+
+def _farthest(points, valid, lengths):
+    index = jnp.argmax(lengths)
+    apart = jnp.sum(jnp.square(points - points[index]), axis=-1) > shortest(points.dtype) ** 2
+    second = jnp.max(jnp.where(apart, lengths, 0))
+    longest = lengths[index]
+    decided = longest > shortest(points.dtype)
+    return index, jnp.where(decided, (longest - second) / jnp.where(decided, longest, 1), 1)
+
+
+def _first(points, valid, lengths, tolerance):
+    index = jnp.argmax(lengths > tolerance)
+    before = valid & (jnp.arange(len(lengths)) <= index)
+    return index, jnp.min(jnp.where(before, jnp.abs(lengths / tolerance - 1), 1), initial=1)

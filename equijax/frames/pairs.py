@@ -1,0 +1,111 @@
+"""Weighted frames from pairs of points: continuous at every input."""
+
+import functools
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax._validate import integer
+from equijax.frames.gram_schmidt import last_axis, shortest, unit
+from equijax.frames.pose import Info, Rotations, from_rotations, radius, rank
+from equijax.groups import Group
+from equijax.groups.base import matmul
+
+
+def weighted_pairs(
+    group: Group, points: Any, mask: Any = None, *, anchors: int = 0, power: int = 2
+) -> tuple[Any, Float[Array, " K"], Info]:
+    """Frames [e_i, f_ij, e_i × f_ij] of all pairs of points, weighted so that averages are continuous everywhere.
+
+        e_i = x_i / ‖x_i‖ ,   w_i ∝ ‖x_i‖ᵖ ;   f_ij = y_ij / ‖y_ij‖ ,   w_ij ∝ ‖y_ij‖ᵖ ,   y_ij = x_j − (x_j·e_i) e_i .
+
+    The weights are normalized level by level, w_i w_ij: a flat ‖x_i × x_j‖ᵖ is not continuous at points on a line. O(3)
+    splits each by the sign of the last axis c, in proportion to Σ_k (± x_k·c)₊ᵖ. K = n(n − 1) for SO(3), twice that for
+    O(3); n(n − 1)⋯(n − d + 2) in dimension d. Points that are not valid have weight 0.
+
+    Invariant results are exact and continuous at every input, also where principal axes are not defined, with
+    continuous gradients except at points on a line. Vectors are exact too, unless the points span fewer than d − 1
+    dimensions (then `degenerate`), and continuous for SO(d) where they span d − 1, for O(d) where they span d; see
+    `span_head` and `span_projection`.
+
+    Args:
+        group: SO(d), O(d), SE(d), E(d), Similarity(d), or the like about an axis, with d > 1.
+        points: Shape (n, d).
+        mask: Which points are valid, shape (n,).
+        anchors: For many points: pairs of that many weighted sums Σ_i ψ_m(‖x_i‖) x_i of them instead, with
+            ψ_m(r) = exp(−(2 r / m)²), r over the root mean square radius. 0 for the points themselves. The sums vanish
+            for sets with an inversion center, which `gap`, their size, shows.
+        power: The even p.
+
+    Returns:
+        Elements along an axis K, weights (K,), and `Info`.
+
+    References:
+        Dym, Lawrence and Siegel 2024, arXiv:2402.16077, section 4; Pozdnyakov and Ceriotti 2023, arXiv:2305.19302.
+    """
+    integer("anchors", anchors)
+    if integer("power", power, 2) % 2:
+        raise ValueError(f"power: expected an even number, got {power}")
+    pairs = functools.partial(_pairs, anchors=anchors, power=power)
+    return from_rotations("weighted_pairs", group, points, mask, pairs)
+
+
+def _pairs(points, valid, proper, anchors, power):
+    d = points.shape[-1]
+    gap, sources, known = jnp.ones((), points.dtype), points, valid
+    if anchors:
+        sources = _anchors(points, valid, max(anchors, d - 1))
+        known = jnp.ones(len(sources), bool)
+        size = jax.lax.stop_gradient(radius(sources, known))
+        gap, sources = jnp.minimum(size, 1), sources / jnp.where(size > 0, size, 1)
+    weights, axes = _levels(sources, jnp.ones(len(sources), bool), known, jnp.zeros((0, d), points.dtype), power)
+    tuples = np.array(list(itertools.permutations(range(len(sources)), d - 1))).T  # repeated points have weight 0
+    weights, axes = weights[tuple(tuples)], axes[tuple(tuples)]
+    last = last_axis(axes)
+    if proper:
+        matrices = jnp.concatenate([axes, last[:, None]], axis=1)
+    else:
+        weights, last = _both_signs(weights, last, points, power)
+        matrices = jnp.concatenate([jnp.concatenate([axes, axes]), last[:, None]], axis=1)
+    return Rotations(jnp.swapaxes(matrices, 1, 2), weights, gap, rank(points), rank(sources) < d - 1)
+
+
+def _levels(rest, free, valid, axes, power):
+    """Weights (n, ..., n) and axes (n, ..., n, d − 1, d) of all tuples of points, for what is left across `axes`."""
+    d, tiny = rest.shape[-1], shortest(rest.dtype)
+    square = jnp.sum(jnp.square(rest), axis=-1)
+    strength = jnp.where(free & (square > tiny**2), square, 0) ** (power // 2)
+    equal = jnp.where(jnp.any(free & valid), free & valid, free).astype(rest.dtype)  # all are at zero
+    strength = jnp.where(jnp.sum(strength) > 0, strength, equal)
+    weights = strength / jnp.sum(strength)
+    directions = unit(rest, axes, tiny)
+
+    def deeper(index, direction):
+        found = jnp.concatenate([axes, direction[None]])
+        if len(found) == d - 1:
+            return jnp.ones((), rest.dtype), found
+        left = rest - matmul(rest, direction)[:, None] * direction
+        return _levels(left, free.at[index].set(False), valid, found, power)
+
+    below, found = jax.vmap(deeper)(jnp.arange(len(rest)), directions)
+    return weights.reshape(-1, *[1] * (below.ndim - 1)) * below, found
+
+
+def _both_signs(weights, last, points, power):
+    """The last axis with either sign, weighted by the points on its two sides."""
+    height = matmul(points, last.T)
+    height = jnp.where(jnp.abs(height) > shortest(points.dtype), height, 0)
+    up, down = (jnp.sum(jnp.maximum(side, 0) ** power, axis=0) for side in (height, -height))
+    flat = up + down == 0
+    share = jnp.where(flat, 0.5, up / jnp.where(flat, 1, up + down))
+    return jnp.concatenate([weights * share, weights * (1 - share)]), jnp.concatenate([last, -last])
+
+
+def _anchors(points, valid, count):
+    square = jnp.sum(jnp.square(points), axis=-1)[:, None]
+    width = (jnp.arange(1, count + 1, dtype=points.dtype) / 2) ** 2
+    return matmul((valid[:, None] * jnp.exp(-square / width)).T, points) / jnp.maximum(jnp.sum(valid), 1)

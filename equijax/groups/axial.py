@@ -1,0 +1,93 @@
+"""Symmetries about an axis: what leaves the last coordinate alone."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from equijax.groups.base import Element, Group, Nodes, static
+from equijax.groups.orthogonal import OrthogonalMatrices
+
+
+@static
+class Axial(OrthogonalMatrices):
+    """The matrices diag(A, 1) for A in a group of orthogonal matrices: `Axial(SO(2))` turns space about the z axis.
+
+    For slabs, gravity and external fields; `Semidirect(Translation(3), Axial(O(2)))` has all translations as well.
+    Coordinates are those of A.
+    """
+
+    group: Group
+
+    def __post_init__(self):
+        if not getattr(self.group, "is_orthogonal", False) or self.group.size is None:
+            raise TypeError(f"group: expected a group of orthogonal matrices, got {self.group!r}")
+
+    @property
+    def size(self) -> int:
+        return (self.group.size or 0) + 1
+
+    @property
+    def dim(self) -> int:
+        return self.group.dim
+
+    @property
+    def order(self) -> int | None:
+        return self.group.order
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        return self.embed(self.group.exp(a))
+
+    def log(self, g: Element) -> Float[Array, "*batch dim"]:
+        return self.group.log(g[..., :-1, :-1])
+
+    def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        hat = self.group.hat(a)
+        return jnp.pad(hat, [(0, 0)] * (hat.ndim - 2) + [(0, 1), (0, 1)])
+
+    def coords(self, g: Element) -> Float[Array, "*batch dim"]:
+        return self.group.coords(g[..., :-1, :-1])
+
+    def from_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        return self.embed(self.group.from_coords(a))
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+        return self.embed(self.group.sample(key, shape, dtype))
+
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+        elements, weights = self.group.nodes(n, key, dtype)
+        return self.embed(elements), weights
+
+    def elements(self, dtype: Any = None) -> Float[Array, "order n n"] | None:
+        elements = self.group.elements(dtype)
+        return None if elements is None else self.embed(elements)
+
+    def parts(self) -> dict[str, Any]:
+        return {name: _AxialPart(self, part) for name, part in self.group.parts().items()}
+
+    def embed(self, matrix: Float[Array, "*batch m m"]) -> Float[Array, "*batch n n"]:
+        """The element diag(A, 1) of a matrix A."""
+        matrix = jnp.pad(matrix, [(0, 0)] * (matrix.ndim - 2) + [(0, 1), (0, 1)])
+        return matrix.at[..., -1, -1].set(1)
+
+
+@static
+class _AxialPart:
+    """A part of the group in the plane, as matrices of the whole space."""
+
+    whole: Axial
+    part: Any
+
+    @property
+    def dim(self) -> int:
+        return self.part.dim
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        return self.whole.embed(self.part.exp(a))
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+        return self.whole.embed(self.part.sample(key, shape, dtype))
+
+    def elements(self, dtype: Any = None) -> Float[Array, "order n n"] | None:
+        elements = self.part.elements(dtype)
+        return None if elements is None else self.whole.embed(elements)
