@@ -102,12 +102,12 @@ def run(dataset, preset, output, seed):
         print(f"Resuming at step {int(state.step)} of {preset.steps}.")
 
     began = time.perf_counter()
-    lowered = (
-        jax.jit(training.gradient(model, params, **preset.weights)).lower(state.params, graph, labels),
-        jax.jit(training.update(transformation), donate_argnums=0).lower(state, state.params),
+    programs = (  # compiled side by side
+        (jax.jit(training.gradient(model, params, **preset.weights)), (state.params, graph, labels)),
+        (jax.jit(training.update(transformation), donate_argnums=0), (state, state.params)),
     )
     with ThreadPoolExecutor() as pool:
-        gradient, update = pool.map(lambda program: program.compile(), lowered)
+        gradient, update = pool.map(lambda program: program[0].lower(*program[1]).compile(), programs)
     predict = jax.jit(lambda params, graph: potential.predict(model, params, graph))
     averaged = lambda: training.unstack(state.average, params)  # noqa: E731
     compiled = time.perf_counter() - began

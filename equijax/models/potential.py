@@ -37,12 +37,12 @@ class Potential(nn.Module):
 
     With the functions on the sphere h_i of atom i (scalars at first, an embedding of its species z_i), a layer is
 
-        A_i = Σ_j f(r) [R_l s_j Y_l(r̂) + R'_l h_j^l] / √n̄      with R(B(r), z_i, z_j, h_i^0, h_j^0, h_i(r̂), h_j(r̂))
-        m_i = W_1 A_i + W_2 (A ⊗ A)_i + W_3 (A ⊗ A ⊗ A)_i + W_4 {{A, A}, A}_i                  W_k by species
-        h_i ← m_i + W_z h_i ,   E_i += readout(h_i^0) ,
+        A_i = Σ_j f(r) [R_l s_j Y_l(r̂) + R'_l h_j^l] / √n̄      with R(B(r), h_i^0, h_j^0, h_i(r̂), h_j(r̂))
+        h_i ← W_0 h_i + W_1 A_i + W_2 (A ⊗ A)_i + W_3 (A ⊗ A ⊗ A)_i + W_4 {{A, A}, A}_i ,
 
-    with r = x_j - x_i, a smooth cut-off f, Bessel functions B and a small network R. An edge sees the features at its
-    ends as the values h(r̂) of these functions in its direction, which are invariant: no tensor product is formed on
+    where species scale the channels before each W. A small network reads the energy from the h_i^0 of all layers. Here
+    r = x_j - x_i, f is a smooth cut-off, B are Bessel functions and R is a small network. An edge sees the features at
+    its ends as the values h(r̂) of these functions in its direction, which are invariant: no tensor product is formed on
     the edges, the Gaunt products and brackets are taken once an atom.
 
     Attributes:
@@ -96,52 +96,51 @@ class Potential(nn.Module):
         Y = jnp.moveaxis(spherical.harmonics(vectors, degrees), -1, 0)[..., None] * (4 * np.pi) ** 0.5  # (m, E, 1)
 
         h = Dense(self.channels, name="embedding")(species)[None]  # coefficients first: (m, N, channels)
-        energies = jnp.zeros(mask.shape, dtype)
+        scalars = []
         for t in range(self.layers):
-            last = t + 1 == self.layers
             edges = EdgeNetwork(self.radial_features, self.probes, name=f"edges_{t}")
-            R = edges(h, species, basis, Y, senders, receivers)
+            R = edges(h, basis, Y, senders, receivers)
             sent: Any = Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h)
-            scalars = sent[0][senders] * cutoff
+            source = sent[0][senders] * cutoff
             messages = []
             for l in range(self.lmax + 1):
                 of_degree = slice(l * l, (l + 1) ** 2)
-                message = Y[of_degree] * (Dense(self.channels, name=f"filter_{t}_{l}")(R) * scalars)
+                message = Y[of_degree] * (Dense(self.channels, name=f"filter_{t}_{l}")(R) * source)
                 if l > 0 and (l + 1) ** 2 <= len(sent):
                     weight = Dense(self.channels, name=f"passed_{t}_{l}")(R) * cutoff
                     message = message + sent[of_degree][:, senders] * weight
                 messages.append(message)
             A = _sum_at(receivers, jnp.concatenate(messages), len(mask)) / self.mean_neighbors**0.5
-            h = Update(0 if last else self.hidden_lmax, self.order, self.bracket, name=f"update_{t}")(A, h, species)
-            readout = Dense(1, name=f"readout_{t}")(h[0])
-            if last:
-                hidden = jax.nn.silu(Dense(self.channels, name="readout_hidden")(h[0])) * gain(jax.nn.silu)
-                readout = readout + Dense(1, name="readout_nonlinear")(hidden)
-            energies = energies + readout[:, 0]
+            lmax = self.hidden_lmax if t + 1 < self.layers else 0
+            h = Update(lmax, self.order, self.bracket, name=f"update_{t}")(A, h, species)
+            scalars.append(h[0])
+        x = Dense(self.channels, name="readout_hidden")(jnp.concatenate(scalars, axis=-1))
+        energies = Dense(1, name="readout")(jax.nn.silu(x) * gain(jax.nn.silu))[:, 0]
         return jnp.where(mask, energies * self.scale, 0)
 
 
 class EdgeNetwork(nn.Module):
-    """Invariant features of an edge: its length, the species and scalars at both ends, h_i(r̂) and h_j(r̂)."""
+    """Invariant features of an edge: its length, the scalars at both ends, h_i(r̂) and h_j(r̂)."""
 
     features: int
     probes: int
 
     @nn.compact
-    def __call__(self, h, species, basis, Y, senders, receivers):
-        coefficients, scalars = h.shape[0], jnp.concatenate([species, h[0]], axis=-1)
+    def __call__(self, h, basis, Y, senders, receivers):
         x = Dense(self.features, name="radial")(basis)
-        for end, index in (("sender", senders), ("receiver", receivers)):
-            x = x + Dense(self.features, name=end)(scalars)[index]
-            if coefficients > 1:
-                probes = Linear(self.probes, axis=-3, name=f"{end}_function")(h)[:, index]
-                x = x + Dense(self.features, name=f"{end}_probes")(jnp.sum(probes * Y[:coefficients], axis=0))
+        at = jnp.stack([2 * senders, 2 * receivers + 1])  # two rows an atom: what it shows as a sender, as a receiver
+        if h.shape[0] > 1:
+            probes = Linear(2 * self.probes, axis=-3, name="probes")(h).reshape(len(h), -1, self.probes)[:, at]
+            seen = jnp.concatenate(list(jnp.sum(probes * Y[: len(h), None], axis=0)), axis=-1)
+            x = x + Dense(self.features, name="seen")(seen)
+        ends = Dense(2 * self.features, name="ends")(h[0]).reshape(-1, self.features)[at]
+        x = x + jnp.sum(ends, axis=0)
         x = jax.nn.silu(x) * gain(jax.nn.silu)
         return jax.nn.silu(Dense(self.features, name="hidden")(x)) * gain(jax.nn.silu)
 
 
 class Update(nn.Module):
-    """h ← Σ_k W_k (w_k[z] p_k) + W_z h with the powers p_k of A, up to degree `lmax`."""
+    """h ← W (w[z] (A, p_2, ..., p_ν, h)) up to degree `lmax`, with the products p of A; all side by side as channels."""
 
     lmax: int
     order: int
@@ -149,18 +148,13 @@ class Update(nn.Module):
 
     @nn.compact
     def __call__(self, A, h, species):
-        channels = A.shape[-1]
-        powers = [A, *ManyBodyProduct(self.order, self.lmax, self.bracket, axis=-3, name="products")(A)]
-        update = 0.0
-        for k, p in enumerate(powers):
-            w = Dense((self.lmax + 1) * channels, name=f"species_{k}")(species) * species.shape[-1] ** 0.5
-            w = jnp.moveaxis(w.reshape(len(species), self.lmax + 1, channels), 1, 0)
-            p = p[: (self.lmax + 1) ** 2] * w[spherical.degree_of_coefficient(self.lmax)]
-            update = update + Linear(channels, axis=-3, name=f"mix_{k}")(p)
-        kept = min(self.lmax, round(h.shape[0] ** 0.5) - 1)
-        skip = Linear(channels * species.shape[-1], kept, axis=-3, name="skip")(h)
-        skip = jnp.einsum("mnzc,nz->mnc", skip.reshape(*skip.shape[:2], -1, channels), species, precision="highest")
-        return update / len(powers) ** 0.5 + jnp.pad(skip, ((0, (self.lmax + 1) ** 2 - len(skip)), (0, 0), (0, 0)))
+        coefficients = (self.lmax + 1) ** 2
+        products = ManyBodyProduct(self.order, self.lmax, self.bracket, axis=-3, name="products")(A)
+        A, h = (jnp.pad(x[:coefficients], ((0, max(0, coefficients - len(x))), (0, 0), (0, 0))) for x in (A, h))
+        terms = jnp.concatenate([A, products, h], axis=-1)
+        w = Dense((self.lmax + 1) * terms.shape[-1], name="species")(species) * species.shape[-1] ** 0.5
+        w = _by_coefficient(jnp.moveaxis(w.reshape(len(species), self.lmax + 1, -1), 1, 0))
+        return Linear(A.shape[-1], axis=-3, name="mix")(terms * w)
 
 
 def Dense(features: int, name: str) -> MLP:
@@ -268,6 +262,13 @@ def baseline(model: Potential, species) -> np.ndarray:
         ValueError: If the model does not know one of the atomic numbers.
     """
     return np.asarray(model.atomic_energies, np.float64)[graphs.species_index(np.asarray(species), model.species)]
+
+
+def _by_coefficient(x):
+    """(degrees, ...) repeated to (coefficients, ...); as a matrix product, whose derivatives compile faster."""
+    lmax = len(x) - 1
+    repeat = np.eye(lmax + 1, dtype=x.dtype)[spherical.degree_of_coefficient(lmax)]
+    return jnp.tensordot(repeat, x, 1, precision="highest")
 
 
 def _sum_at(index, x, count):

@@ -59,12 +59,15 @@ def optimizer(
 def stack(params: Any) -> dict[str, Float[Array, "matrices rows columns"]]:
     """All matrices of one shape as one array, so that an optimizer updates a few large arrays, not many small ones.
 
-    That is a tenth of the operations to compile. Leading axes of a leaf count as matrices; a vector is one row.
+    That is a tenth of the operations to compile. Leading axes of a leaf count as matrices, and so do the square blocks
+    of a matrix that is made of such, as several layers side by side are. Vectors and thin matrices, as those that look
+    a species up, become numbers.
     """
     stacks: dict[str, list] = {}
     for leaf in jax.tree.leaves(params):
-        rows, columns = _matrix(leaf)
-        stacks.setdefault(f"{rows}x{columns}", []).append(leaf.reshape(-1, rows, columns))
+        shape, rows, columns = _blocks(leaf)
+        blocks = leaf.reshape(shape).swapaxes(2, 3).reshape(-1, rows, columns)
+        stacks.setdefault(f"{rows}x{columns}", []).append(blocks)
     return {shape: jnp.concatenate(leaves) for shape, leaves in stacks.items()}
 
 
@@ -73,11 +76,12 @@ def unstack(stacks: dict[str, Float[Array, "matrices rows columns"]], like: Any)
     leaves, tree = jax.tree.flatten(like)
     taken, out = dict.fromkeys(stacks, 0), []
     for leaf in leaves:
-        rows, columns = _matrix(leaf)
-        shape = f"{rows}x{columns}"
-        begin = taken[shape]
-        taken[shape] = end = begin + leaf.size // (rows * columns)
-        out.append(stacks[shape][begin:end].reshape(leaf.shape))
+        shape, rows, columns = _blocks(leaf)
+        name = f"{rows}x{columns}"
+        begin = taken[name]
+        taken[name] = end = begin + leaf.size // (rows * columns)
+        blocks = stacks[name][begin:end].reshape(shape[0], shape[1], shape[3], rows, columns)
+        out.append(blocks.swapaxes(2, 3).reshape(leaf.shape))
     return jax.tree.unflatten(tree, out)
 
 
@@ -251,8 +255,14 @@ def statistics(structures: Sequence[graphs.Structure], cutoff: float) -> dict[st
     }
 
 
-def _matrix(leaf):
-    return leaf.shape[-2:] if len(leaf.shape) > 1 else (1, leaf.size)
+def _blocks(leaf, thin=8):
+    """The shape (matrices, blocks, rows, blocks, columns) of a leaf cut into blocks, and rows and columns of these."""
+    rows, columns = leaf.shape[-2:] if len(leaf.shape) > 1 else (1, leaf.size)
+    small, large = sorted((rows, columns))
+    if small < thin:
+        return (1, leaf.size, 1, 1, 1), 1, 1
+    block = (small, small) if large % small == 0 else (rows, columns)
+    return (-1, rows // block[0], block[0], columns // block[1], block[1]), *block
 
 
 def _mean(values, mask):

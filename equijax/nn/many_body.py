@@ -33,8 +33,8 @@ class ManyBodyProduct(nn.Module):
     axis: int = -2
 
     @nn.compact
-    def __call__(self, x: ArrayLike) -> list[Float[Array, "..."]]:
-        """The products p_2, ..., p_order, and the double bracket last, each with the channels of x."""
+    def __call__(self, x: ArrayLike) -> Float[Array, "..."]:
+        """The products p_2, ..., p_order, and the double bracket last, side by side as channels."""
         x = _validate.floating("x", x)
         L = spherical.lmax_of(x, "x", self.axis)
         order = _validate.integer("order", self.order, 2)
@@ -43,8 +43,8 @@ class ManyBodyProduct(nn.Module):
         x = jnp.moveaxis(x, self.axis, 0)
         rows = x.reshape(x.shape[0], -1, x.shape[-1])
 
-        def factor(name):
-            return Linear(x.shape[-1], axis=-3, name=name)(rows).reshape(x.shape)
+        def factors(count, name):
+            return Linear(count * x.shape[-1], axis=-3, name=name)(rows).reshape(*x.shape[:-1], -1)
 
         def values(f, field="value"):
             return transforms.to_grid("grid", f, degree, 0, field)
@@ -57,13 +57,12 @@ class ManyBodyProduct(nn.Module):
             crossed = values(f, "theta") * values(g, "phi") - values(f, "phi") * values(g, "theta")
             return project(crossed, lmax, over_sine=True)
 
-        product, results = values(factor("factor_1")), []
-        for k in range(2, order + 1):
-            product = product * values(factor(f"factor_{k}"))
-            results.append(project(product, lmax))
+        product, *others = jnp.split(values(factors(order, "factors")), order, axis=-1)
+        products = [product := product * other for other in others]
+        result = project(jnp.concatenate(products, axis=-1), lmax)
         if self.bracket:
             l = spherical.degree_of_coefficient(L)
             spin = (1 / np.sqrt(np.maximum(1, l * (l + 1)))).astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
-            pseudo = bracket(factor("bracket_1"), factor("bracket_2"), L)
-            results.append(bracket(pseudo, factor("bracket_3"), lmax))
-        return [jnp.moveaxis(p, 0, self.axis) for p in results]
+            f, g, h = jnp.split(factors(3, "bracket_factors"), 3, axis=-1)
+            result = jnp.concatenate([result, bracket(bracket(f, g, L), h, lmax)], axis=-1)
+        return jnp.moveaxis(result, 0, self.axis)

@@ -33,9 +33,11 @@ MODEL = Potential(
 
 
 def test_stacks_hold_every_matrix_once():
-    params = {"a": jnp.ones((3, 2, 4)), "b": jnp.arange(8.0).reshape(2, 4), "c": jnp.arange(4.0)}
+    shapes = {"a": (2, 8, 16), "b": (24, 8), "c": (9, 12), "d": (3, 40), "e": (5,)}
+    params = {name: jax.random.normal(jax.random.key(k), shape) for k, (name, shape) in enumerate(shapes.items())}
     stacks = training.stack(params)
-    assert {name: x.shape for name, x in stacks.items()} == {"2x4": (4, 2, 4), "1x4": (1, 1, 4)}
+    assert {name: x.shape for name, x in stacks.items()} == {"8x8": (7, 8, 8), "9x12": (1, 9, 12), "1x1": (125, 1, 1)}
+    np.testing.assert_array_equal(stacks["8x8"][3], params["a"][1, :, 8:])
     chex.assert_trees_all_equal(training.unstack(stacks, params), params)
 
 
