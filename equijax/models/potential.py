@@ -140,7 +140,7 @@ class EdgeNetwork(nn.Module):
 
 
 class Update(nn.Module):
-    """h ← W (w[z] (A, p_2, ..., p_ν, h)) up to degree `lmax`, with the products p of A; all side by side as channels."""
+    """h ← W (w[z] (A, p_2, ..., p_ν, h)) up to degree `lmax`, with the products p of A; all side by side."""
 
     lmax: int
     order: int
