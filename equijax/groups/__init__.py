@@ -21,6 +21,7 @@ from equijax.groups.general_linear import SL
 from equijax.groups.lorentz import Lorentz
 from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import SO, O
+from equijax.groups.quadrature import effective_size
 from equijax.groups.vector import Scaling, Translation
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Tetrahedral",
     "Translation",
     "check_element",
+    "effective_size",
     "linear_part",
     "static",
 ]

@@ -22,7 +22,7 @@ def exp_and_phi(m: jax.Array) -> tuple[jax.Array, jax.Array]:
     times = jnp.clip(jnp.ceil(jnp.log2(norm)) + 1, 0, _SQUARINGS).astype(jnp.int32)[..., None, None]
     dot = functools.partial(jnp.matmul, precision="highest")
     eye = jnp.broadcast_to(jnp.eye(m.shape[-1], dtype=m.dtype), m.shape)
-    x = jnp.ldexp(m, -times)
+    x = m * jnp.ldexp(jnp.ones((), m.dtype), -times)  # the derivative of ldexp is wrong at 0 in jax 0.10
     square = dot(x, x)
     powers, fourth = jnp.stack([eye, x, square, dot(x, square)]), dot(square, square)
     *lower, phi = jnp.tensordot(_TAYLOR.astype(m.dtype), powers, 1, precision="highest")

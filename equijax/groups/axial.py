@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from equijax.groups.base import Element, Group, Nodes, static
@@ -41,9 +42,8 @@ class Axial(OrthogonalMatrices):
     def log(self, g: Element) -> Float[Array, "*batch dim"]:
         return self.group.log(g[..., :-1, :-1])
 
-    def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
-        hat = self.group.hat(a)
-        return jnp.pad(hat, [(0, 0)] * (hat.ndim - 2) + [(0, 1), (0, 1)])
+    def basis(self) -> np.ndarray:
+        return np.pad(self.group.basis(), [(0, 0), (0, 1), (0, 1)])
 
     def coords(self, g: Element) -> Float[Array, "*batch dim"]:
         return self.group.coords(g[..., :-1, :-1])
@@ -54,8 +54,8 @@ class Axial(OrthogonalMatrices):
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
         return self.embed(self.group.sample(key, shape, dtype))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
-        elements, weights = self.group.nodes(n, key, dtype)
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
+        elements, weights = self.group.nodes(n, key, dtype, method)
         return self.embed(elements), weights
 
     def elements(self, dtype: Any = None) -> Float[Array, "order n n"] | None:

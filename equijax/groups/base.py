@@ -8,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from equijax._validate import integer
+from equijax.groups.quadrature import cube_points
+
 Element: TypeAlias = Any  # an array, or a tuple of elements
 Nodes: TypeAlias = tuple[Element, Float[Array, " nodes"]]
 
@@ -37,8 +40,8 @@ class Group:
     """A group: static and hashable, with arrays as elements.
 
     All methods are pure and broadcast over leading axes. Matrices act on columns from the left. A subclass gives
-    `identity`, `compose`, `inverse`, `sample` and `nodes`; with `dim > 0` also `exp` and `log`; `coords` where the
-    logarithm is not a chart of the whole group.
+    `identity`, `compose`, `inverse`, `sample` and `from_cube` or `nodes`; with `dim > 0` also `exp` and `log`; `coords`
+    where the logarithm is not a chart of the whole group.
 
     `dtype` is that of the elements that are real numbers, by default jax's default float.
     """
@@ -93,7 +96,7 @@ class Group:
         raise ValueError(f"log: {self} is discrete and has no logarithm; use its elements() instead")
 
     def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
-        """The matrix Σ_i a_i E_i of algebra coordinates, of groups of matrices with dim > 0."""
+        """The matrix Σ_i a_i E_i of algebra coordinates, of groups of matrices."""
         raise NotImplementedError
 
     def coords(self, g: Element) -> Float[Array, "*batch dim"]:
@@ -108,26 +111,59 @@ class Group:
         """Random elements: Haar distributed on compact groups, exp of standard normal coordinates elsewhere."""
         raise NotImplementedError
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
-        """Elements and weights that stand for the Haar integral, Σ_j w_j F(g_j) ≈ ∫ F dμ.
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
+        """Elements and weights that stand for the left Haar integral, Σ_j w_j F(g_j) ≈ ∫ F dμ.
 
         Args:
-            n: Most elements to return; finite groups return all of theirs.
-            key: If given, the nodes are moved by a random element, so that the sum is unbiased.
+            n: Most elements to return, 100 by default; finite groups return all of theirs.
+            key: If given, the nodes are moved at random, so that the sum is unbiased.
             dtype: Of elements and weights.
+            method: "quasi", "equispaced", "gauss", "stratified" or "random", see `cube_points`; "auto" is the best that
+                is known for the group.
 
         Returns:
-            The pair (elements, weights); the weights sum to one on compact groups, and to the volume of the stated
-            window elsewhere.
+            The pair (elements, weights); the weights sum to one on compact groups, and stand for the measure in the
+            stated window elsewhere.
         """
+        if self.cube_dim is None:
+            raise NotImplementedError
+        n, dtype = 100 if n is None else integer("n", n, 1), float_dtype(dtype)
+        points, weights = cube_points("quasi" if method == "auto" else method, n, self.cube_dim, key, dtype)
+        elements, density = self.from_cube(points)
+        return jax.tree.map(lambda x: x.astype(dtype), (elements, weights * density))
+
+    @property
+    def cube_dim(self) -> int | None:
+        """Dimension of the cube that `from_cube` maps to the group, None if it does not."""
+        return None
+
+    def from_cube(self, u: Float[Array, "*batch cube"]) -> tuple[Element, Float[Array, "*batch"]]:
+        """Elements for points of the unit cube, and the density of the Haar measure over that of the points."""
         raise NotImplementedError
+
+    def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
+        """The matrix Ad(g) on algebra coordinates: g exp(a) g⁻¹ = exp(Ad(g) a)."""
+        eye = jnp.eye(self.dim, dtype=jnp.result_type(float, *jax.tree.leaves(g)))  # all elements commute
+        return jnp.broadcast_to(eye, (*batch_shape(self, g), self.dim, self.dim))
+
+    def log_modular(self, g: Element) -> Float[Array, "*batch"]:
+        """log Δ(g) = −log ‖det Ad(g)‖: right translation by g multiplies the left Haar measure of a set by Δ(g)."""
+        return jnp.zeros(batch_shape(self, g))
+
+    def log_haar_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+        """Logarithm of the density of the left Haar measure in the chart of `coords`, zero at the identity."""
+        return jnp.zeros(a.shape[:-1], a.dtype)
 
     def elements(self, dtype: Any = None) -> Element | None:
         """All elements along a new leading axis, or None if there are infinitely (or very) many."""
         return None
 
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        """How far `g` is from being an element: zero up to rounding for elements, not a number for what is none."""
+        return jnp.zeros(batch_shape(self, g))
+
     def parts(self) -> dict[str, Any]:
-        """The factors that can break on their own, such as rotation, reflection and translation.
+        """The factors that can break on their own, such as rotation, reflection, translation, scaling, shear and boost.
 
         Each has `dim`, `sample(key, shape, dtype)` and `elements(dtype)`, and `exp(a)` if `dim > 0`; all of them
         return elements of this group, with the other factors at the identity.
@@ -150,7 +186,7 @@ class FiniteGroup(Group):
         index = jax.random.randint(key, shape, 0, self.order)
         return jax.tree.map(lambda x: x[index], table)
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
         elements = self.elements(dtype)
         if elements is None:
             if n is None or key is None:
@@ -203,6 +239,25 @@ def check_coordinates(group: Group, a: Any) -> None:
         raise TypeError(f"a: expected real floating-point coordinates, got {jnp.result_type(a).name}")
     if np.shape(a)[-1:] != (group.dim,):
         raise ValueError(f"a: {group} has coordinates of shape (..., {group.dim}), got {np.shape(a)}")
+
+
+def check_element(group: Group, g: Element) -> None:
+    """Raise a ValueError unless `g` holds elements of `group`; does nothing where the numbers are not known."""
+    leaves = jax.tree.leaves(g)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        return
+    violation = np.max(np.asarray(group.violation(g)), initial=0.0)
+    if not violation <= jnp.finfo(jnp.result_type(*leaves)).eps ** 0.5:
+        raise ValueError(
+            f"g: expected elements of {group}, got what is not, by {violation:.1e}; "
+            "group.violation(g) tells how far each one is"
+        )
+
+
+def batch_shape(group: Group, g: Element) -> tuple[int, ...]:
+    """The leading axes of a batch of elements."""
+    leaf, single = (jax.tree.leaves(x)[0] for x in (g, jax.eval_shape(group.identity)))
+    return jnp.shape(leaf)[: jnp.ndim(leaf) - single.ndim]
 
 
 def _repr(self):

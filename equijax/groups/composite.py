@@ -1,4 +1,4 @@
-"""Groups put together from others: direct and semidirect products, SE(n), E(n), Sim(n)."""
+"""Groups put together from others: direct and semidirect products, SE(n), E(n), Sim(n), GL⁺(n), Aff⁺(n)."""
 
 import functools
 import math
@@ -21,6 +21,8 @@ from equijax.groups.base import (
     matmul,
     static,
 )
+from equijax.groups.general_linear import SL
+from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import SO, O
 from equijax.groups.vector import Scaling, Translation
 
@@ -85,13 +87,26 @@ class Composite(Group):
             return None
         return self.join(*_grid([factor.elements(dtype) for factor in self.factors]))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+    @property
+    def cube_dim(self) -> int | None:
+        dims = [factor.cube_dim for factor in self.factors]
+        return None if None in dims else sum(dim for dim in dims if dim)
+
+    def from_cube(self, u: Float[Array, "*batch cube"]) -> tuple[Element, Float[Array, "*batch"]]:
+        pieces = jnp.split(u, np.cumsum([factor.cube_dim or 0 for factor in self.factors])[:-1], axis=-1)
+        found = [factor.from_cube(piece) for factor, piece in zip(self.factors, pieces, strict=True)]
+        return self.join(*(g for g, _ in found)), functools.reduce(jnp.multiply, [density for _, density in found])
+
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
         """All combinations of the nodes of the factors, at most n where they can be so few.
 
         A finite factor gives all of its elements, and the others share the rest of n by their dimensions. A compact
         group with a factor of more than 5040 elements gives n random elements instead. By default a compact group
-        takes the default nodes of its factors, another one 1000 a combination of its finite factors.
+        takes the default nodes of its factors, another one 1000 a combination of its finite factors. With a method
+        given, connected factors share one set of points in the cube of all their coordinates.
         """
+        if method != "auto" and self.cube_dim is not None:
+            return super().nodes(n, key, dtype, method)
         large = any((factor.order or 0) > MOST_ELEMENTS for factor in self.factors)
         if large and self.is_compact and n is not None and key is not None:
             return self.sample(key, (n,), dtype), jnp.full(n, 1 / n, float_dtype(dtype))
@@ -99,9 +114,28 @@ class Composite(Group):
         budget = 1000 if n is None else n / math.prod(factor.order or 1 for factor in self.factors)
         default = n is None and self.is_compact
         shares = [None if default else max(2, round(budget ** (f.dim / max(1, self.dim)))) for f in self.factors]
-        rules = [f.nodes(share, k, dtype) for f, share, k in zip(self.factors, shares, keys, strict=True)]
+        rules = [f.nodes(share, k, dtype, method) for f, share, k in zip(self.factors, shares, keys, strict=True)]
         weights = functools.reduce(jnp.multiply, _grid([w for _, w in rules]))
         return self.join(*_grid([elements for elements, _ in rules])), weights
+
+    def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
+        blocks = [factor.adjoint(h) for factor, h in zip(self.factors, self.split(g), strict=True)]
+        place = np.cumsum([0, *(block.shape[-1] for block in blocks)])
+        whole = jnp.zeros((*blocks[0].shape[:-2], self.dim, self.dim), jnp.result_type(*blocks))
+        for block, i, j in zip(blocks, place[:-1], place[1:], strict=True):
+            whole = whole.at[..., i:j, i:j].set(block)
+        return whole
+
+    def log_modular(self, g: Element) -> Float[Array, "*batch"]:
+        return sum((factor.log_modular(h) for factor, h in zip(self.factors, self.split(g), strict=True)), start=0.0)
+
+    def log_haar_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+        pairs = zip(self.factors, self.split_coords(a), strict=True)
+        return sum((factor.log_haar_coords(b) for factor, b in pairs), start=jnp.zeros((), a.dtype))
+
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        found = [factor.violation(h) for factor, h in zip(self.factors, self.split(g), strict=True)]
+        return functools.reduce(jnp.maximum, found)
 
     def parts(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -167,7 +201,7 @@ class Semidirect(Composite):
             )
 
     def __repr__(self):
-        for named in (SE, E, Similarity):
+        for named in (SE, E, Similarity, Affine):
             if self == named(self.translation.n):
                 return f"{named.__name__}({self.translation.n})"
         return f"Semidirect({self.translation}, {self.linear})"
@@ -202,10 +236,25 @@ class Semidirect(Composite):
         v = jnp.linalg.solve(self._phi(b), g.translation[..., None])[..., 0]
         return jnp.concatenate([v, b], axis=-1)
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
         """The nodes of both factors in all combinations, with weights of the left Haar measure ‖det A‖⁻¹ dt dμ(A)."""
-        elements, weights = super().nodes(n, key, dtype)
+        elements, weights = super().nodes(n, key, dtype, method)
         return elements, weights / jnp.abs(jnp.linalg.det(elements.linear))
+
+    def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
+        """Ad(t, A)(v, a) = (A v − (Ad(A) a)^ t, Ad(A) a)."""
+        below = self.linear.adjoint(g.linear)
+        turned = self.linear.hat(jnp.swapaxes(below, -1, -2))  # of each basis element
+        beside = -jnp.swapaxes(_apply(turned, g.translation[..., None, :]), -1, -2)
+        top = jnp.concatenate([g.linear, beside], axis=-1)
+        return jnp.concatenate([top, jnp.concatenate([jnp.zeros_like(jnp.swapaxes(beside, -1, -2)), below], -1)], -2)
+
+    def log_modular(self, g: Element) -> Float[Array, "*batch"]:
+        return self.linear.log_modular(g.linear) - jnp.linalg.slogdet(g.linear)[1]
+
+    def log_haar_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+        linear = self.linear.from_coords(self.split_coords(a)[1])
+        return super().log_haar_coords(a) - jnp.linalg.slogdet(linear)[1]
 
     def _phi(self, b):
         if self.linear.dim == 0:
@@ -214,15 +263,19 @@ class Semidirect(Composite):
 
 
 @static
-class Scaled(Composite):
-    """ℝ₊ × H for a group H of orthogonal matrices, as the matrices s R; coordinates (log s, those of R)."""
+class Scaled(Composite, Matrices):
+    """ℝ₊ × H for a group H of matrices with determinant ±1, as the matrices s A; coordinates (log s, those of H)."""
 
-    group: Group
+    group: Matrices
     scaling: Scaling = Scaling()
 
     def __post_init__(self):
-        if not getattr(self.group, "is_orthogonal", False) or self.group.size is None:
-            raise TypeError(f"group: expected a group of orthogonal matrices, got {self.group!r}")
+        if not isinstance(self.group, Matrices) or isinstance(self.group, Scaled):
+            raise TypeError(f"group: expected a group of matrices with determinant ±1, got {self.group!r}")
+
+    def __repr__(self):
+        named = isinstance(self.group, SL) and self == GLPlus(self.group.n)
+        return f"GLPlus({self.group.n})" if named else f"Scaled({self.group})"
 
     @property
     def factors(self) -> tuple[Group, ...]:
@@ -232,25 +285,25 @@ class Scaled(Composite):
     def size(self) -> int | None:
         return self.group.size
 
+    def basis(self) -> np.ndarray:
+        return np.concatenate([np.eye(self.group.size or 0)[None], self.group.basis()])
+
     def join(self, *elements: Element) -> Element:
-        scale, rotation = elements
-        return jnp.asarray(scale)[..., None, None] * rotation
+        scale, matrix = elements
+        return jnp.asarray(scale)[..., None, None] * matrix
 
     def split(self, g: Element) -> tuple[Element, ...]:
-        scale = jnp.sqrt(jnp.mean(jnp.sum(jnp.square(g), axis=-1), axis=-1))  # ‖A‖² = n s²
+        scale = jnp.exp(jnp.linalg.slogdet(g)[1] / self.size)
         return scale, g / scale[..., None, None]
 
-    def compose(self, g: Element, h: Element) -> Float[Array, "*batch n n"]:
-        return matmul(g, h)
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
+        """All combinations of the nodes of the factors; common quasi-random points if the group is not compact."""
+        joint = method == "auto" and not self.group.is_compact
+        return super().nodes(n, key, dtype, "quasi" if joint else method)
 
     def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
-        scale, rotation = self.split(g)
-        return jnp.swapaxes(rotation, -1, -2) / scale[..., None, None]
-
-    def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
-        """The matrix σ I + Σ_i a_i E_i of algebra coordinates (σ, a)."""
-        sigma, b = self.split_coords(a)
-        return sigma[..., None] * jnp.eye(self.size, dtype=a.dtype) + self.group.hat(b)
+        scale, matrix = self.split(g)
+        return self.group.inverse(matrix) / scale[..., None, None]
 
 
 @static
@@ -294,6 +347,16 @@ def E(n: int) -> Semidirect:
 def Similarity(n: int) -> Semidirect:
     """Rotations, scalings and translations of ℝⁿ; the linear part is the matrix s R."""
     return Semidirect(Translation(n), Scaled(SO(n)))
+
+
+def GLPlus(n: int) -> Scaled:
+    """Matrices of positive determinant, A = s A₁ with A₁ in SL(n): coordinates log s, then those of SL(n)."""
+    return Scaled(SL(n))
+
+
+def Affine(n: int) -> Semidirect:
+    """Maps x → A x + t of ℝⁿ that keep the orientation, det A > 0."""
+    return Semidirect(Translation(n), GLPlus(n))
 
 
 def _apply(matrix, vector):

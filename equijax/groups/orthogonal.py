@@ -10,10 +10,12 @@ from jaxtyping import Array, Float
 
 from equijax._validate import integer
 from equijax.groups._numerics import exp_and_phi, rotation_nodes, skew_basis
-from equijax.groups.base import Element, Group, Nodes, check_coordinates, float_dtype, matmul, static
+from equijax.groups.base import Element, Nodes, check_coordinates, float_dtype, matmul, static
+from equijax.groups.decompositions import matrix_log
+from equijax.groups.matrices import Matrices
 
 
-class OrthogonalMatrices(Group):
+class OrthogonalMatrices(Matrices):
     """What SO(n), O(n) and their finite subgroups share: matrices with A Aᵀ = I."""
 
     @property
@@ -24,14 +26,11 @@ class OrthogonalMatrices(Group):
     def is_orthogonal(self) -> bool:
         return True
 
-    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
-        return jnp.broadcast_to(jnp.eye(self.size, dtype=float_dtype(dtype)), (*shape, self.size, self.size))
-
-    def compose(self, g: Element, h: Element) -> Float[Array, "*batch n n"]:
-        return matmul(g, h)
-
     def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
         return jnp.swapaxes(g, -1, -2)
+
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        return jnp.max(jnp.abs(matmul(g, jnp.swapaxes(g, -1, -2)) - jnp.eye(self.size, dtype=g.dtype)), axis=(-2, -1))
 
 
 @static
@@ -51,9 +50,8 @@ class Orthogonal(OrthogonalMatrices):
     def dim(self) -> int:
         return math.comb(self.n, 2)
 
-    def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
-        """The skew matrix Σ_i a_i E_i of algebra coordinates."""
-        return jnp.einsum("...i,ijk->...jk", a, skew_basis(self.n).astype(a.dtype), precision="highest")
+    def basis(self) -> np.ndarray:
+        return skew_basis(self.n)
 
 
 @static
@@ -86,35 +84,53 @@ class SO(Orthogonal):
     def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
         """Coordinates of the shortest turn; angles in [−π, π], the axis of a turn by π with either sign.
 
-        n = 3 goes through the quaternion (w, v): ω = 2 atan2(‖v‖, w) / ‖v‖ · v, accurate to rounding at all angles.
-
-        Raises:
-            ValueError: If n > 3.
+        n = 3 goes through the quaternion (w, v): ω = 2 atan2(‖v‖, w) / ‖v‖ · v, accurate to rounding at all angles. See
+        `matrix_log` for n > 3.
         """
         if self.n > 3:
-            raise ValueError(f"log: expected SO(n) with n <= 3, got n = {self.n}; keep the coordinates instead")
+            return self.vee(matrix_log(g, True))
         if self.n == 3:
-            return _rotation_vector(g)
+            return rotation_vector(quaternion(g))
         if self.n == 2:
             return jnp.arctan2(g[..., 1, 0] - g[..., 0, 1], g[..., 0, 0] + g[..., 1, 1])[..., None]
         return jnp.zeros((*g.shape[:-2], 0), g.dtype)
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
-        q = _haar(key, (*shape, self.n, self.n), dtype)
-        return q.at[..., 0].multiply(jnp.sign(jnp.linalg.det(q))[..., None]).astype(float_dtype(dtype))
+        return _proper(_haar(key, (*shape, self.n, self.n), dtype)).astype(float_dtype(dtype))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
         """Rotations with Haar weights that sum to one.
 
         SO(2): n equispaced angles, exact for frequencies below n. SO(3): the largest grid of Euler angles with at
         most n nodes, (d + 1)² (⌊d/2⌋ + 1) of them (4, 18, 32, 75, 108, 196, ...), exact for Wigner functions up to
         degree d. Above: n quasi-random rotations. By default n = 196.
         """
+        if method != "auto":
+            return super().nodes(n, key, dtype, method)
         matrices, weights = rotation_nodes(self.n, 196 if n is None else integer("n", n, 1))
         elements = jnp.asarray(matrices, float_dtype(dtype))
         if key is not None:
             elements = self.compose(self.sample(key, dtype=dtype), elements)
         return elements, jnp.asarray(weights, float_dtype(dtype))
+
+    @property
+    def cube_dim(self) -> int:
+        return {1: 0, 2: 1, 3: 3}.get(self.n, self.n**2)
+
+    def from_cube(self, u: Float[Array, "*batch cube"]) -> tuple[Float[Array, "*batch n n"], Float[Array, "*batch"]]:
+        """n = 2: the angle. n = 3: a uniform point of the sphere of quaternions. Above: QR of a normal matrix."""
+        if self.n <= 2:
+            return self.exp(2 * jnp.pi * u), jnp.ones(u.shape[:-1], u.dtype)
+        if self.n == 3:
+            first, second = 2 * jnp.pi * u[..., 1], 2 * jnp.pi * u[..., 2]
+            inner, outer = jnp.sqrt(1 - u[..., 0]), jnp.sqrt(u[..., 0])
+            q = [inner * jnp.sin(first), inner * jnp.cos(first), outer * jnp.sin(second), outer * jnp.cos(second)]
+            return from_quaternion(jnp.stack(q, axis=-1)), jnp.ones(u.shape[:-1], u.dtype)
+        normal = jax.scipy.special.ndtri(u).reshape(*u.shape[:-1], self.n, self.n)
+        return _proper(_positive_qr(normal)), jnp.ones(u.shape[:-1], u.dtype)
+
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        return jnp.where(jnp.linalg.det(g) > 0, super().violation(g), jnp.maximum(super().violation(g), 1))
 
     def parts(self) -> dict[str, Any]:
         return {"rotation": self}
@@ -137,9 +153,9 @@ class O(Orthogonal):  # noqa: E742
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
         return _haar(key, (*shape, self.n, self.n), dtype).astype(float_dtype(dtype))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
         """The nodes of SO(n), n / 2 of them, and each times the reflection."""
-        proper, weights = SO(self.n).nodes(None if n is None else max(1, integer("n", n, 2) // 2), key, dtype)
+        proper, weights = SO(self.n).nodes(None if n is None else max(1, integer("n", n, 2) // 2), key, dtype, method)
         mirror = Mirror(reflection(self.n)).sample(None, dtype=dtype)
         return jnp.concatenate([proper, matmul(proper, mirror)]), jnp.concatenate([weights, weights]) / 2
 
@@ -170,9 +186,19 @@ def reflection(n: int) -> tuple[tuple[float, ...], ...]:
 def _haar(key, shape, dtype):
     """Haar on O(n): QR of a normal matrix, R with a positive diagonal (Mezzadri 2007, arXiv:math-ph/0609050)."""
     normal = jax.random.normal(key, shape, jnp.promote_types(float_dtype(dtype), jnp.float32))  # no bfloat16 in LAPACK
-    q, r = jnp.linalg.qr(normal)
+    return _positive_qr(normal)
+
+
+def _positive_qr(a):
+    """Q of A = Q R with a positive diagonal of R."""
+    q, r = jnp.linalg.qr(a)
     diagonal = jnp.diagonal(r, axis1=-2, axis2=-1)[..., None, :]
     return jnp.where(diagonal < 0, -q, q)
+
+
+def _proper(q):
+    """Orthogonal matrices, the first column turned round where the determinant is −1."""
+    return q.at[..., 0].multiply(jnp.sign(jnp.linalg.det(q))[..., None])
 
 
 def _sinc_sqrt(t):
@@ -182,8 +208,8 @@ def _sinc_sqrt(t):
     return jnp.where(small, 1 - t / 6 * (1 - t / 20 * (1 - t / 42)), jnp.sin(root) / root)
 
 
-def _rotation_vector(r):
-    """log on SO(3): one row of q qᵀ gives the quaternion, the row with the largest diagonal entry the most digits."""
+def quaternion(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 4"]:
+    """The unit quaternion (w, x, y, z) of a rotation, w ≥ 0; the row of q qᵀ with the most digits gives it."""
     xx, yy, zz = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
     diagonal = jnp.stack([1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz], -1)
     wx, wy, wz = (r[..., j, i] - r[..., i, j] for i, j in [(1, 2), (2, 0), (0, 1)])
@@ -195,7 +221,11 @@ def _rotation_vector(r):
     largest = jnp.argmax(diagonal, axis=-1)[..., None]
     row = jnp.take_along_axis(outer, largest[..., None], axis=-2)[..., 0, :]
     q = row / (2 * jnp.sqrt(jnp.take_along_axis(diagonal, largest, axis=-1)))
-    q = jnp.where(q[..., :1] < 0, -q, q)
+    return jnp.where(q[..., :1] < 0, -q, q)
+
+
+def rotation_vector(q: Float[Array, "*batch 4"]) -> Float[Array, "*batch 3"]:
+    """ω = 2 atan2(‖v‖, w) / ‖v‖ · v of a unit quaternion (w, v) with w ≥ 0."""
     w, v = q[..., :1], q[..., 1:]
     square = jnp.sum(v**2, axis=-1, keepdims=True)
     small = square < 1e-6
@@ -204,3 +234,11 @@ def _rotation_vector(r):
     ratio = square / cosine**2
     near = 2 / cosine * (1 - ratio * (1 / 3 - ratio / 5))
     return jnp.where(small, near, 2 * jnp.arctan2(norm, w) / norm) * v
+
+
+def from_quaternion(q: Float[Array, "*batch 4"]) -> Float[Array, "*batch 3 3"]:
+    """The rotation of a unit quaternion (w, x, y, z)."""
+    w, v = q[..., 0, None, None], q[..., 1:]
+    eye = jnp.eye(3, dtype=q.dtype)
+    hat = jnp.cross(v[..., None, :], -eye)
+    return eye + 2 * w * hat + 2 * matmul(hat, hat)

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import integer
-from equijax.groups._numerics import kronecker
 from equijax.groups.base import Element, Group, Nodes, check_coordinates, float_dtype, static
 
 
@@ -16,7 +15,7 @@ from equijax.groups.base import Element, Group, Nodes, check_coordinates, float_
 class Translation(Group):
     """Translations of ℝⁿ: vectors, shape (..., n).
 
-    `nodes` fill the cube of half-width `window` about zero, with Lebesgue weights.
+    `nodes` fill the cube of half-width `window` about zero, with Lebesgue weights; by default they are quasi-random.
     """
 
     n: int
@@ -52,14 +51,12 @@ class Translation(Group):
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n"]:
         return jax.random.normal(key, (*shape, self.n), float_dtype(dtype))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
-        """n quasi-random points (100 by default), moved by a random vector modulo the window if a key is given."""
-        n = 100 if n is None else integer("n", n, 1)
-        points = jnp.asarray(kronecker(n, self.n), float_dtype(dtype))
-        if key is not None:
-            points = (points + jax.random.uniform(key, (self.n,), points.dtype)) % 1
-        volume = (2 * self.window) ** self.n
-        return self.window * (2 * points - 1), jnp.full(n, volume / n, points.dtype)
+    @property
+    def cube_dim(self) -> int:
+        return self.n
+
+    def from_cube(self, u: Float[Array, "*batch n"]) -> tuple[Float[Array, "*batch n"], Float[Array, "*batch"]]:
+        return self.window * (2 * u - 1), jnp.full(u.shape[:-1], (2 * self.window) ** self.n, u.dtype)
 
     def parts(self) -> dict[str, Any]:
         return {"translation": self}
@@ -97,14 +94,26 @@ class Scaling(Group):
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch"]:
         return jnp.exp(jax.random.normal(key, shape, float_dtype(dtype)))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None) -> Nodes:
+    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
         """n scalings (9 by default), moved by a random fraction of their spacing if a key is given."""
+        if method != "auto":
+            return super().nodes(n, key, dtype, method)
         n = 9 if n is None else integer("n", n, 2)
         logarithms = jnp.linspace(-self.window, self.window, n, dtype=float_dtype(dtype))
         step = 2 * self.window / (n - 1)
         if key is not None:
             logarithms = logarithms + step * jax.random.uniform(key, (), logarithms.dtype, -0.5, 0.5)
         return jnp.exp(logarithms), jnp.full(n, step, logarithms.dtype).at[np.array([0, -1])].multiply(0.5)
+
+    @property
+    def cube_dim(self) -> int:
+        return 1
+
+    def from_cube(self, u: Float[Array, "*batch 1"]) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
+        return jnp.exp(self.window * (2 * u[..., 0] - 1)), jnp.full(u.shape[:-1], 2 * self.window, u.dtype)
+
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        return jnp.where(jnp.asarray(g) > 0, 0.0, jnp.inf)
 
     def parts(self) -> dict[str, Any]:
         return {"scaling": self}

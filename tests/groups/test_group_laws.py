@@ -11,7 +11,21 @@ import pytest
 from equijax import groups
 from equijax.groups import SE, SO, E, O
 
-LIE = [SO(2), SO(3), SO(4), SE(2), SE(3), groups.Translation(3), groups.Scaling(), groups.Similarity(3)]
+LIE = [
+    SO(2),
+    SO(3),
+    SO(4),
+    SE(2),
+    SE(3),
+    groups.Translation(3),
+    groups.Scaling(),
+    groups.Similarity(3),
+    groups.SL(2),
+    groups.SL(3),
+    groups.GLPlus(2),
+    groups.Affine(2),
+    groups.Lorentz(),
+]
 WITH_MIRRORS = [O(2), O(3), E(3)]
 FINITE = [
     groups.Cyclic(5),
@@ -64,7 +78,7 @@ def round_trips(group, a):
     }
 
 
-@pytest.mark.parametrize("group", [group for group in LIE if group != SO(4)], ids=repr)
+@pytest.mark.parametrize("group", LIE, ids=repr)
 def test_exponential(group, x64):
     a = np.random.default_rng(0).uniform(-0.5, 0.5, (20, group.dim))
     found = round_trips(group, jnp.asarray(a))
@@ -112,7 +126,9 @@ def test_finite_groups_list_their_elements_once_and_are_closed(group):
 
 
 @pytest.mark.parametrize(
-    "group", [*WITH_MIRRORS, *MIXED, groups.Dihedral(4), groups.Tetrahedral(True), groups.Similarity(3)], ids=repr
+    "group",
+    [*WITH_MIRRORS, *MIXED, groups.Dihedral(4), groups.Tetrahedral(True), groups.Similarity(3), *LIE[-5:]],
+    ids=repr,
 )
 def test_parts_leave_the_other_factors_alone(group):
     parts = group.parts()
@@ -138,6 +154,8 @@ def test_parts_leave_the_other_factors_alone(group):
 def test_names_of_parts():
     atoms = groups.Product(E(3), groups.Permutation(4))
     assert set(atoms.parts()) == {"translation", "rotation", "reflection", "permutation"}
+    assert set(groups.Affine(2).parts()) == {"translation", "scaling", "rotation", "shear"}
+    assert set(groups.Lorentz().parts()) == {"boost", "rotation"}
     assert set(groups.Similarity(2).parts()) == {"translation", "scaling", "rotation"}
     assert set(groups.Product(SO(2), SO(2)).parts()) == {"rotation", "rotation 2"}
     translation = atoms.parts()["translation"].sample(jax.random.key(0))
@@ -200,9 +218,22 @@ def test_they_print_as_they_are_written():
             ValueError,
             "linear: expected a group of 2 x 2 matrices",
         ),
-        (lambda: groups.Scaled(groups.Permutation(3)), TypeError, "group: expected a group of orthogonal matrices"),
+        (
+            lambda: groups.Scaled(groups.Permutation(3)),
+            TypeError,
+            "group: expected a group of matrices with determinant",
+        ),
         (lambda: SO(3).exp(jnp.ones(2)), ValueError, r"a: SO\(3\) has coordinates of shape \(..., 3\), got \(2,\)"),
-        (lambda: SO(4).log(jnp.eye(4)), ValueError, "log: expected SO"),
+        (lambda: groups.SL(1), ValueError, "n: expected an integer of at least 2, got 1"),
+        (lambda: groups.SL(2).coords(2 * jnp.eye(2)), ValueError, r"g: expected elements of SL\(2\), .* by 7.5e-01"),
+        (lambda: groups.GLPlus(2).log(jnp.diag(jnp.array([1.0, -1.0]))), ValueError, "g: expected elements of SL"),
+        (lambda: groups.GLPlus(2).coords(jnp.ones((2, 2))), ValueError, "g: expected elements"),
+        (
+            lambda: groups.SL(2).log(jnp.diag(jnp.array([-2.0, -0.5]))),
+            ValueError,
+            "no real principal logarithm; use coords",
+        ),
+        (lambda: groups.Lorentz().log(-jnp.eye(4)), ValueError, "g: expected elements of Lorentz"),
         (lambda: groups.Cyclic(4).log(jnp.eye(2)), ValueError, "discrete"),
         (lambda: groups.Permutation(9).nodes(), ValueError, "362880 elements, too many to list; pass both n and key"),
         (lambda: groups.Product(SO(3), SO(2)).inverse(jnp.eye(3)), ValueError, "g: expected a tuple of 2 elements"),

@@ -1,0 +1,77 @@
+"""What groups of matrices share: the product, the Lie algebra, the adjoint representation, the test of membership."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax.groups._numerics import exp_and_phi
+from equijax.groups.base import Element, Group, float_dtype, matmul, static
+
+
+class Matrices(Group):
+    """A group of n × n matrices, n = `size`, under the matrix product.
+
+    A subclass gives `size` and, with dim > 0, the `basis` of its Lie algebra.
+    """
+
+    def basis(self) -> np.ndarray:
+        """Matrices E_i that span the Lie algebra, orthogonal to each other, shape (dim, n, n), in float64."""
+        return np.zeros((0, self.size or 0, self.size or 0))
+
+    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+        return jnp.broadcast_to(jnp.eye(self.size, dtype=float_dtype(dtype)), (*shape, self.size, self.size))
+
+    def compose(self, g: Element, h: Element) -> Float[Array, "*batch n n"]:
+        return matmul(g, h)
+
+    def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
+        return jnp.linalg.inv(g)
+
+    def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        """The matrix Σ_i a_i E_i of algebra coordinates."""
+        return jnp.einsum("...i,ijk->...jk", a, self.basis().astype(a.dtype), precision="highest")
+
+    def vee(self, m: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
+        """Inverse of `hat`; of any matrix the coordinates of its projection on the algebra."""
+        basis = self.basis()
+        dual = basis / np.sum(np.square(basis), axis=(1, 2), keepdims=True)
+        return jnp.einsum("...jk,ijk->...i", m, dual.astype(m.dtype), precision="highest")
+
+    def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
+        moved = matmul(matmul(g[..., None, :, :], self.basis().astype(g.dtype)), self.inverse(g)[..., None, :, :])
+        return jnp.swapaxes(self.vee(moved), -1, -2)
+
+    def ad(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim dim"]:
+        """The matrix of b → [a, b] on algebra coordinates."""
+        basis, matrix = self.basis().astype(a.dtype), self.hat(a)[..., None, :, :]
+        return jnp.swapaxes(self.vee(matmul(matrix, basis) - matmul(basis, matrix)), -1, -2)
+
+    def log_haar_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+        """log ‖det φ(−ad_a)‖ in the chart of the exponential, φ(z) = (e^z − 1)/z."""
+        return jnp.linalg.slogdet(exp_and_phi(-self.ad(a))[1])[1]
+
+
+@static
+class ChartPart:
+    """The part of a connected group whose global coordinates are zero but for those from `start` to `stop`."""
+
+    group: Group
+    start: int
+    stop: int
+
+    @property
+    def dim(self) -> int:
+        return self.stop - self.start
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> Element:
+        before, after = (jnp.zeros((*a.shape[:-1], k), a.dtype) for k in (self.start, self.group.dim - self.stop))
+        return self.group.from_coords(jnp.concatenate([before, a, after], axis=-1))
+
+    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+        return self.exp(jax.random.normal(key, (*shape, self.dim), float_dtype(dtype)))
+
+    def elements(self, dtype: Any = None) -> None:
+        return None
