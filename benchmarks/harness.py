@@ -1,12 +1,17 @@
-"""What every benchmark shares: flags, versions, results, and memory that is kept between steps."""
+"""What every benchmark shares: flags, versions, results, compiled programs and their costs, timing in turns."""
 
+import collections
 import ctypes
 import importlib.metadata
 import json
+import math
 import os
 import platform
+import re
 import signal
 import sys
+import time
+from typing import Any, NamedTuple
 
 
 def keep_memory():
@@ -67,3 +72,120 @@ def append(path, result):
     """Add one line to a file of results."""
     with open(path, "a") as file:
         file.write(json.dumps(result) + "\n")
+
+
+class Program(NamedTuple):
+    """A compiled function with its arguments, and what it costs."""
+
+    run: Any  # () -> result
+    trace_seconds: float
+    compile_seconds: float
+    operations: int  # floating-point
+    least_bytes: int  # of arguments and results, each moved once
+    temporary_bytes: int
+
+
+def compiled(f, *arguments):
+    """Trace and compile f(*arguments), timed."""
+    import jax
+
+    begin = time.perf_counter()
+    lowered = jax.jit(f).lower(*arguments)
+    traced = time.perf_counter()
+    program = lowered.compile()
+    end = time.perf_counter()
+    memory = program.memory_analysis()
+    return Program(
+        lambda: program(*arguments),
+        traced - begin,
+        end - traced,
+        operations(program),
+        memory.argument_size_in_bytes + memory.output_size_in_bytes,
+        memory.temp_size_in_bytes,
+    )
+
+
+def operations(program):
+    """Floating-point operations of a compiled program: XLA's count, in which the body of a loop counts once, and the
+    matrix products of all further rounds of loops.
+    """
+    cost = program.cost_analysis()
+    computations, name = collections.defaultdict(list), None
+    for line in program.as_text().splitlines():
+        head = re.match(r"(?:ENTRY )?%?([\w.-]+) (?:\(.*\) -> .*)?{$", line)
+        if head:
+            name = head[1]
+        elif name:
+            computations[name].append(line)
+
+    def products(name):
+        """(operations of all matrix products under a computation, and those that XLA counts)."""
+        total = counted = 0
+        shapes = dict(re.findall(r"%([\w.-]+) = \w+\[([\d,]*)\]", "\n".join(computations[name])))
+        for line in computations[name]:
+            dot = re.search(r" = \w+\[([\d,]*)\]\S* dot\(%([\w.-]+),.*lhs_contracting_dims={([\d,]*)}", line)
+            if dot:
+                left = _sizes(shapes[dot[2]])
+                n = 2 * math.prod(_sizes(dot[1])) * math.prod(left[k] for k in _sizes(dot[3]))
+                total, counted = total + n, counted + n
+            rounds = re.search(r'"known_trip_count":{"n":"(\d+)"', line)
+            for callee in re.findall(r"(?:body|calls|to_apply)=%?([\w.-]+)", line):
+                inner, seen = products(callee)
+                total, counted = total + inner * int(rounds[1] if rounds else 1), counted + seen
+        return total, counted
+
+    entry = re.search(r"^ENTRY %?([\w.-]+)", program.as_text(), re.MULTILINE)
+    total, counted = products(entry[1])
+    return int(cost.get("flops", 0) + total - counted)
+
+
+def _sizes(text):
+    return [int(n) for n in text.split(",") if n]
+
+
+def in_turns(calls, *, seconds=0.5, least=3, most=60, stop=()):
+    """Seconds of a call of each of `calls`, which take turns: a list of samples for each.
+
+    Each call gets about `seconds` in all; the samples of all are spread evenly over the same time. A sample is the mean
+    of so many calls that it takes a millisecond, each waited for. Ends early, after a sample, once `stop` is not empty.
+    """
+    import jax
+
+    def sample(call, repeats):
+        begin = time.perf_counter()
+        for _ in range(repeats):
+            jax.block_until_ready(call())
+        return (time.perf_counter() - begin) / repeats
+
+    first = []
+    for call in calls:
+        sample(call, 1)
+        first.append(sample(call, 1))
+    repeats = [max(1, math.ceil(1e-3 / t)) for t in first]
+    counts = [min(most, max(least, int(seconds / (t * n)))) for t, n in zip(first, repeats, strict=True)]
+    samples = [[] for _ in calls]
+    for _, k in sorted(((i + 0.5) / n, k) for k, n in enumerate(counts) for i in range(n)):
+        if stop:
+            break
+        samples[k].append(sample(calls[k], repeats[k]))
+    return samples
+
+
+def matrix_product_call(size=1024):
+    """A square matrix product in float32 and the operations of a call: what arithmetic can reach."""
+    import jax
+    import jax.numpy as jnp
+
+    a = jnp.ones((size, size), jnp.float32)
+    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision="highest"))
+    return lambda: product(a, a), 2 * size**3
+
+
+def copy_call(size):
+    """A pass over so many bytes, read and written together, and their number: what memory can reach."""
+    import jax
+    import jax.numpy as jnp
+
+    a = jnp.ones(max(1, size // 8), jnp.float32)
+    copy = jax.jit(lambda a: a + 1)
+    return lambda: copy(a), 8 * a.size

@@ -1,8 +1,10 @@
-"""Tables for the documentation from the lines in results/; the last line of each data set and preset counts."""
+"""Tables and plots for the documentation from the lines in results/; the last line of each case counts."""
 
 import argparse
 import json
 from pathlib import Path
+
+import product_tables
 
 RESULTS = Path(__file__).parent / "results"
 DATA = {"gfn2": "GFN2-xTB (shipped)", "dft": "DFT (published)"}
@@ -35,17 +37,27 @@ def write(results, output):
     """Write every table."""
     output.mkdir(parents=True, exist_ok=True)
     (output / "potential.md").write_text(potential(read(results / "potential.jsonl")))
+    tensor_products(read(results / "tensor_products.jsonl"), output)
 
 
 def read(path):
-    """The last result for each data set and preset, in the order of their first lines."""
+    """All results of a file."""
     lines = path.read_text().splitlines() if path.is_file() else []
-    results = (json.loads(line) for line in lines if line.strip())
-    return list({(r["data"], r["preset"]): r for r in results}.values())
+    return [json.loads(line) for line in lines if line.strip()]
 
 
-def potential(results):
-    """One run a column; then the runs on DFT data beside the published errors."""
+def tensor_products(lines, output):
+    """The tables, and the plot if there is something to show."""
+    picture = output / "tensor_products.svg"
+    if product_tables.latest(lines)[1]:
+        product_tables.plot(lines, picture)
+    shown = "../_build/tables/tensor_products.svg" if picture.is_file() else None
+    (output / "tensor_products.md").write_text(product_tables.page(lines, table, shown))
+
+
+def potential(lines):
+    """The last run for each data set and preset a column; then the runs on DFT data beside the published errors."""
+    results = list({(r["data"], r["preset"]): r for r in lines}.values())
     if not results:
         return "No results are kept yet.\n"
     head = ["", *(f"{DATA[r['data']]}, {r['preset']}" for r in results)]
