@@ -151,7 +151,7 @@ def _by_end(l, weights):
     return [weights[..., ends == c, :] for c in range(l + 1)]
 
 
-def _e3nn_product(x, y, l, keep=True):
+def _e3nn_product(x, y, l, keep):
     import e3nn_jax as e3nn
 
     irreps = e3nn.s2_irreps(l)
@@ -162,7 +162,7 @@ def _e3nn_product(x, y, l, keep=True):
 @_entry(PRODUCTS, "e3nn-jax", "tensor_product, weighted", "paths")
 def _(s):
     def f(x, y, *weights):
-        chunks = _e3nn_product(x, y, s.degree).chunks
+        chunks = _e3nn_product(x, y, s.degree, keep=True).chunks
         return jnp.concatenate(
             [jnp.einsum("rcpm,pc->rcm", z, w) for z, w in zip(chunks, weights, strict=True)], axis=-1
         )
@@ -174,12 +174,6 @@ def _(s):
 @_entry(PRODUCTS, "e3nn-jax", "tensor_product", "all")
 def _(s):
     f = lambda x, y: _e3nn_product(x, y, s.degree, keep=False).array  # noqa: E731
-    return Case(f, (_channels_first(s.x), _channels_first(s.y)), None)
-
-
-@_entry(PRODUCTS, "e3nn-jax", "tensor_product, filtered", "even")
-def _(s):
-    f = lambda x, y: _e3nn_product(x, y, s.degree).array  # noqa: E731
     return Case(f, (_channels_first(s.x), _channels_first(s.y)), None)
 
 

@@ -10,11 +10,10 @@ NOTES = {
     "rank one": "the same map, between weights for each degree and channel of x, y and z",
     "paths": "one weight a path and channel: richer, the same map with fixed weights",
     "all": "all paths to degree 2L kept apart, no weights",
-    "even": "even paths to degree L kept apart, no weights",
     "fused": "6j factors in the place of 3j, weights for each degree of x, y and z",
 }
 
-KINDS = {"gaunt": "same map", "paths": "path weights", "all": "all paths", "even": "even paths", "fused": "fused"}
+KINDS = {"gaunt": "same map", "paths": "path weights", "all": "all paths", "fused": "fused"}
 
 
 def weights(kind, l):
@@ -24,9 +23,7 @@ def weights(kind, l):
 
 def irreps(kind, l):
     """Irreps in the result for each channel."""
-    return {"all": sum(2 * min(a, b) + 1 for a in range(l + 1) for b in range(l + 1)), "even": even_paths(l)}.get(
-        kind, l + 1
-    )
+    return sum(2 * min(a, b) + 1 for a in range(l + 1) for b in range(l + 1)) if kind == "all" else l + 1
 
 
 def even_paths(l):

@@ -49,7 +49,7 @@ def read(path):
 def tensor_products(lines, output):
     """The tables, and the plot if there is something to show."""
     picture = output / "tensor_products.svg"
-    if product_tables.latest(lines)[1]:
+    if any(r["table"] == "products" for r in product_tables.latest(lines)[1]):
         product_tables.plot(lines, picture)
     shown = "../_build/tables/tensor_products.svg" if picture.is_file() else None
     (output / "tensor_products.md").write_text(product_tables.page(lines, table, shown))

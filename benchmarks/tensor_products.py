@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="these tables")
     parser.add_argument("--degrees", type=int, nargs="+", help="these degrees of each table")
     parser.add_argument("--seconds", type=float, default=0.4, help="for the calls of one case")
-    parser.add_argument("--compile-limit", type=float, default=20.0, help="seconds for compiling one case")
+    parser.add_argument("--compile-limit", type=float, default=60.0, help="seconds for compiling one case")
     parser.add_argument("--call-limit", type=float, default=2.0, help="seconds for one call")
     parser.add_argument("--memory-limit", type=float, default=4.0, help="GB of temporary memory for one call")
     args = parser.parse_args()
@@ -64,10 +64,12 @@ def measure(args, stop):
     limits = dict(zip(LIMITS, (args.call_limit, args.compile_limit, args.memory_limit), strict=True))
     past = {}
     for table in args.only:
-        sizes, degrees = ([(8, 4)], TABLES[table][1][:1]) if args.small else TABLES[table]
+        sizes, degrees, modes = *TABLES[table], MODES
+        if args.small:
+            sizes, degrees, modes = [(8, 4)], degrees[:1], MODES[1:]
         for degree in args.degrees or degrees:
             for rows, channels in sizes:
-                for mode in MODES:
+                for mode in modes:
                     key = {"table": table, "degree": degree, "rows": rows, "channels": channels, "mode": mode}
                     seconds = 0.02 if args.small else args.seconds
                     for record in group(key, entries[table], limits, past, seconds, stop):
@@ -107,7 +109,7 @@ def group(key, entries, limits, past, seconds, stop):
     copy, moved = harness.copy_call(programs[0].least_bytes)
     calls = [product, copy, *(program.run for program in programs)]
     samples = harness.in_turns(calls, seconds=seconds, stop=stop)
-    if not all(samples):
+    if min(map(len, samples)) < 2:  # interrupted
         return
     product_rate, copy_rate = operations / statistics.median(samples[0]), moved / statistics.median(samples[1])
     for record, program, times in zip(records, programs, samples[2:], strict=True):
@@ -138,7 +140,7 @@ def unfit(entry, degree, earlier, limits):
         return earlier[-1]["reason"]
     for name, limit in limits.items() if measured else ():
         last, power = measured[-1], 3.0
-        if last[name] < limit / 10:  # far away, and the first of a package may hold what is done once
+        if last[name] < limit / 4:  # far away, and the first of a package may hold what is done once
             continue
         if len(measured) > 1:
             power = math.log(last[name] / measured[-2][name]) / math.log(last["degree"] / measured[-2]["degree"])
