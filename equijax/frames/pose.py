@@ -61,15 +61,7 @@ def from_rotations(
     Returns:
         The elements along a leading axis K, their weights, which sum to one, and `Info`.
     """
-    translates = isinstance(group, Semidirect)
-    linear = group.linear if isinstance(group, Semidirect) else group
-    full = linear.group if isinstance(linear, Scaled) else linear
-    orthogonal = full.group if isinstance(full, Axial) else full
-    if not isinstance(orthogonal, SO | O):
-        raise ValueError(
-            f"group: {name} is a frame of SO, O, SE, E and Similarity, got {group}; equijax.frames has frames of other "
-            "groups, and finite groups have equijax.group_average"
-        )
+    translates, linear, full, orthogonal = parsed(name, group)
     cloud, valid, center, info = about_center(points, mask, linear.size, translates)
     moving, enough = _unit(cloud[:, : orthogonal.n], valid)
     matrices, weights, gap, rank, degenerate = rotations(moving, enough, isinstance(orthogonal, SO))
@@ -84,6 +76,24 @@ def from_rotations(
     if not translates:
         return matrices, weights, info
     return AffineElement(jnp.broadcast_to(center, (len(weights), *center.shape)), matrices), weights, info
+
+
+def parsed(name: str, group: Group) -> tuple[bool, Any, Any, Any]:
+    """Whether a group translates; its linear part; that without scalings; that in the plane across its axis, if any.
+
+    Raises:
+        ValueError: If it is not made of these.
+    """
+    translates = isinstance(group, Semidirect)
+    linear = group.linear if isinstance(group, Semidirect) else group
+    full = linear.group if isinstance(linear, Scaled) else linear
+    orthogonal = full.group if isinstance(full, Axial) else full
+    if not isinstance(orthogonal, SO | O):
+        raise ValueError(
+            f"group: {name} is for SO, O, SE, E, Similarity and those about an axis, got {group}; equijax.frames has "
+            "frames of other groups, and finite groups have equijax.group_average"
+        )
+    return translates, linear, full, orthogonal
 
 
 def centroid(group: Group, points: Any, mask: Any = None) -> tuple[Any, Float[Array, " 1"], Info]:

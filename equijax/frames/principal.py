@@ -55,9 +55,9 @@ def _axes(points, valid, proper, signs):
     if signs == "all":
         choice = jnp.asarray(list(itertools.product([1.0, -1.0], repeat=d - proper)), points.dtype)
     else:
-        margin = _margin(matmul(points, jax.lax.stop_gradient(vectors)), signs)
-        choice = jnp.where(margin >= 0, 1, -1).astype(points.dtype)[None, int(proper) :]
-        gap = jnp.minimum(gap, jnp.min(jnp.where(empty, 1, jnp.abs(margin))[int(proper) :], initial=1))
+        clear = margin(matmul(points, jax.lax.stop_gradient(vectors)), signs)
+        choice = jnp.where(clear >= 0, 1, -1).astype(points.dtype)[None, int(proper) :]
+        gap = jnp.minimum(gap, jnp.min(jnp.where(empty, 1, jnp.abs(clear))[int(proper) :], initial=1))
         degenerate = rank < d - proper  # an axis across the points has a sign that nothing tells
     if proper:
         determinant = jax.lax.stop_gradient(jnp.sign(jnp.linalg.det(vectors)))
@@ -66,7 +66,7 @@ def _axes(points, valid, proper, signs):
     return Rotations(matrices, jnp.full(len(choice), 1 / len(choice), points.dtype), gap, rank, degenerate)
 
 
-def _margin(z, signs):
+def margin(z: Float[Array, "n d"], signs: str) -> Float[Array, " d"]:
     """How clearly each column of coordinates chooses its sign, from −1 to 1."""
     up, down = jnp.maximum(z, 0), jnp.maximum(-z, 0)
     reduce = functools.partial(jnp.max, initial=0) if signs == "largest" else lambda x, axis: jnp.sum(x**3, axis)

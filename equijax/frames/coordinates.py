@@ -1,0 +1,96 @@
+"""Invariant coordinates that keep all distances, from points or from their distances."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from equijax._validate import floating, integer
+from equijax.frames.pose import Info, about_center, checked_mask, eigh, null, radius, tolerance
+from equijax.frames.principal import SIGNS, margin, pca
+from equijax.groups import SE, E
+from equijax.groups.base import matmul
+
+
+def invariant_coordinates(
+    points: Any, mask: Any = None, *, signs: str = "skewness", chiral: bool = False, normalize: bool = False
+) -> tuple[Float[Array, "n d"], Info]:
+    """Coordinates along the principal axes, largest first: any network of them is invariant, and nothing is lost.
+
+    ‖h_i − h_j‖ = ‖x_i − x_j‖, and h does not change under rotations, reflections and translations of the points, as
+    long as `Info` is not degenerate.
+
+    Args:
+        points: Shape (n, d).
+        mask: Which points are valid, shape (n,); the others get zeros.
+        signs: How the signs of the axes are chosen, "skewness" or "largest"; see `pca`.
+        chiral: Tell mirror images apart: the axes are right-handed.
+        normalize: Divide by the root mean square radius, which makes them invariant to scalings too.
+
+    Returns:
+        Coordinates (n, d), and `Info`.
+
+    References:
+        Zhang et al. 2024, "TinvNN", whose own rule for the signs differs.
+    """
+    _check_signs(signs)
+    d = jnp.shape(points)[-1]
+    (center, axes), _, info = pca(SE(d) if chiral else E(d), points, mask, signs=signs)
+    undecided = ~(info.gap >= tolerance(info.gap.dtype, 1e-4, 1e-8))
+    info = info._replace(degenerate=undecided | (info.valid == 0))  # an axis across the points gives zeros
+    valid = checked_mask(mask, len(points))
+    centered = jnp.where(valid[:, None], jnp.asarray(points) - center[0], 0)
+    return _scaled(matmul(centered, axes[0][:, ::-1]), valid, normalize).astype(jnp.result_type(points)), info
+
+
+def coordinates_from_distances(
+    squared: Any, dimension: int, mask: Any = None, *, signs: str = "skewness", normalize: bool = False
+) -> tuple[Float[Array, "n d"], Info]:
+    """Coordinates whose distances are given, by classical multidimensional scaling: B = −½ J D² J = H Hᵀ.
+
+    For Euclidean distances those of `invariant_coordinates`. Others, such as along a surface or a graph, are matched as
+    well as `dimension` coordinates can: negative eigenvalues of B are left out.
+
+    Args:
+        squared: Squared distances, shape (n, n).
+        dimension: Number of coordinates.
+        mask: Which points are valid, shape (n,); the others get zeros.
+        signs: "skewness" or "largest".
+        normalize: Divide by the root mean square radius.
+
+    Returns:
+        Coordinates (n, dimension), largest first, and `Info`.
+    """
+    _check_signs(signs)
+    squared, d = floating("squared", squared), integer("dimension", dimension, 1)
+    n = len(squared)
+    if squared.shape != (n, n):
+        raise ValueError(f"squared: expected shape (n, n), got {squared.shape}")
+    valid = checked_mask(mask, n)
+    rows, *_, info = about_center(squared, mask, n, True)
+    inner = -jnp.where(valid, rows - (jnp.sum(rows, axis=1) / jnp.maximum(info.valid, 1))[:, None], 0) / 2
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(inner), initial=0))
+    size = jnp.where(size > 0, size, 1)
+    inner = jnp.pad((inner + inner.T) / 2 / size, (0, max(0, d + 1 - n)))
+    values, vectors = eigh(inner)
+    empty = null(values)
+    gap = jnp.diff(values)[-d:] / jnp.where(empty[-1], 1, values[-1])
+    top, axes, used = values[: -d - 1 : -1], vectors[:n, : -d - 1 : -1], ~empty[: -d - 1 : -1]
+    coordinates = axes * jnp.where(used, jnp.sqrt(jnp.where(used, top, 1)), 0)
+    decided = jax.lax.stop_gradient(margin(coordinates, signs))
+    gap = jnp.minimum(jnp.min(jnp.where(empty[-d:], 1, gap)), jnp.min(jnp.where(used, jnp.abs(decided), 1)))
+    degenerate = info.degenerate | ~(gap >= tolerance(gap.dtype, 1e-4, 1e-8))
+    coordinates = coordinates * jnp.where(decided >= 0, 1, -1) * jnp.sqrt(size)
+    info = info._replace(gap=gap, rank=jnp.sum(used, dtype=jnp.int32), degenerate=degenerate)
+    return _scaled(coordinates, valid, normalize).astype(squared.dtype), info
+
+
+def _scaled(coordinates, valid, normalize):
+    size = radius(coordinates, valid)
+    return coordinates / jnp.where(size > 0, size, 1) if normalize else coordinates
+
+
+def _check_signs(signs):
+    if signs not in SIGNS[1:]:
+        raise ValueError(f"signs: expected one of {', '.join(SIGNS[1:])}, got {signs!r}")
