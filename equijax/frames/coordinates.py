@@ -38,7 +38,9 @@ def invariant_coordinates(
     d = jnp.shape(points)[-1]
     (center, axes), _, info = pca(SE(d) if chiral else E(d), points, mask, signs=signs)
     undecided = ~(info.gap >= tolerance(info.gap.dtype, 1e-4, 1e-8))
-    info = info._replace(degenerate=undecided | (info.valid == 0))  # an axis across the points gives zeros
+    info = info._replace(
+        degenerate=undecided | (info.valid == 0) | (info.nonfinite_row >= 0)
+    )  # an axis across the points gives zeros
     valid = checked_mask(mask, len(points))
     centered = jnp.where(valid[:, None], jnp.asarray(points) - center[0], 0)
     return _scaled(matmul(centered, axes[0][:, ::-1]), valid, normalize).astype(jnp.result_type(points)), info

@@ -19,7 +19,7 @@ class Info(NamedTuple):
         gap: Relative distance, from 0 to 1, to the nearest input at which the frame jumps; 1 if there is none.
         rank: Dimension of the span of the points, about their center where the group translates.
         degenerate: Whether the average may fail to be equivariant, or is about to: the gap is below 1e-4 (1e-8 in
-            float64), the rank too low for the outputs that move, or there is no valid point.
+            float64), the rank too low for the outputs that move, there is no valid point, or a row is not finite.
         valid: Number of valid points.
         nonfinite_row: The first row with NaN or infinity, −1 if there is none.
     """
@@ -65,7 +65,7 @@ def from_rotations(
     cloud, valid, center, info = about_center(points, mask, linear.size, translates)
     moving, enough = _unit(cloud[:, : orthogonal.n], valid)
     matrices, weights, gap, rank, degenerate = rotations(moving, enough, isinstance(orthogonal, SO))
-    degenerate = degenerate | ~(gap >= tolerance(gap.dtype, 1e-4, 1e-8)) | (info.valid == 0)
+    degenerate = degenerate | ~(gap >= tolerance(gap.dtype, 1e-4, 1e-8)) | info.degenerate
     if isinstance(full, Axial):
         matrices = full.embed(matrices)
     if isinstance(linear, Scaled):
@@ -126,7 +126,7 @@ def about_center(points: Any, mask: Any, size: int | None, center: bool) -> tupl
     for _ in range(2 if center else 0):  # the second time removes the rounding of the first
         step = jnp.sum(points, axis=0) / jnp.maximum(count, 1)
         points, mean = jnp.where(valid[:, None], points - step, 0), mean + step
-    info = Info(jnp.ones((), points.dtype), jnp.minimum(count, 1), count == 0, count, row)
+    info = Info(jnp.ones((), points.dtype), jnp.minimum(count, 1), (count == 0) | (row >= 0), count, row)
     return points, valid, mean, info
 
 

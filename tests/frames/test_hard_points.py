@@ -1,0 +1,168 @@
+"""Points on a line, in a plane, at one place, none at all, and shapes with symmetries."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import equijax as ej
+from equijax import frames, reps
+from equijax.groups import SE, E
+
+RNG = np.random.default_rng(0)
+WEIGHTS = RNG.normal(size=(3, 3))
+TURN = np.linalg.qr(RNG.normal(size=(3, 3)))[0]
+TETRAHEDRON = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+HARD = {
+    "line": np.outer([1.0, 2, -2, 4], [1, 2, 3]),
+    "plane": np.concatenate([RNG.normal(size=(4, 2)), np.zeros((4, 1))], 1) @ TURN,
+    "two places": np.outer([1.0, 1, -2, -2], [1, 2, 3]) + 1,
+    "one place": np.ones((4, 3)),
+    "tetrahedron": TETRAHEDRON,
+}
+PAIRS = [frames.weighted_pairs, functools.partial(frames.weighted_pairs, power=4)]
+
+
+def energy(x):
+    return jnp.sum(jnp.sin(x @ WEIGHTS.astype(x.dtype)), 0) @ jnp.array([1.0, 2.0, 3.0])
+
+
+def forces(x):
+    return jnp.tanh(x @ WEIGHTS) + 1
+
+
+def head(x):
+    return frames.span_head(jnp.tanh(x @ WEIGHTS @ x.T + x[:, :1]), x)
+
+
+@functools.cache
+def values(frame, group):
+    """The averaged energy and its gradient, over a batch."""
+    averaged = ej.frame_average(energy, ej.Symmetry(group, reps.Position(), None), frame)
+    return jax.jit(jax.vmap(jax.value_and_grad(averaged)))
+
+
+def batch(x, noise=0.0, turn=True, count=6):
+    """Turned copies of x, with noise."""
+    rng = np.random.default_rng(1)
+    turns = [np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(count)]
+    turns = [q * np.linalg.det(q) for q in turns]
+    return jnp.asarray(np.stack([(x @ q.T if turn else x) + noise * rng.normal(size=x.shape) for q in turns]))
+
+
+@pytest.mark.parametrize("group", [SE(3), E(3)], ids=repr)
+@pytest.mark.parametrize("name", HARD)
+def test_energies_from_pairs_are_exact_and_continuous_everywhere(name, group, x64):
+    run = values(frames.weighted_pairs, group)
+    x = HARD[name]
+    still = run(batch(x))
+    assert np.ptp(still[0]) < 1e-12
+    assert np.isfinite(still[1]).all()
+    assert np.ptp(run(batch(x, 1e-6))[0]) < 1e-4
+
+
+@pytest.mark.core
+def test_principal_axes_jump_at_a_tetrahedron_and_say_so(x64):
+    run = values(frames.pca, SE(3))
+    value, gradient = run(batch(TETRAHEDRON, 1e-6))
+    assert np.ptp(value) > 0.05  # so that the bound for the pairs means something
+    assert frames.pca(SE(3), jnp.asarray(TETRAHEDRON), None)[2].degenerate
+    assert np.isfinite(run(batch(TETRAHEDRON))[1]).all()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("name", [name for name in HARD if name != "tetrahedron"])
+def test_principal_axes_are_exact_where_only_zero_eigenvalues_are_equal(name, x64):
+    x = HARD[name]
+    if name == "plane":
+        x = x * 1.0
+    run = values(frames.pca, SE(3))
+    value, gradient = run(batch(x))
+    assert np.ptp(value) < 1e-11
+    assert not frames.pca(SE(3), jnp.asarray(x), None)[2].degenerate
+    direction = np.random.default_rng(2).normal(size=x.shape)
+    ends = run(jnp.stack([x + 1e-5 * direction, x - 1e-5 * direction] * 3))[0]
+    slope = np.sum(np.asarray(run(batch(x, turn=False))[1][0]) * direction)
+    np.testing.assert_allclose((ends[0] - ends[1]) / 2e-5, slope, atol=1e-7)
+
+
+@pytest.mark.parametrize("frame", [frames.pca, frames.pivoted, frames.weighted_pairs, frames.qr])
+def test_few_points_and_none(frame, x64):
+    averaged = ej.frame_average(energy, ej.Symmetry(E(3), reps.Position(), None), frame, return_info=True)
+    for n in (0, 1):
+        (value, info), gradient = jax.value_and_grad(averaged, has_aux=True)(jnp.ones((n, 3)))
+        np.testing.assert_allclose(value, 0, atol=1e-12)
+        assert np.isfinite(gradient).all()
+        assert (info.rank, info.valid) == (0, n)
+        assert info.degenerate or n
+
+
+@functools.cache
+def vectors(kind, group):
+    symmetry = ej.Symmetry(group, reps.Position(), reps.Vector())
+    averaged = ej.frame_average(head if kind == "head" else forces, symmetry, frames.weighted_pairs)
+    if kind == "projection":
+        plain = averaged
+        averaged = lambda x: frames.span_projection(group, x, plain(x))  # noqa: E731
+    error = jax.jit(lambda x: ej.equivariance_error(averaged, symmetry, (x,), key=jax.random.key(0)))
+    return error, jax.jit(jax.vmap(averaged))
+
+
+@pytest.mark.parametrize("group", [SE(3), E(3)], ids=repr)
+def test_vectors_need_the_head_or_the_projection_on_a_line(group, x64):
+    line = jnp.asarray(HARD["line"])
+    jumps = lambda kind: np.ptp(vectors(kind, group)[1](batch(line, 1e-6, turn=False)), axis=0).max()  # noqa: E731
+    assert vectors("plain", group)[0](line) > 0.1
+    assert vectors("projection", group)[0](line) < 1e-10
+    assert vectors("head", group)[0](line) < 1e-10
+    assert jumps("projection") > 1e-2
+    assert jumps("head") < 1e-3
+    assert frames.weighted_pairs(group, line, None)[2].degenerate
+
+
+def test_vectors_in_a_plane_are_exact(x64):
+    plane = jnp.asarray(HARD["plane"])
+    for group in (SE(3), E(3)):
+        assert vectors("plain", group)[0](plane) < 1e-10
+        assert not frames.weighted_pairs(group, plane, None)[2].degenerate
+
+
+def test_the_head_with_cross_products_is_for_rotations_only(x64):
+    x = jnp.asarray(RNG.normal(size=(4, 3)))
+    crossed = lambda x: frames.span_head(jnp.sin(x[:, :1] + x @ x.T), x, cross=jnp.cos(x[:, :1, None] + x @ x.T))  # noqa: E731
+    for group, bound in ((SE(3), 1e-10), (E(3), 1e-10)):
+        symmetry = ej.Symmetry(group, reps.Position(), reps.Vector())
+        averaged = ej.frame_average(crossed, symmetry, frames.weighted_pairs)
+        assert (
+            jax.jit(lambda f=averaged, s=symmetry: ej.equivariance_error(f, s, (x,), key=jax.random.key(0)))() < bound
+        )
+    with pytest.raises(ValueError, match=r"cross: expected shape \(4, 4, 4\)"):
+        frames.span_head(jnp.ones((4, 4)), x, cross=jnp.ones((4, 4)))
+    with pytest.raises(ValueError, match=r"coefficients: expected shape \(..., 4\)"):
+        frames.span_head(jnp.ones((4, 3)), x)
+
+
+def test_weights_of_points_that_are_padding_are_zero(x64):
+    x = jnp.asarray(np.concatenate([TETRAHEDRON, np.full((2, 3), 1e3)]))
+    elements, weights, _ = frames.weighted_pairs(SE(3), x, jnp.arange(6) < 4)
+    assert np.count_nonzero(weights) == 12
+    np.testing.assert_allclose(np.sort(weights)[-12:], 1 / 12, rtol=1e-12)
+
+
+def test_anchors_of_a_set_with_an_inversion_center_vanish_and_say_so(x64):
+    x = jnp.asarray(np.concatenate([TETRAHEDRON, -TETRAHEDRON]) * [1, 2, 3])
+    assert frames.weighted_pairs(SE(3), x, None, anchors=3)[2].degenerate
+
+
+@pytest.mark.core
+def test_float32_error_grows_as_one_over_the_gap():
+    shape = np.linalg.qr(RNG.normal(size=(6, 3)) - 0)[0]
+    shape = np.linalg.qr(shape - shape.mean(0))[0]
+    for gap in (1e-1, 1e-3):
+        x = (shape * np.sqrt([1, 2, 2 * (1 + gap)])).astype(np.float32)
+        value = values(frames.pca, SE(3))(batch(x.astype(np.float64)).astype(jnp.float32))[0]
+        assert np.ptp(value) < 1e-6 / gap
+        found = float(frames.pca(SE(3), jnp.asarray(x), None)[2].gap)
+        np.testing.assert_allclose(found, gap / (1 + gap), rtol=1e-2)
