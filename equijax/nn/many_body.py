@@ -49,13 +49,13 @@ class ManyBodyProduct(nn.Module):
         def values(f, field="value"):
             return transforms.to_grid("grid", f, degree, 0, field)
 
-        def project(f, lmax, over_sine=False):
-            return transforms.from_grid("grid", f, degree - lmax, lmax, over_sine=over_sine)
+        def project(f, lmax):
+            return transforms.from_grid("grid", f, degree - lmax, lmax)
 
         def bracket(f, g, lmax):
             f, g = f * spin, g * spin
             crossed = values(f, "theta") * values(g, "phi") - values(f, "phi") * values(g, "theta")
-            return project(crossed, lmax, over_sine=True)
+            return project(crossed, lmax)
 
         product, *others = jnp.split(values(factors(order, "factors")), order, axis=-1)
         products = [product := product * other for other in others]

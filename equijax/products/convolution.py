@@ -90,26 +90,17 @@ def _zonal(x, direction, weights, *, lmax, odd, precision):
     l1, lf = round(x.shape[0] ** 0.5) - 1, weights.shape[0] - 1
     band = l1 + lf
     r, moving = unit(direction, axis=0)
-    points, by_theta, by_phi = (p.astype(x.dtype) for p in transforms.grid_points(band, lmax))
 
     def along(vectors):
-        return jnp.tensordot(vectors, r, 1, precision=precision)
+        return jnp.tensordot(vectors.astype(x.dtype), r, 1, precision=precision)
 
-    def compute(method):
-        def f(x, weights):
-            def values(field="value"):
-                return transforms.to_grid(method, x, band, lmax, field, precision)
+    def values(field="value"):
+        return transforms.to_grid("grid", x, band, lmax, field, precision)
 
-            h, slope = _filter(along(points), moving, weights)
-            if odd:
-                product = slope * (values("theta") * along(by_phi) - values("phi") * along(by_theta))
-            else:
-                product = h * values()
-            return transforms.from_grid(method, product, band, lmax, over_sine=odd, precision=precision)
-
-        return f
-
-    return planner.route(compute, "grid" if max(l1, lf, lmax) < 2 else "auto", (l1, lf, lmax), x, weights)
+    points, along_theta, along_phi = transforms.grid_points(band, lmax)
+    h, slope = _filter(along(points), moving, weights)
+    product = slope * (values("theta") * along(along_phi) - values("phi") * along(along_theta)) if odd else h * values()
+    return transforms.from_grid("grid", product, band, lmax, precision)
 
 
 def _filter(cosine, square, weights):

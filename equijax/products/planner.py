@@ -1,21 +1,21 @@
 """Which route computes a product, and why."""
 
 import dataclasses
+import math
 
 import jax
 
 from equijax import _validate
 from equijax.products._kernel import degrees
-from equijax.spherical import transforms
+from equijax.spherical import quadrature, reflections, transforms
 
-METHODS = ("dense", "grid", "separable", "fft")
+METHODS = ("dense", "grid", "split", "separable", "fft")
 
-# The mean degree (l1 + l2 + lmax) / 3 from which the separable route beats one plain matrix product on the full grid.
-# Measured on one CPU core, with gradients, 2,400 to 64,000 rows times channels. Accelerators prefer large plain matrix
-# products for longer; their figure follows the operation counts and is not measured.
-_SEPARABLE_FROM = {"cpu": 6}
-_SEPARABLE_FROM_ELSEWHERE = 9
-_DENSE_UP_TO = 1
+# The sum of the degrees l1 + l2 + lmax up to which a method is taken, by platform; the last one from there on. Measured
+# on two CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation
+# counts and the preference of accelerators for large plain matrix products, and are not measured.
+_UP_TO = {"cpu": (("grid", 13), ("split", 32), ("separable", math.inf))}
+_UP_TO_ELSEWHERE = (("dense", 3), ("grid", 26), ("split", 44), ("separable", math.inf))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,110 +69,115 @@ def plan(l1: int, l2: int, lmax: int, rows: int, channels: int, backend: str | N
     rows, channels = _validate.integer("rows", rows), _validate.integer("channels", channels)
     degrees(l1, l2, lmax)
     backend = backend or jax.default_backend()
-    method = choose(l1, l2, lmax, backend)
-    flops = {m: rows * channels * _flops(m, l1, l2, lmax) for m in METHODS}
-    memory = {m: 4 * (rows * channels * _floats(m, l1, l2, lmax) + _table(m, l1, l2, lmax)) for m in METHODS}
-    order = sorted(METHODS, key=flops.__getitem__)
-    runner_up = {"dense": "grid", "grid": "separable", "separable": "grid"}[method]
+    methods = available(l1 + l2 + lmax)
+    flops = {m: rows * channels * _flops(m, l1, l2, lmax) for m in methods}
+    memory = {m: 4 * (rows * channels * _floats(m, l1, l2, lmax) + _table(m, l1, l2, lmax)) for m in methods}
+    order = sorted(methods, key=flops.__getitem__)
+    method, runner_up, reason = _choice(l1 + l2 + lmax, backend)
     return Plan(
-        l1,
-        l2,
-        lmax,
-        rows,
-        channels,
-        backend,
-        method,
-        runner_up,
-        _reason(method, backend, flops),
-        tuple((m, flops[m]) for m in order),
-        tuple((m, memory[m]) for m in order),
-    )
+        l1, l2, lmax, rows, channels, backend, method, runner_up, reason,
+        tuple((m, flops[m]) for m in order), tuple((m, memory[m]) for m in order),
+    )  # fmt: skip
 
 
 def choose(l1: int, l2: int, lmax: int, platform: str) -> str:
     """The route that "auto" takes on a platform."""
-    if max(l1, l2, lmax) <= _DENSE_UP_TO:
-        return "dense"
-    threshold = _SEPARABLE_FROM.get(platform, _SEPARABLE_FROM_ELSEWHERE)
-    return "separable" if l1 + l2 + lmax >= 3 * threshold else "grid"
+    return _choice(l1 + l2 + lmax, platform)[0]
+
+
+def available(degree: int) -> tuple[str, ...]:
+    """The methods for products whose integrands l1 + l2 + lmax have that degree: the known Lebedev rules end at 131."""
+    return METHODS if degree <= quadrature.LEBEDEV_DEGREES[-1] else ("dense", "separable", "fft")
 
 
 def route(f, method: str, sizes: tuple[int, int, int], *arrays):
     """f(method)(*arrays), with "auto" settled for the platform that the program is compiled for."""
     if method != "auto":
         return f(method)(*arrays)
-    platforms = {p: choose(*sizes, p) for p in _SEPARABLE_FROM}
+    platforms = {p: choose(*sizes, p) for p in _UP_TO}
     default = choose(*sizes, "elsewhere")
     if set(platforms.values()) == {default}:
         return f(default)(*arrays)
     return jax.lax.platform_dependent(*arrays, default=f(default), **{p: f(m) for p, m in platforms.items()})
 
 
-def known(method: str, methods: tuple[str, ...] = METHODS) -> None:
+def known(method: str, methods: tuple[str, ...], what: str = "") -> None:
     """Raise a ValueError unless `method` is "auto" or one of `methods`."""
     if method not in ("auto", *methods):
-        raise ValueError(f"method: expected one of {', '.join(map(repr, ('auto', *methods)))}, got {method!r}")
+        raise ValueError(f"method: expected one of {', '.join(map(repr, ('auto', *methods)))}{what}, got {method!r}")
 
 
-def _grid_size(l1, l2, lmax):
-    band = l1 + l2 + lmax
-    return band // 2 + 1, band + 1
+def _choice(degree, platform):
+    """Method, runner-up and reason."""
+    measured, ranges = platform in _UP_TO, _UP_TO.get(platform, _UP_TO_ELSEWHERE)
+    at = next(i for i, (_, last) in enumerate(ranges) if degree <= last)
+    beside = min(
+        (i for i in (at - 1, at + 1) if 0 <= i < len(ranges)), key=lambda i: abs(degree - ranges[min(i, at)][1])
+    )
+    span = f"{ranges[at - 1][1] + 1 if at else 0} to {ranges[at][1]}"
+    where = f"measured on {platform}" if measured else f"by operation counts, not measured on {platform}"
+    return (
+        ranges[at][0],
+        ranges[beside][0],
+        f"l1 + l2 + lmax = {degree} is from {span}: {_WHY[ranges[at][0]]} ({where})",
+    )
+
+
+_WHY = {
+    "dense": "a few terms, the table of all couplings fits in registers",
+    "grid": "one plain matrix product each way beats fewer operations in smaller ones",
+    "split": "parts even or odd under reflections take a half or a quarter of the operations of plain matrix products",
+    "separable": "one angle after the other takes the fewest operations",
+}
 
 
 def _flops(method: str, l1: int, l2: int, lmax: int) -> int:
     """Floating-point operations for one row and channel."""
-    k = [(l + 1) ** 2 for l in (l1, l2, lmax)]
+    degree, k = l1 + l2 + lmax, sum((l + 1) ** 2 for l in (l1, l2, lmax))
     if method == "dense":
-        return k[0] * k[1] + 2 * k[0] * k[1] * k[2]
-    n_theta, n_phi = _grid_size(l1, l2, lmax)
-    if method == "grid":
-        return n_theta * n_phi * (1 + 2 * sum(k))
-    orders = [2 * l + 1 for l in (l1, l2, lmax)]
+        pairs = (l1 + 1) ** 2 * (l2 + 1) ** 2
+        return pairs + 2 * pairs * (lmax + 1) ** 2
+    if method == "fft":
+        n_u, n_v = transforms.torus_sizes(l1 + l2, lmax)
+        points = n_u * n_v
+        return points + 3 * int(2.5 * points * points.bit_length()) + 8 * n_u * k
+    points = _points(method, degree)
     if method == "separable":
-        return n_theta * n_phi * (1 + 2 * sum(orders)) + 2 * n_theta * sum(m * (m + 1) // 2 for m in orders)
-    n_u, n_v = transforms.torus_sizes(l1 + l2, lmax)
-    points = n_u * n_v
-    return points + 3 * int(2.5 * points * points.bit_length()) + 8 * n_u * sum((l + 1) ** 2 for l in (l1, l2, lmax))
+        legendre = 2 * (degree // 2 + 1) * sum((2 * l + 1) * (l + 1) for l in (l1, l2, lmax))
+        return legendre + points * (6 + 2 * sum(2 * l + 1 for l in (l1, l2, lmax)))
+    parts = _parts(method, degree)
+    return points * (2 * k + parts * (2 * parts - 1))
 
 
 def _floats(method: str, l1: int, l2: int, lmax: int) -> int:
     """Numbers read and written for one row and channel."""
-    k = sum((l + 1) ** 2 for l in (l1, l2, lmax))
+    degree, k = l1 + l2 + lmax, sum((l + 1) ** 2 for l in (l1, l2, lmax))
     if method == "dense":
         return k + 2 * (l1 + 1) ** 2 * (l2 + 1) ** 2
-    n_theta, n_phi = _grid_size(l1, l2, lmax)
-    if method == "grid":
-        return k + 6 * n_theta * n_phi
-    if method == "separable":
-        return k + 6 * n_theta * n_phi + 2 * n_theta * (2 * (l1 + l2 + lmax) + 3)
-    n_u, n_v = transforms.torus_sizes(l1 + l2, lmax)
-    return k + 12 * n_u * n_v
+    if method == "fft":
+        n_u, n_v = transforms.torus_sizes(l1 + l2, lmax)
+        return k + 12 * n_u * n_v
+    between = 2 * (degree // 2 + 1) * (2 * degree + 3) if method == "separable" else 0
+    return k + 6 * _parts(method, degree) * _points(method, degree) + between
 
 
 def _table(method: str, l1: int, l2: int, lmax: int) -> int:
     """Numbers in the constant tables."""
-    sizes = (l1, l2, lmax)
+    degree, sizes = l1 + l2 + lmax, (l1, l2, lmax)
     if method == "dense":
         return (l1 + 1) ** 2 * (l2 + 1) ** 2 * (lmax + 1) ** 2
-    n_theta, n_phi = _grid_size(l1, l2, lmax)
-    if method == "grid":
-        return n_theta * n_phi * sum((l + 1) ** 2 for l in sizes)
+    if method == "fft":
+        return 2 * transforms.torus_sizes(l1 + l2, lmax)[0] * sum((l + 1) ** 2 for l in sizes)
     if method == "separable":
-        return sum((2 * l + 1) * (n_theta * (l + 1) + n_phi) for l in sizes)
-    return 2 * transforms.torus_sizes(l1 + l2, lmax)[0] * sum((l + 1) ** 2 for l in sizes)
+        return sum((2 * l + 1) * ((degree // 2 + 1) * (l + 1) + degree // 2 + 1) for l in sizes)
+    return _points(method, degree) * sum((l + 1) ** 2 for l in sizes)
 
 
-def _reason(method: str, backend: str, flops: dict[str, int]) -> str:
-    if method == "dense":
-        return "degrees up to 1: a few terms, the table of all couplings fits in registers"
-    where = "measured" if backend in _SEPARABLE_FROM else "from operation counts, not measured"
-    start = _SEPARABLE_FROM.get(backend, _SEPARABLE_FROM_ELSEWHERE)
-    if method == "grid":
-        return (
-            f"below mean degree {start} on {backend} ({where}) plain matrix products on the full grid win over the "
-            f"separable route, although they take {flops['grid'] / max(flops['separable'], 1):.1f} times its operations"
-        )
-    return (
-        f"from mean degree {start} on {backend} ({where}) transforming one angle after the other wins: "
-        f"{flops['grid'] / max(flops['separable'], 1):.1f} times fewer operations than plain matrix products"
-    )
+def _points(method: str, degree: int) -> int:
+    if method == "separable":
+        return (degree // 2 + 1) * (degree // 2 + 1 + degree % 2)
+    return len((reflections.orbits if method == "split" else quadrature.lebedev)(degree)[0])
+
+
+def _parts(method: str, degree: int) -> int:
+    return {"grid": 1, "separable": 2, "split": len(reflections.tables(0, degree, "value")[1])}[method]

@@ -3,6 +3,9 @@
 All are exact for band-limited functions, equivariant under O(3) by construction, and linear in each factor.
 """
 
+import functools
+import operator
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -31,8 +34,9 @@ def gaunt(
         x: Features, (..., (l1 + 1)², channels).
         y: Features, (..., (l2 + 1)², channels); leading axes are broadcast, one channel serves all.
         lmax: Largest degree kept, at most l1 + l2; max(l1, l2) if None.
-        method: "dense" (table of all couplings), "grid", "separable", "fft" (see `spherical.transforms`), all equal
-            to rounding, or "auto": the fastest for these degrees on the platform compiled for; see `plan`.
+        method: "dense" (table of all couplings), "grid", "split", "separable", "fft" (see `spherical.transforms`), all
+            equal to rounding, or "auto": the fastest for these degrees on the platform compiled for; see `plan`. "grid"
+            and "split" exist for l1 + l2 + lmax up to 131.
         precision: Of the matrix products. Lower ones break equivariance by 5e-4 (TF32) or 4e-3 (bfloat16).
 
     Returns:
@@ -46,8 +50,8 @@ def gaunt(
     References:
         Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216.
     """
-    x, y, (_, _, lmax) = operands(x, y, lmax)
-    planner.known(method)
+    x, y, (l1, l2, lmax) = operands(x, y, lmax)
+    _known(method, l1 + l2 + lmax)
     return _product(x, y, lmax=lmax, method=method, precision=precision, odd=False)
 
 
@@ -62,8 +66,8 @@ def bracket(
     natural tensors give a pseudo-tensor, of parity -(-1)^l. It grows like l1 l2: scale the inputs by 1/√(l(l+1)) where
     that matters. Arguments, result and errors are those of `gaunt`.
     """
-    x, y, (_, _, lmax) = operands(x, y, lmax)
-    planner.known(method)
+    x, y, (l1, l2, lmax) = operands(x, y, lmax)
+    _known(method, l1 + l2 + lmax)
     return _product(x, y, lmax=lmax, method=method, precision=precision, odd=True)
 
 
@@ -93,7 +97,7 @@ def power(
     l = spherical.lmax_of(x, "x")
     order = _validate.integer("order", order, 1)
     lmax = degrees(l, (order - 1) * l, l if lmax is None else lmax)
-    planner.known(method)
+    _known(method, order * l + lmax)
     return _power(x, order=order, lmax=lmax, method=method, precision=precision)
 
 
@@ -113,7 +117,7 @@ def multiply(x, y, *, lmax, method, precision, odd):
                 product = values(x, "theta") * values(y, "phi") - values(x, "phi") * values(y, "theta")
             else:
                 product = values(x) * values(y)
-            return transforms.from_grid(method, product, band, lmax, over_sine=odd, precision=precision)
+            return transforms.from_grid(method, product, band, lmax, precision)
 
         return f
 
@@ -135,7 +139,9 @@ def _power(x, *, order, lmax, method, precision):
                     z = _dense(z, x, k * l if k < order else lmax, False, precision)
                 return z[: (lmax + 1) ** 2]
             values = transforms.to_grid(method, x, order * l, lmax, precision=precision)
-            return transforms.from_grid(method, values**order, order * l, lmax, precision=precision)
+            return transforms.from_grid(
+                method, functools.reduce(operator.mul, [values] * order), order * l, lmax, precision
+            )
 
         return f
 
@@ -150,6 +156,10 @@ def _dense(x, y, lmax, odd, precision):
     table = coefficients(_degree(x), _degree(y), lmax).reshape(len(flat), -1).T
     z = jnp.matmul(table.astype(flat.dtype), flat, precision=precision)
     return z.reshape(-1, *pairs.shape[2:])
+
+
+def _known(method, degree):
+    planner.known(method, planner.available(degree), f" for degrees that add up to {degree}")
 
 
 def _degree(x):

@@ -49,8 +49,8 @@ def _triple(l1: int, l2: int, l3: int, odd: bool, single: bool = False) -> np.nd
     def table(l, start, field="value"):
         return quadrature.tensor_table(*transforms.tables(l, degree, field))[:, start:]
 
-    cosines, azimuths, weights, step = quadrature.product_rule(degree)
-    weights = np.tile(weights * step / (np.sqrt(1 - cosines**2) if odd else 1), len(azimuths))
+    _, azimuths, weights, step = quadrature.product_rule(degree)
+    weights = np.tile(weights * step, len(azimuths))
     pairs = [("theta", "phi", 1), ("phi", "theta", -1)] if odd else [("value", "value", 1)]
     product = sum(s * table(l1, a, f)[:, :, None] * table(l2, b, g)[:, None, :] for f, g, s in pairs)
     out = np.einsum("pq,pk->qk", product.reshape(len(weights), -1), weights[:, None] * table(l3, c), optimize=True)

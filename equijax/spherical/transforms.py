@@ -1,4 +1,4 @@
-"""From coefficients to values on a grid and back: three exact routes that differ in cost only.
+"""From coefficients to values on a grid and back: exact routes that differ in cost only.
 
 A product of functions whose degrees sum to `band` is projected exactly onto degrees up to `lmax` by
 
@@ -7,8 +7,10 @@ A product of functions whose degrees sum to `band` is projected exactly onto deg
 Here, and inside the package only, coefficients and grid points are on the FIRST axis: matrix products then run over all
 rows and channels at once, which is up to three times faster on a CPU.
 
-- grid: Gauss-Legendre nodes times equispaced azimuths, one matrix product, O(L⁴).
-- separable: the same points, first over degrees (one matrix an order m), then over orders, O(L³).
+- grid: Lebedev points, one matrix product, O(L⁴).
+- split: the same points, in parts that are even or odd under reflections (see `reflections`), O(L⁴) / 2 or 4.
+- separable: Gauss-Legendre nodes times equispaced azimuths, first over degrees (one matrix an order m), then over
+  orders, sines and cosines apart, O(L³).
 - fft: the torus of both angles, real fast Fourier transforms of the smallest alias-free sizes. θ runs over [0, 2π) with
   a signed sinθ, so that Y_lm is a trigonometric polynomial; the way back integrates over [0, π] in closed form.
 
@@ -17,51 +19,52 @@ References:
 """
 
 import functools
+import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.spherical import quadrature
+from equijax.spherical import quadrature, reflections
+from equijax.spherical.reflections import Parts
 
-Field = Literal["value", "theta", "phi"]  # f, ∂f/∂θ, ∂f/∂φ
+Field = Literal["value", "theta", "phi"]  # f, ∂f/∂θ, (1/sinθ) ∂f/∂φ
 Features = Float[Array, "coefficients *rest"]
 Values = Float[Array, "points *rest"]
 
 
-def to_grid(method: str, x: Features, band: int, lmax: int, field: Field = "value", precision="highest") -> Values:
-    """Values of the functions Σ x_lm Y_lm, or of an angular derivative, at the points of the route `method`.
+def to_grid(method: str, x: Features, band: int, lmax: int, field: Field = "value", precision="highest") -> Any:
+    """Values of the functions Σ x_lm Y_lm, or of a component of their gradient, at the points of the route `method`.
 
     Args:
-        method: "grid", "separable" or "fft".
+        method: "grid", "split", "separable" or "fft".
         x: Coefficients on the first axis.
         band: Sum of the degrees of all factors of the product to come.
         lmax: Degree to be read off in the end.
-        field: The function, or its derivative by one of the angles.
+        field: The function, or the component of its gradient along e_θ or e_φ.
         precision: Of the matrix products.
+
+    Returns:
+        An array, points first, or `Parts` by "split" and "separable"; either can be multiplied and subtracted.
     """
     return _TO[method](x, band, lmax, field, precision)
 
 
-def from_grid(
-    method: str, values: Values, band: int, lmax: int, *, over_sine: bool = False, precision="highest"
-) -> Features:
-    """Coefficients ∫ f Y_lm, l = 0..lmax, of a product f of degree `band`; of f / sinθ with `over_sine`.
-
-    The latter is for products of one θ and one φ derivative, which vanish at the poles.
-    """
-    return _FROM[method](values, band, lmax, over_sine, precision)
+def from_grid(method: str, values: Any, band: int, lmax: int, precision="highest") -> Features:
+    """Coefficients ∫ f Y_lm, l = 0..lmax, of a product f of degree `band`."""
+    return _FROM[method](values, band, lmax, precision)
 
 
 def grid_points(band: int, lmax: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Directions s of the routes "grid" and "separable", with ∂s/∂θ and ∂s/∂φ, each of shape (points, 3)."""
-    points, _ = quadrature.sphere(band + lmax)
+    """Directions s of the route "grid", with the unit vectors e_θ and e_φ, each of shape (points, 3)."""
+    points, _ = quadrature.lebedev(band + lmax)
     x, c, z = points.T
-    s = np.sqrt(1 - c**2)
-    return points, np.stack([x * c / s, -s, z * c / s], -1), np.stack([z, 0 * c, -x], -1)
+    s, phi = np.sqrt(1 - c**2), np.arctan2(x, z)
+    along_theta = np.stack([c * np.sin(phi), -s, c * np.cos(phi)], -1)
+    return points, along_theta, np.stack([np.cos(phi), 0 * phi, -np.sin(phi)], -1)
 
 
 def by_order(x: Features) -> Float[Array, "orders degrees *rest"]:
@@ -74,8 +77,8 @@ def by_order(x: Features) -> Float[Array, "orders degrees *rest"]:
 def from_order(z: Float[Array, "orders degrees *rest"]) -> Features:
     """The inverse of `by_order`."""
     lmax = z.shape[1] - 1
-    degrees = jax.lax.split(z, (1,) * (lmax + 1), axis=1)
-    return jnp.concatenate([d[lmax - l : lmax + l + 1, 0] for l, d in enumerate(degrees)])
+    rows = [(m + lmax) * (lmax + 1) + l for l in range(lmax + 1) for m in range(-l, l + 1)]
+    return z.reshape(-1, *z.shape[2:])[np.array(rows)]
 
 
 def by_degree(x: Features) -> Sequence[Array]:
@@ -86,12 +89,7 @@ def by_degree(x: Features) -> Sequence[Array]:
 def tables(lmax: int, degree: int, field: Field = "value") -> tuple[np.ndarray, np.ndarray]:
     """Θ[l, m, j] and Φ[m, k] of a field at the nodes of the product rule of that degree."""
     cosines, azimuths, _, _ = quadrature.product_rule(degree)
-    theta, phi = quadrature.legendre(lmax, cosines), quadrature.azimuthal(lmax, azimuths)
-    if field == "theta":
-        theta = quadrature.legendre_derivative(theta)
-    if field == "phi":
-        phi = -np.arange(-lmax, lmax + 1)[:, None] * phi[::-1]  # Φ'_m = -m Φ_{-m}
-    return theta, phi
+    return quadrature.fields(lmax, cosines, azimuths, field)
 
 
 def torus_sizes(band: int, lmax: int) -> tuple[int, int]:
@@ -103,19 +101,34 @@ def _grid_to(x, band, lmax, field, precision):
     return product(_grid_table(_degree(x), band + lmax, field), x, precision)
 
 
-def _grid_from(values, band, lmax, over_sine, precision):
-    return product(_grid_dual(lmax, band + lmax, over_sine), values, precision)
+def _grid_from(values, band, lmax, precision):
+    return product(_grid_dual(lmax, band + lmax), values, precision)
+
+
+def _split_to(x, band, lmax, field, precision):
+    order, blocks = reflections.tables(_degree(x), band + lmax, field)
+    parts = jax.lax.split(x[order], [table.shape[1] for table in blocks])
+    return Parts(tuple(product(table, part, precision) for table, part in zip(blocks, parts, strict=True)))
+
+
+def _split_from(values, band, lmax, precision):
+    order, blocks = reflections.tables(lmax, band + lmax, "value")
+    weights = reflections.orbits(band + lmax)[1][:, None]
+    parts = [product((t * weights).T, v, precision) for t, v in zip(blocks, values.values, strict=True)]
+    return jnp.concatenate(parts)[np.argsort(order)]
 
 
 def _separable_to(x, band, lmax, field, precision):
-    theta, phi = _separable_tables(_degree(x), band + lmax, field)
+    theta, cosine, sine = _separable_tables(_degree(x), band + lmax, field)
     z = product(theta, by_order(x), precision)  # (m, j, ...)
-    return product(phi, z, precision).reshape(-1, *x.shape[1:])
+    sines, cosines = product(sine, z[: sine.shape[1]], precision), product(cosine, z[sine.shape[1] :], precision)
+    return Parts((sines, cosines) if field == "phi" else (cosines, sines))
 
 
-def _separable_from(values, band, lmax, over_sine, precision):
-    theta, phi = _separable_duals(lmax, band + lmax, over_sine)
-    z = product(phi, values.reshape(phi.shape[1], theta.shape[2], *values.shape[1:]), precision)
+def _separable_from(values, band, lmax, precision):
+    theta, cosine, sine = _separable_duals(lmax, band + lmax)
+    cosines, sines = values.values
+    z = jnp.concatenate([product(sine, sines, precision), product(cosine, cosines, precision)])
     return from_order(product(theta, z, precision))
 
 
@@ -129,17 +142,17 @@ def _fft_to(x, band, lmax, field, precision):
     return jnp.moveaxis(f.reshape(*f.shape[:-2], -1), -1, 0)
 
 
-def _fft_from(values, band, lmax, over_sine, precision):
+def _fft_from(values, band, lmax, precision):
     n_u, n_v = torus_sizes(band, lmax)
     f = jnp.moveaxis(values, 0, -1).reshape(*values.shape[1:], n_u, n_v)
     z = jnp.fft.rfft2(f)[..., : lmax + 1] / (n_u * n_v)
-    z = product(_fourier_dual(lmax, n_u, over_sine), jnp.moveaxis(z, (-1, -2), (0, 1)), precision)  # (m, l, ...)
+    z = product(_fourier_dual(lmax, n_u), jnp.moveaxis(z, (-1, -2), (0, 1)), precision)  # (m, l, ...)
     scale = np.where(np.arange(lmax + 1) > 0, np.sqrt(2), 1).astype(values.dtype).reshape(-1, *[1] * (z.ndim - 1))
     return from_order(jnp.concatenate([-(scale * z.imag)[:0:-1], scale * z.real]))
 
 
-_TO = {"grid": _grid_to, "separable": _separable_to, "fft": _fft_to}
-_FROM = {"grid": _grid_from, "separable": _separable_from, "fft": _fft_from}
+_TO = {"grid": _grid_to, "split": _split_to, "separable": _separable_to, "fft": _fft_to}
+_FROM = {"grid": _grid_from, "split": _split_from, "separable": _separable_from, "fft": _fft_from}
 
 
 def product(table, x, precision):
@@ -147,7 +160,7 @@ def product(table, x, precision):
     lead = table.ndim - 1
     rest = x.shape[lead:]
     table = table.astype(np.result_type(x.dtype, np.complex64) if np.iscomplexobj(table) else x.dtype)
-    z = jnp.matmul(table, x.reshape(*x.shape[:lead], -1), precision=precision)
+    z = jnp.matmul(table, x.reshape(*x.shape[:lead], math.prod(rest)), precision=precision)
     return z.reshape(*z.shape[:-1], *rest)
 
 
@@ -157,56 +170,57 @@ def _degree(x):
 
 @functools.cache
 def _grid_table(l, degree, field):
-    return quadrature.tensor_table(*tables(l, degree, field))
+    return quadrature.point_table(l, quadrature.lebedev(degree)[0], field)
 
 
 @functools.cache
-def _grid_dual(l, degree, over_sine):
-    theta, phi = tables(l, degree)
-    return quadrature.tensor_table(theta * _colatitude_weights(degree, over_sine), phi).T
+def _grid_dual(l, degree):
+    return (_grid_table(l, degree, "value") * quadrature.lebedev(degree)[1][:, None]).T
 
 
 @functools.cache
 def _separable_tables(l, degree, field):
+    """Θ (m, j, l), and Φ (k, m) for m ≥ 0 and m < 0, at azimuths in [0, π]."""
     theta, phi = tables(l, degree, field)
-    return theta[:, np.abs(np.arange(-l, l + 1))].transpose(1, 2, 0), phi.T  # (m, j, l), (k, m)
+    phi = phi[:, : degree // 2 + 1].T if degree % 2 == 0 else phi[:, : degree // 2 + 2].T
+    return theta[:, np.abs(np.arange(-l, l + 1))].transpose(1, 2, 0), phi[:, l:], phi[:, :l]
 
 
 @functools.cache
-def _separable_duals(l, degree, over_sine):
-    theta, phi = tables(l, degree)
-    theta = theta * _colatitude_weights(degree, over_sine)
-    return theta[:, np.abs(np.arange(-l, l + 1))].transpose(1, 0, 2), phi  # (m, l, j), (m, k)
-
-
-def _colatitude_weights(degree, over_sine):
-    cosines, _, weights, step = quadrature.product_rule(degree)
-    return weights * step / (np.sqrt(1 - cosines**2) if over_sine else 1)
+def _separable_duals(l, degree):
+    _, azimuths, weights, step = quadrature.product_rule(degree)
+    theta, cosine, sine = _separable_tables(l, degree, "value")
+    pair = np.where(np.isin(np.arange(len(cosine)), [0, len(azimuths) / 2]), 1, 2)[:, None]  # φ and -φ, unless equal
+    return (theta * weights[:, None] * step).transpose(0, 2, 1), (cosine * pair).T, (sine * pair).T
 
 
 @functools.cache
-def fourier_series(l: int) -> np.ndarray:
-    """t[l, m, u] with Θ_lm(θ) = Σ_u t[l, m, u] e^{iuθ}, ‖u‖ ≤ lmax, u = -lmax..lmax; imaginary for odd m."""
+def fourier_series(l: int, over_sine: bool = False) -> np.ndarray:
+    """t[l, m, u] with Θ_lm(θ) = Σ_u t[l, m, u] e^{iuθ}, ‖u‖ ≤ lmax, u = -lmax..lmax; imaginary for odd m.
+
+    With `over_sine` the series of Θ_lm / sinθ, m > 0.
+    """
     n = 2 * l + 1
     angles = 2 * np.pi / n * np.arange(n)
-    theta = quadrature.legendre(l, np.cos(angles), np.sin(angles))
+    theta = quadrature.legendre(l, np.cos(angles), np.sin(angles), over_sine=over_sine)
     return np.fft.fftshift(np.fft.fft(theta, axis=-1) / n, axes=-1)
 
 
 @functools.cache
 def _fourier_table(l, n_u, field):
     u = np.arange(-l, l + 1)
-    t = fourier_series(l) * {"value": 1, "theta": 1j * u, "phi": 1j * np.arange(l + 1)[:, None]}[field]
+    t = fourier_series(l, field == "phi")
+    t = t * {"value": 1, "theta": 1j * u, "phi": 1j * np.arange(l + 1)[:, None]}[field]
     out = np.zeros((l + 1, n_u, l + 1), complex)  # (m, u, l)
     out[:, u] = t.transpose(1, 2, 0)
     return out
 
 
 @functools.cache
-def _fourier_dual(l, n_u, over_sine):
-    """2π ∫_0^π e^{iuθ} Θ_lm(θ) sinθ dθ, or without sinθ, for all frequencies u of an FFT of length n_u."""
+def _fourier_dual(l, n_u):
+    """2π ∫_0^π e^{iuθ} Θ_lm(θ) sinθ dθ for all frequencies u of an FFT of length n_u."""
     u = np.rint(np.fft.fftfreq(n_u, 1 / n_u)).astype(int)[:, None] + np.arange(-l, l + 1)
-    kernel = _half_turn(u) if over_sine else (_half_turn(u + 1) - _half_turn(u - 1)) / 2j
+    kernel = (_half_turn(u + 1) - _half_turn(u - 1)) / 2j
     return 2 * np.pi * np.einsum("lmt,ut->mlu", fourier_series(l), kernel)
 
 
