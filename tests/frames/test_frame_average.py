@@ -40,7 +40,7 @@ ENERGY_FRAMES = {
 @pytest.mark.core
 def test_strategies_jit_and_batches_agree(x64):
     batch = jnp.stack([POINTS, POINTS[::-1] * 2]).astype(jnp.float64)
-    expected = np.stack([ej.frame_average(forces, FORCES, frames.pca)(x) for x in batch])
+    expected = np.stack([jax.jit(ej.frame_average(forces, FORCES, frames.pca))(x) for x in batch])
     for strategy in ("vmap", "map", 3):
         averaged = jax.jit(jax.vmap(ej.frame_average(forces, FORCES, frames.pca, strategy=strategy)))
         np.testing.assert_allclose(averaged(batch), expected, rtol=1e-12)
@@ -52,7 +52,7 @@ def test_samples_average_to_the_whole_and_differ_between_samples(x64):
         one = ej.frame_average(energy, ENERGY, frame, samples=1)
         both = jax.jit(jax.vmap(jax.value_and_grad(lambda x, key, one=one: one(x, key=key)), (None, 0)))
         values, gradients = both(x, jax.random.split(KEY, 4000))
-        whole, gradient = jax.value_and_grad(ej.frame_average(energy, ENERGY, frame))(x)
+        whole, gradient = jax.jit(jax.value_and_grad(ej.frame_average(energy, ENERGY, frame)))(x)
         assert len(np.unique(values.round(9))) == (weights or 4)
         assert np.abs(values.mean() - whole) < 4 * values.std() / 4000**0.5
         error = np.abs(gradients.mean(0) - gradient)
@@ -82,7 +82,7 @@ def test_a_stopped_frame_gives_an_equivariant_field_with_a_torque(x64):
     assert np.abs(np.cross(x, gradient(x)).sum(0)).max() > 1e-2
     assert jax.jit(functools.partial(ej.equivariance_error, gradient, FORCES, key=KEY))((x,)) < 1e-10
     scaled = lambda frame: ej.frame_average(lambda p, x: p * energy(p * x), PARAMETERS, frame)  # noqa: E731
-    exact, stopped = (jax.grad(scaled(f))(2.0, x) for f in (frames.pca, frames.stopped(frames.pca)))
+    exact, stopped = (jax.jit(jax.grad(scaled(f)))(2.0, x) for f in (frames.pca, frames.stopped(frames.pca)))
     np.testing.assert_allclose(exact, stopped, rtol=1e-12)
 
 
@@ -119,7 +119,7 @@ def test_masks_velocities_and_pseudoscalars(x64):
 
 def test_info_and_policies_at_a_tetrahedron():
     tetrahedron = jnp.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-    run = lambda frame, x: ej.frame_average(energy, ENERGY, frame, return_info=True)(x)  # noqa: E731
+    run = lambda frame, x: jax.jit(ej.frame_average(energy, ENERGY, frame, return_info=True))(x)  # noqa: E731
     assert run(frames.pca, tetrahedron)[1].degenerate
     assert not run(frames.pca, POINTS)[1].degenerate
     assert not run(frames.weighted_pairs, tetrahedron)[1].degenerate
@@ -132,7 +132,7 @@ def test_info_and_policies_at_a_tetrahedron():
 
 def test_a_backbone_that_commutes_with_permutations_stays_so(x64):
     x = POINTS.astype(jnp.float64)
-    pointwise = ej.frame_average(forces, FORCES, frames.pca)
+    pointwise = jax.jit(ej.frame_average(forces, FORCES, frames.pca))
     order = np.array([2, 0, 3, 1])
     np.testing.assert_allclose(pointwise(x[order]), pointwise(x)[order], atol=1e-13)
     group = groups.Product(SE(3), groups.Permutation(4))
@@ -159,8 +159,8 @@ def test_poses_from_an_equivariant_network(x64):
     )
     run = jax.jit(lambda p, x: learned(p, x)[0])
     assert jax.jit(functools.partial(ej.equivariance_error, run, symmetry, key=KEY))((params, x)) < 1e-10
-    assert not learned(params, x)[1].degenerate
-    gradient = jax.grad(lambda p: jnp.sum(run(p, x) ** 2 * jnp.arange(3)))(params)
+    assert not jax.jit(learned)(params, x)[1].degenerate
+    gradient = jax.jit(jax.grad(lambda p: jnp.sum(run(p, x) ** 2 * jnp.arange(3))))(params)
     assert np.abs(gradient).min() > 1e-6  # frames that parameters move have gradients
 
 
@@ -177,6 +177,7 @@ def test_scores_choose_among_the_elements_of_a_finite_group(x64):
     soft = ej.frame_average(f, symmetry, frames.scored, frame_input=scores)
     hard = ej.frame_average(f, symmetry, functools.partial(frames.scored, hard=True), frame_input=scores)
     single = ej.canonicalize(f, symmetry, frames.heaviest(frames.scored), frame_input=scores)
+    soft, hard, single = map(jax.jit, (soft, hard, single))
     for averaged in (soft, hard, single):
         np.testing.assert_allclose([averaged(x @ g) for g in group.elements()], averaged(x), rtol=1e-11)
     np.testing.assert_allclose(hard(x), single(x), rtol=1e-12)
@@ -191,9 +192,10 @@ def test_linen_nnx_and_nesting():
     ours = jax.jit(ej.frame_average(module.apply, symmetry, frames.pca))(params, POINTS)
     bridged = nnx.Linear(3, 3, rngs=nnx.Rngs(0))
     bridged.kernel[...], bridged.bias[...] = params["params"]["kernel"], params["params"]["bias"]
-    np.testing.assert_allclose(ej.frame_average(bridged, FORCES, frames.pca)(POINTS), ours, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(ej.frame_average(bridged, FORCES, frames.pca))(POINTS), ours, atol=1e-5)
     twice = ej.frame_average(ej.frame_average(forces, FORCES, frames.pca), FORCES, frames.pivoted)
-    np.testing.assert_allclose(twice(POINTS), ej.frame_average(forces, FORCES, frames.pca)(POINTS), atol=1e-5)
+    once = jax.jit(ej.frame_average(forces, FORCES, frames.pca))
+    np.testing.assert_allclose(jax.jit(twice)(POINTS), once(POINTS), atol=1e-5)
 
 
 def test_dtypes_stay_and_nothing_compiles_twice():

@@ -16,6 +16,15 @@ RNG = np.random.default_rng(0)
 MATRIX = RNG.normal(size=(4, 4))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def compiled(frame, group, x, mask=None):
+    return frame(group, x, mask)
+
+
+COORDINATES = jax.jit(frames.invariant_coordinates, static_argnames=("signs", "chiral"))
+FROM_DISTANCES = jax.jit(frames.coordinates_from_distances, static_argnums=1, static_argnames="normalize")
+
+
 def ordered(x):
     return jnp.sum(jnp.sin(x * jnp.arange(1.0, len(x) + 1)[:, None])), jnp.cumsum(x**2, axis=0)
 
@@ -96,14 +105,12 @@ def test_lorentz_over_rapidity(rapidity, single, double, x64):
 
 def test_a_single_particle_without_mass_has_no_rest_frame(x64):
     p = jnp.asarray(momenta())
-    assert not frames.lorentz(Lorentz(), p, None)[2].degenerate
+    assert not compiled(frames.lorentz, Lorentz(), p)[2].degenerate
     for bad in (p[:1], -p, 0 * p, p[:0]):
-        elements, weights, info = frames.lorentz(Lorentz(), bad, None)
+        elements, _, info = compiled(frames.lorentz, Lorentz(), bad)
         assert info.degenerate
         assert np.isfinite(elements).all()
-    gradient = jax.grad(
-        lambda p: ej.frame_average(event, ej.Symmetry(Lorentz(), reps.Position(), None), frames.lorentz)(p)
-    )
+    gradient = jax.jit(jax.grad(ej.frame_average(event, ej.Symmetry(Lorentz(), reps.Position(), None), frames.lorentz)))
     assert np.isfinite(gradient(p[:1])).all()
 
 
@@ -129,29 +136,29 @@ def test_linear_maps_over_the_condition_number(group, x64):
 def test_whitening_flags_flat_sets_and_stays_finite(x64):
     flat = jnp.asarray(RNG.normal(size=(5, 3)) * [1, 1, 0])
     for x in (flat, 0 * flat):
-        elements, weights, info = frames.whitened(Affine(3), x, None)
+        elements, _, info = compiled(frames.whitened, Affine(3), x)
         assert info.degenerate
         assert np.isfinite(elements.linear).all()
         f = ej.frame_average(event4(Affine(3)), ej.Symmetry(Affine(3), reps.Position(), None), frames.whitened)
-        assert np.isfinite(jax.grad(f)(x)).all()
-    assert not frames.whitened(Affine(3), flat + jnp.eye(5)[:, :3], None)[2].degenerate
+        assert np.isfinite(jax.jit(jax.grad(f))(x)).all()
+    assert not compiled(frames.whitened, Affine(3), flat + jnp.eye(5)[:, :3])[2].degenerate
 
 
 @pytest.mark.parametrize("n", [3, 5, 40])
 def test_coordinates_of_points_and_of_distances_agree_and_keep_distances(n, x64):
     x = jnp.asarray(RNG.normal(size=(n, 3)) * [1, 2, 3])
     squared = jnp.sum((x[:, None] - x) ** 2, -1)
-    coordinates, info = frames.invariant_coordinates(x)
-    scaled, other = frames.coordinates_from_distances(squared, 3)
+    coordinates, info = COORDINATES(x)
+    scaled, other = FROM_DISTANCES(squared, 3)
     np.testing.assert_allclose(scaled, coordinates, atol=1e-7)
     np.testing.assert_allclose(jnp.sum((coordinates[:, None] - coordinates) ** 2, -1), squared, atol=1e-12)
     np.testing.assert_allclose(other.gap, info.gap, rtol=1e-6)
     assert not info.degenerate
     assert not other.degenerate
     turned = x @ E(3).linear.sample(jax.random.key(0)).T + 5
-    np.testing.assert_allclose(frames.invariant_coordinates(turned)[0], coordinates, atol=1e-11)
+    np.testing.assert_allclose(COORDINATES(turned)[0], coordinates, atol=1e-11)
     padded = jnp.pad(squared, (0, 2), constant_values=9.0)
-    got = frames.coordinates_from_distances(padded, 3, jnp.arange(n + 2) < n, normalize=True)[0]
+    got = FROM_DISTANCES(padded, 3, jnp.arange(n + 2) < n, normalize=True)[0]
     size = np.sqrt(np.mean(np.sum(coordinates**2, -1)))
     np.testing.assert_allclose(got[:n], coordinates / size, atol=1e-7)
     np.testing.assert_array_equal(got[n:], 0)
@@ -161,7 +168,7 @@ def test_chiral_coordinates_tell_mirror_images_apart(x64):
     x = jnp.asarray(RNG.normal(size=(5, 3)) * [1, 2, 3])
     mirrored = x * jnp.array([-1.0, 1, 1])
     for chiral in (False, True):
-        a, b = (frames.invariant_coordinates(y, chiral=chiral)[0] for y in (x, mirrored))
+        a, b = (COORDINATES(y, chiral=chiral)[0] for y in (x, mirrored))
         assert (np.abs(a - b).max() > 0.1) == chiral
     with pytest.raises(ValueError, match="signs: expected one of skewness, largest"):
         frames.invariant_coordinates(x, signs="all")
