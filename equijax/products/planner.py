@@ -180,4 +180,4 @@ def _points(method: str, degree: int) -> int:
 
 
 def _parts(method: str, degree: int) -> int:
-    return {"grid": 1, "separable": 2, "split": len(reflections.tables(0, degree, "value")[1])}[method]
+    return len(reflections.tables(0, degree, "value")[1]) if method == "split" else 1 + (method == "separable")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from equijax import products, spherical
-from equijax.products import bracket, gaunt, power
+from equijax.products import _kernel, bracket, gaunt, power
 
 pytestmark = pytest.mark.usefixtures("x64")
 L = 6
 ROOT = np.sqrt(4 * np.pi)
-METHODS = ("dense", "grid", "separable", "fft")
+METHODS = ("dense", "grid", "split", "separable", "fft")
 full = functools.partial(gaunt, lmax=2 * L)
 full_bracket = functools.partial(bracket, lmax=2 * L)
 
@@ -47,7 +47,7 @@ def test_all_methods_agree_with_the_table_of_couplings(sizes):
             close(f(x, y, lmax=lmax, method=method), want)
 
 
-@pytest.mark.parametrize("method", ["grid", "separable"])
+@pytest.mark.parametrize("method", ["grid", "split", "separable"])
 def test_degrees_up_to_20(method):
     x, y = features(12, channels=1, rows=1), features(8, seed=1, channels=1, rows=1)
     Y = np.asarray(spherical.harmonics(np.random.default_rng(2).normal(size=(9, 3)), 20))
@@ -148,6 +148,19 @@ def test_leading_axes_and_channels_broadcast():
     close(gaunt(np.asarray(x), np.asarray(y)), want)
 
 
+def test_many_rows_in_chunks_are_the_same_as_few(monkeypatch):
+    """Rows that a chunk does not divide, shared and broadcast features, values and gradients."""
+    x, y = features(2, rows=7), features(2, seed=1, rows=7)
+    cases = [(x, y), (x, y[:1]), (x, y[..., :1]), (x[0], y)]
+    run = lambda: [jax.vjp(gaunt, *case)[1](jnp.ones((7, 9, 2))) for case in cases]  # noqa: E731
+    want = run()
+    monkeypatch.setattr(_kernel, "_CHUNK", 40)
+    jax.clear_caches()
+    assert "scan" in str(jax.make_jaxpr(gaunt)(x, y))
+    jax.tree.map(close, run(), want)
+    jax.clear_caches()
+
+
 def test_dtypes_are_kept_and_half_precision_is_computed_in_float32():
     x, y = features(2), features(2, seed=1)
     want = np.asarray(gaunt(x, y))
@@ -181,6 +194,8 @@ def test_bad_arguments_are_named(f):
     if f is not products.clebsch_gordan:
         with pytest.raises(ValueError, match=r"method: expected one of 'auto', 'dense', .* got 'gird'"):
             f(x, x, method="gird")
+        with pytest.raises(ValueError, match=r"expected one of 'auto', 'dense', 'separable', 'fft' for degrees that"):
+            f(features(44, rows=1), features(44, rows=1), method="grid")
 
 
 def test_bad_arguments_of_power_are_named():

@@ -55,3 +55,20 @@ def test_tables_are_read_only_and_negative_degrees_are_named():
         quadrature.sphere(3)[0][0] = 0
     with pytest.raises(ValueError, match="degree: expected an integer of at least 0, got -1"):
         quadrature.sphere(-1)
+
+
+@pytest.mark.parametrize("degree", [3, 12, 24, 48, 60])
+def test_lebedev_rules_are_exact_to_their_degree_and_not_beyond(degree):
+    points, weights = quadrature.lebedev(degree)
+    reached = next(d for d in quadrature.LEBEDEV_DEGREES if d >= degree)
+    assert len(points) < 0.85 * len(quadrature.sphere(degree)[0])
+    table = quadrature.point_table(reached + 1, points, "value")
+    integrals = weights @ table / np.sqrt(4 * np.pi)
+    np.testing.assert_allclose(integrals[: (reached + 1) ** 2], np.eye(1, (reached + 1) ** 2)[0], atol=1e-13)
+    assert np.abs(integrals[(reached + 1) ** 2 :]).max() > 1e-3
+    assert np.abs(weights).sum() < 1.5 * 4 * np.pi
+
+
+def test_lebedev_rules_end():
+    with pytest.raises(ValueError, match=r"degree: expected at most 131, .* got 132"):
+        quadrature.lebedev(132)

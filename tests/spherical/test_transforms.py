@@ -1,4 +1,4 @@
-"""The three routes to a grid and back: they agree, use the smallest grids, and fail visibly on smaller ones."""
+"""The routes to a grid and back: they agree, use the smallest grids, and fail visibly on smaller ones."""
 
 import jax.numpy as jnp
 import ml_dtypes
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from equijax import spherical
-from equijax.spherical import quadrature, transforms
+from equijax.spherical import quadrature, reflections, transforms
 
 
 def pair(l1, l2, seed=0):
@@ -78,15 +78,41 @@ def test_dot_product_of_gradients_checks_the_derivative_tables(x64):
     """∫ ∇f·∇g Y_k = ½ [l1(l1+1) + l2(l2+1) - l3(l3+1)] ∫ f g Y_k, with the tables that the bracket uses."""
     l1, l2, lmax = 3, 2, 4
     degree = l1 + l2 + lmax
-    points, weights = quadrature.sphere(degree)
-    sine = np.sqrt(1 - points[:, 1] ** 2)
+    _, weights = quadrature.sphere(degree)
     table = lambda l, f: quadrature.tensor_table(*transforms.tables(l, degree, f))  # noqa: E731
     dot = table(l1, "theta")[:, :, None] * table(l2, "theta")[:, None]
-    dot += (table(l1, "phi") / sine[:, None])[:, :, None] * (table(l2, "phi") / sine[:, None])[:, None]
+    dot += table(l1, "phi")[:, :, None] * table(l2, "phi")[:, None]
     got = np.einsum("pab,pk->abk", dot, weights[:, None] * table(lmax, "value"))
     a, b, c = (spherical.degree_of_coefficient(l).astype(float) for l in (l1, l2, lmax))
     a, b, c = (n * (n + 1) for n in (a[:, None, None], b[None, :, None], c[None, None]))
     np.testing.assert_allclose(got, (a + b - c) / 2 * spherical.gaunt_coefficients(l1, l2, lmax), atol=1e-12)
+
+
+def test_gradients_at_the_points_of_the_grid_and_at_the_poles(x64):
+    """Fields along e_θ and e_φ are the components of the gradient, by finite differences along these vectors."""
+    points, along_theta, along_phi = transforms.grid_points(5, 2)
+    assert np.abs(points[:, 1]).max() == 1
+    h = 1e-5
+    for field, along in (("theta", along_theta), ("phi", along_phi)):
+        np.testing.assert_allclose(np.sum(along * points, -1), 0, atol=1e-15)
+        ahead, behind = (spherical.harmonics(points + s * h * along, 4) for s in (1, -1))
+        np.testing.assert_allclose(quadrature.point_table(4, points, field), (ahead - behind) / (2 * h), atol=1e-8)
+
+
+@pytest.mark.parametrize(("degree", "parts"), [(6, 2), (30, 4)])
+def test_parts_under_reflections_give_the_values_at_all_images(degree, parts):
+    """f(g p) = Σ_c χ_c(g) f_c(p), and the orbits have the points and the weights of the whole rule."""
+    p, weights = reflections.orbits(degree)
+    order, tables = reflections.tables(3, degree, "value")
+    assert len(tables) == parts
+    assert weights.sum() == pytest.approx(4 * np.pi)
+    assert len(p) < (1.3 / parts) * len(quadrature.lebedev(degree)[0])
+    x = np.random.default_rng(0).normal(size=16)
+    split = np.split(x[order], np.cumsum([table.shape[1] for table in tables])[:-1])
+    values = [table @ part for table, part in zip(tables, split, strict=True)]
+    for k, g in enumerate(np.array([[-1, -1, -1], [-1, 1, 1]])[: parts // 2]):
+        image = sum((-1) ** (c >> k & 1) * v for c, v in enumerate(values))
+        np.testing.assert_allclose(image, spherical.harmonics(p * g, 3) @ x, atol=1e-5)
 
 
 def test_orders_and_back():
