@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), help="these tables")
     parser.add_argument("--degrees", type=int, nargs="+", help="these degrees of each table")
     parser.add_argument("--seconds", type=float, default=0.4, help="for the calls of one case")
-    parser.add_argument("--compile-limit", type=float, default=60.0, help="seconds for compiling one case")
+    parser.add_argument("--compile-limit", type=float, default=40.0, help="seconds for compiling one case")
     parser.add_argument("--call-limit", type=float, default=2.0, help="seconds for one call")
     parser.add_argument("--memory-limit", type=float, default=4.0, help="GB of temporary memory for one call")
     args = parser.parse_args()
@@ -165,19 +165,16 @@ def prepare(entry, key):
     case = entry.build(sample(*size))
     built = time.perf_counter() - begin
 
-    def forward(*arguments):
-        return case.f(*arguments, *case.fixed)
-
-    def gradient(cotangent, *arguments):
-        result, pull = jax.vjp(forward, *arguments)
+    def gradient(cotangent, arguments, fixed):
+        result, pull = jax.vjp(lambda *a: case.f(*a, *fixed), *arguments)
         return result, pull(cotangent)
 
     if key["mode"] == "forward":
-        program = harness.compiled(forward, *case.arguments)
+        program = harness.compiled(case.f, *case.arguments, *case.fixed)
     else:
-        shape = jax.eval_shape(forward, *case.arguments)
+        shape = jax.eval_shape(case.f, *case.arguments, *case.fixed)
         cotangent = jax.random.normal(jax.random.key(0), shape.shape, shape.dtype)
-        program = harness.compiled(gradient, cotangent, *case.arguments)
+        program = harness.compiled(gradient, cotangent, case.arguments, case.fixed)
     error = None
     right = None if case.back is None else reference(entry.map, key["table"], *size)
     if right is not None:
