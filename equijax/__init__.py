@@ -7,7 +7,10 @@ that has a given symmetry, measures how far a function is from having it, or enc
 import importlib
 from typing import Any
 
-_MODULES = ("checks", "data", "frames", "graphs", "groups", "interop", "models", "nn", "products", "reps", "spherical")
+_MODULES = (
+    *("checks", "data", "frames", "graphs", "groups", "interop", "models", "nn", "products", "reps", "rotations"),
+    "spherical",
+)
 _NAMES = {
     "Symmetry": "symmetry",
     "augment": "symmetry",

@@ -85,6 +85,9 @@ class _AxialPart:
     def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         return self.whole.embed(self.part.exp(a))
 
+    def tangents(self, dtype: Any = None) -> Float[Array, "dim n n"]:
+        return self.whole.embed(self.part.tangents(dtype)).at[..., -1, -1].set(0)
+
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
         return self.whole.embed(self.part.sample(key, shape, dtype))
 

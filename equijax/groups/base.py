@@ -1,6 +1,7 @@
 """What a group is: the interface, and what all groups share."""
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple, TypeAlias, dataclass_transform
 
 import jax
@@ -95,9 +96,17 @@ class Group:
         """Algebra coordinates with exp(log g) = g."""
         raise ValueError(f"log: {self} is discrete and has no logarithm; use its elements() instead")
 
+    def basis(self) -> np.ndarray:
+        """Matrices E_i that span the Lie algebra of a group of matrices, shape (dim, n, n), in float64."""
+        raise NotImplementedError
+
     def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         """The matrix Σ_i a_i E_i of algebra coordinates, of groups of matrices."""
         raise NotImplementedError
+
+    def tangents(self, dtype: Any = None) -> Element:
+        """d exp(a) / da_i at a = 0, along a new leading axis: the basis of the Lie algebra in the form of elements."""
+        return jnp.zeros((0, *jax.eval_shape(self.identity).shape), float_dtype(dtype))
 
     def coords(self, g: Element) -> Float[Array, "*batch dim"]:
         """Coordinates of the chart that covers the whole (connected) group."""
@@ -129,7 +138,7 @@ class Group:
             raise NotImplementedError
         n, dtype = 100 if n is None else integer("n", n, 1), float_dtype(dtype)
         points, weights = cube_points("quasi" if method == "auto" else method, n, self.cube_dim, key, dtype)
-        elements, density = self.from_cube(points)
+        elements, density = _from_cube(self, points)
         return jax.tree.map(lambda x: x.astype(dtype), (elements, weights * density))
 
     @property
@@ -165,8 +174,8 @@ class Group:
     def parts(self) -> dict[str, Any]:
         """The factors that can break on their own, such as rotation, reflection, translation, scaling, shear and boost.
 
-        Each has `dim`, `sample(key, shape, dtype)` and `elements(dtype)`, and `exp(a)` if `dim > 0`; all of them
-        return elements of this group, with the other factors at the identity.
+        Each has `dim`, `sample(key, shape, dtype)` and `elements(dtype)`, and `exp(a)` and `tangents(dtype)` if
+        `dim > 0`; all of them return elements of this group, with the other factors at the identity.
         """
         raise NotImplementedError
 
@@ -180,6 +189,10 @@ class FiniteGroup(Group):
 
     def elements(self, dtype: Any = None) -> Element | None:
         raise NotImplementedError
+
+    def generators(self, dtype: Any = None) -> Element:
+        """Elements whose products are all elements, along a new leading axis."""
+        return self.elements(dtype)
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
         table = self.elements(dtype)
@@ -231,6 +244,11 @@ def float_dtype(dtype: Any = None) -> Any:
 
 def matmul(a, b) -> jax.Array:
     return jnp.matmul(a, b, precision="highest")
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _from_cube(group, u):  # one program, where every operation on its own would be compiled too
+    return group.from_cube(u)
 
 
 def check_coordinates(group: Group, a: Any) -> None:

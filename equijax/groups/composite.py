@@ -127,7 +127,8 @@ class Composite(Group):
         return whole
 
     def log_modular(self, g: Element) -> Float[Array, "*batch"]:
-        return sum((factor.log_modular(h) for factor, h in zip(self.factors, self.split(g), strict=True)), start=0.0)
+        found = [factor.log_modular(h) for factor, h in zip(self.factors, self.split(g), strict=True)]
+        return functools.reduce(jnp.add, found)
 
     def log_haar_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
         pairs = zip(self.factors, self.split_coords(a), strict=True)
@@ -266,7 +267,7 @@ class Semidirect(Composite):
 class Scaled(Composite, Matrices):
     """ℝ₊ × H for a group H of matrices with determinant ±1, as the matrices s A; coordinates (log s, those of H)."""
 
-    group: Matrices
+    group: Group
     scaling: Scaling = Scaling()
 
     def __post_init__(self):
@@ -321,12 +322,26 @@ class Part:
     def exp(self, a: Float[Array, "*batch dim"]) -> Element:
         return self._embed(self.part.exp(a), a.shape[:-1], a.dtype)
 
+    def tangents(self, dtype: Any = None) -> Element:
+        others = [factor.identity(dtype=dtype) for factor in self.whole.factors]
+
+        def along(tangent):
+            join = lambda h: self.whole.join(*others[: self.slot], h, *others[self.slot + 1 :])  # noqa: E731
+            return jax.jvp(join, (others[self.slot],), (tangent,))[1]
+
+        return jax.vmap(along)(self.part.tangents(dtype))
+
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
         return self._embed(self.part.sample(key, shape, dtype), shape, dtype)
 
     def elements(self, dtype: Any = None) -> Element | None:
         elements = self.part.elements(dtype)
         return None if elements is None else self._embed(elements, jax.tree.leaves(elements)[0].shape[:1], dtype)
+
+    def generators(self, dtype: Any = None) -> Element:
+        """Generators of a discrete part."""
+        elements = getattr(self.part, "generators", self.part.elements)(dtype)
+        return self._embed(elements, jax.tree.leaves(elements)[0].shape[:1], dtype)
 
     def _embed(self, element, shape, dtype):
         others = [factor.identity(shape, dtype) for factor in self.whole.factors]

@@ -22,7 +22,7 @@ _ITERATIONS = 12  # of Newton's method for one square root
 _TERMS = 9  # of the series of the inverse hyperbolic tangent
 
 
-def polar(a: Float[Array, "*batch n n"]) -> tuple[Float[Array, "*batch n n"], Float[Array, "*batch n n"]]:
+def polar(a: Float[Array, "*batch n m"]) -> tuple[Float[Array, "*batch n n"], Float[Array, "*batch n n"]]:
     """A = P R with P = (A Aᵀ)^½ symmetric and positive semidefinite, R orthogonal, det R the sign of det A.
 
     R is unique where A is invertible; a singular A gives one of the possible R. See `orthogonal_factor` for the
@@ -37,7 +37,7 @@ def polar(a: Float[Array, "*batch n n"]) -> tuple[Float[Array, "*batch n n"], Fl
     return (p + _transpose(p)) / 2, r
 
 
-def log_polar(a: Float[Array, "*batch n n"]) -> tuple[Float[Array, "*batch n n"], Float[Array, "*batch n n"]]:
+def log_polar(a: Float[Array, "*batch n m"]) -> tuple[Float[Array, "*batch n n"], Float[Array, "*batch n n"]]:
     """A = e^X R with X symmetric and R orthogonal; unique for every invertible A.
 
     X comes from the singular values of A itself, not from the eigenvalues of A Aᵀ, whose condition is squared.
@@ -102,7 +102,6 @@ def _(primals, tangents):
     return x, solve_on_matrices(sinhc(adjoint_of_algebra(x)), (b + _transpose(b)) / 2)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def matrix_log(a: Float[Array, "*batch n n"], rotation: bool = False) -> Float[Array, "*batch n n"]:
     """The principal logarithm L of a matrix, e^L = A; with `rotation` that of a rotation, which always has one.
 
@@ -116,6 +115,11 @@ def matrix_log(a: Float[Array, "*batch n n"], rotation: bool = False) -> Float[A
     Returns:
         L, real; NaN where A has eigenvalues on the negative half-line and no principal logarithm.
     """
+    return _compiled_log(a, rotation)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _log(a, rotation):
     n, eps = a.shape[-1], jnp.finfo(a.dtype).eps
     eye = jnp.eye(n, dtype=a.dtype)
     q = a + eps**0.5 * _generic_skew(n).astype(a.dtype) if rotation else a  # decides how to halve a turn by π
@@ -130,19 +134,22 @@ def matrix_log(a: Float[Array, "*batch n n"], rotation: bool = False) -> Float[A
         total = matmul(square, total) + eye / (2 * k + 1)
     log = 2 ** (_ROOTS[rotation] + 1) * matmul(y, total)
     rest = matmul(a, exp_and_phi(-log)[0]) - eye
-    step = solve_on_matrices(exp_and_phi(adjoint_of_algebra(log))[1], rest - matmul(rest, rest) / 2)
+    step = _inverse_of_dexp(log, rest - matmul(rest, rest) / 2, rotation)
     log = log + jnp.where(_size(step) < 0.01, step, 0)
     if rotation:
         return (log - _transpose(log)) / 2
     return jnp.where(_size(exp_and_phi(log)[0] - a) <= eps**0.5 * _size(a), log, jnp.nan)
 
 
-@matrix_log.defjvp
+@_log.defjvp
 def _(rotation, primals, tangents):
     (a,), (da,) = primals, tangents
-    log = matrix_log(a, rotation)
+    log = _log(a, rotation)
     inverse = _transpose(a) if rotation else jnp.linalg.inv(a)
-    return log, solve_on_matrices(exp_and_phi(adjoint_of_algebra(log))[1], matmul(da, inverse))
+    return log, _inverse_of_dexp(log, matmul(da, inverse), rotation)
+
+
+_compiled_log = jax.jit(_log, static_argnums=1)  # one program, where every operation on its own would be compiled too
 
 
 def adjoint_of_algebra(x: Float[Array, "*batch n n"]) -> Float[Array, "*batch m m"]:
@@ -162,6 +169,17 @@ def sinhc(z: Float[Array, "*batch m m"]) -> Float[Array, "*batch m m"]:
 def solve_on_matrices(system: Float[Array, "*batch m m"], b: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """The matrix E with `system` vec E = vec B."""
     return jnp.linalg.solve(system, b.reshape(*b.shape[:-2], -1, 1)).reshape(b.shape)
+
+
+def _inverse_of_dexp(log, b, rotation):
+    """D with φ(ad_L) D = B; among skew matrices for rotations, where a turn by π is no singular point."""
+    system = exp_and_phi(adjoint_of_algebra(log))[1]
+    if not rotation:
+        return solve_on_matrices(system, b)
+    basis = skew_basis(log.shape[-1]).reshape(-1, log.shape[-1] ** 2).astype(log.dtype)
+    system = matmul(basis, matmul(system, basis.T))
+    coordinates = jnp.linalg.solve(system, matmul(basis, b.reshape(*b.shape[:-2], -1, 1)))[..., 0]
+    return matmul(coordinates, basis).reshape(b.shape)
 
 
 def _square_root(a):

@@ -47,6 +47,9 @@ class Cyclic(FiniteMatrices):
     def __post_init__(self):
         integer("n", self.n, 1)
 
+    def generators(self, dtype: Any = None) -> Float[Array, "generators 2 2"]:
+        return self.elements(dtype)[-1:]
+
     @functools.cache  # noqa: B019
     def table(self) -> np.ndarray:
         return plane_rotation(2 * np.pi * np.arange(self.n) / self.n)
@@ -79,12 +82,18 @@ class Polyhedral(FiniteMatrices):
 
     @functools.cache  # noqa: B019
     def table(self) -> np.ndarray:
-        generators = [_CYCLE, *_TURNS[self.kind]]
-        return _closure([*generators, np.array(self._mirror)] if self.reflections else generators)
+        return _closure(self._generators)
+
+    def generators(self, dtype: Any = None) -> Float[Array, "generators 3 3"]:
+        return jnp.asarray(np.stack(self._generators), float_dtype(dtype))
 
     def parts(self) -> dict[str, Any]:
         rotation = Polyhedral(self.kind)
         return {"rotation": rotation} | ({"reflection": Mirror(self._mirror)} if self.reflections else {})
+
+    @property
+    def _generators(self):
+        return [_CYCLE, *_TURNS[self.kind], *([np.array(self._mirror)] if self.reflections else [])]
 
     @property
     def _mirror(self):
@@ -125,6 +134,12 @@ class Permutation(FiniteGroup):
     def compose(self, g: Element, h: Element) -> Int[Array, "*batch n"]:
         g, h = jnp.broadcast_arrays(g, h)
         return jnp.take_along_axis(g, h, axis=-1)
+
+    def generators(self, dtype: Any = None) -> Int[Array, "generators n"]:
+        """The swap of the first two places, and the cycle of all."""
+        places = np.arange(self.n)
+        swap = np.concatenate([places[:2][::-1], places[2:]])
+        return jnp.asarray(np.stack([swap, np.roll(places, 1)]))
 
     def inverse(self, g: Element) -> Int[Array, "*batch n"]:
         return jnp.argsort(g, axis=-1)
@@ -171,6 +186,10 @@ class Shift(FiniteGroup):
 
     def inverse(self, g: Element) -> Int[Array, "*batch axes"]:
         return -jnp.asarray(g) % np.array(self.sizes)
+
+    def generators(self, dtype: Any = None) -> Int[Array, "generators axes"]:
+        """A step along each axis."""
+        return self.step * jnp.eye(len(self.sizes), dtype=jnp.result_type(int))
 
     def elements(self, dtype: Any = None) -> Int[Array, "order axes"] | None:
         if self.order > MOST_ELEMENTS:

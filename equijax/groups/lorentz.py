@@ -133,6 +133,9 @@ class _InSpace:
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch 4 4"]:
         return self.embed(self.group.sample(key, shape, dtype))
 
+    def tangents(self, dtype: Any = None) -> Float[Array, "3 4 4"]:
+        return Lorentz().tangents(dtype)[3:]
+
     def elements(self, dtype: Any = None) -> None:
         return None
 

@@ -21,6 +21,9 @@ class Matrices(Group):
         """Matrices E_i that span the Lie algebra, orthogonal to each other, shape (dim, n, n), in float64."""
         return np.zeros((0, self.size or 0, self.size or 0))
 
+    def tangents(self, dtype: Any = None) -> Float[Array, "dim n n"]:
+        return jnp.asarray(self.basis(), float_dtype(dtype))
+
     def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
         return jnp.broadcast_to(jnp.eye(self.size, dtype=float_dtype(dtype)), (*shape, self.size, self.size))
 
@@ -72,6 +75,9 @@ class ChartPart:
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
         return self.exp(jax.random.normal(key, (*shape, self.dim), float_dtype(dtype)))
+
+    def tangents(self, dtype: Any = None) -> Element:
+        return self.group.tangents(dtype)[self.start : self.stop]
 
     def elements(self, dtype: Any = None) -> None:
         return None

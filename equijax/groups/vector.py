@@ -45,6 +45,9 @@ class Translation(Group):
         check_coordinates(self, a)
         return a
 
+    def tangents(self, dtype: Any = None) -> Float[Array, "n n"]:
+        return jnp.eye(self.n, dtype=float_dtype(dtype))
+
     def log(self, g: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         return g
 
@@ -87,6 +90,9 @@ class Scaling(Group):
     def exp(self, a: Float[Array, "*batch 1"]) -> Float[Array, "*batch"]:
         check_coordinates(self, a)
         return jnp.exp(a[..., 0])
+
+    def tangents(self, dtype: Any = None) -> Float[Array, " one"]:
+        return jnp.ones(1, float_dtype(dtype))
 
     def log(self, g: Float[Array, "*batch"]) -> Float[Array, "*batch 1"]:
         return jnp.log(g)[..., None]

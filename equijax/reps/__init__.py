@@ -5,6 +5,7 @@ from equijax.reps.combine import Dual, Ignore, Joint, Product, Sum, TensorProduc
 from equijax.reps.finite import Element, Index, Permutation, Regular, Shift
 from equijax.reps.geometric import Position, Scalar, Tensor, Vector
 from equijax.reps.image import Image
+from equijax.reps.intertwiners import intertwiners, project
 from equijax.reps.spherical import Irreps, Spherical
 
 __all__ = [
@@ -27,4 +28,6 @@ __all__ = [
     "Tensor",
     "TensorProduct",
     "Vector",
+    "intertwiners",
+    "project",
 ]

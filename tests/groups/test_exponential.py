@@ -36,6 +36,14 @@ def test_the_matrix_exponential_is_right_to_rounding(size, x64):
     np.testing.assert_allclose(np.eye(4) + m @ phi, exact.astype(float), atol=bound)
 
 
+@pytest.mark.parametrize("size", [0.1, 0.7, 5.0])
+def test_derivatives_of_the_matrix_exponential_at_entries_of_zero(size, x64):
+    """d/dt e^{sI + tE} = e^s E at t = 0."""
+    e = np.array([[0.3, 1.0], [-0.2, 0.5]])
+    derivative = jax.jvp(lambda m: exp_and_phi(m)[0], (size * jnp.eye(2),), (jnp.asarray(e),))[1]
+    np.testing.assert_allclose(derivative, np.exp(size) * e, rtol=1e-13)
+
+
 @pytest.mark.core
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-6), (np.float64, 2e-15)])
 def test_rotations_come_back_from_their_logarithm(dtype, bound, x64):

@@ -1,0 +1,201 @@
+"""Rotations from the numbers that a network gives, and back: 6D, 5D, matrices, quaternions, rotation vectors.
+
+Every map returns rotations to rounding, for any finite input, with right derivatives. Where the input leaves the
+rotation open (a zero vector, two parallel columns) it is one of the possible ones, with a derivative of zero.
+
+A network that has to learn rotations wants parameters that depend on the rotation continuously: 6D, 5D and 9D do;
+quaternions, rotation vectors and angles do not (Zhou et al. 2019, arXiv:1812.07035). `from_svd` is the nearest one.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax._validate import floating, last_axis
+from equijax.groups.decompositions import orthogonal_factor
+from equijax.groups.orthogonal import SO, quaternion
+from equijax.groups.orthogonal import from_quaternion as _of_unit_quaternion
+
+
+def from_6d(x: Float[Array, "*batch 6"]) -> Float[Array, "*batch 3 3"]:
+    """Gram-Schmidt of the columns x[:3] and x[3:]; the third is their cross product.
+
+    from_6d(Q a, Q b) = Q from_6d(a, b) for rotations Q.
+
+    Raises:
+        ValueError: If the last axis is not of length 6.
+
+    References:
+        Zhou et al. 2019, arXiv:1812.07035, eq. 15.
+    """
+    last_axis("x", x, 6)
+    return from_columns(jnp.stack([floating("x", x)[..., :3], x[..., 3:]], axis=-1))
+
+
+def to_6d(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 6"]:
+    """The first two columns of a rotation, one after the other."""
+    return jnp.concatenate([_in_space(r)[..., 0], r[..., 1]], axis=-1)
+
+
+def from_columns(a: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
+    """The rotation of ℝⁿ whose first n − 1 columns are those of `a`, (..., n, n − 1), after Gram-Schmidt.
+
+    The last column follows from the determinant.
+
+    Raises:
+        ValueError: If `a` has not one column less than rows.
+    """
+    a = floating("a", a)
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2] - 1:
+        raise ValueError(f"a: expected shape (..., n, n - 1), got {a.shape}")
+    columns: list[jax.Array] = []
+    for k in range(a.shape[-1]):
+        columns.append(_orthogonal_unit(a[..., k], columns))
+    columns.append(_last_column(jnp.stack(columns, axis=-1)))
+    return jnp.stack(columns, axis=-1)
+
+
+def from_5d(x: Float[Array, "*batch 5"]) -> Float[Array, "*batch 3 3"]:
+    """The rotation of the five numbers of `to_5d`.
+
+    x[2:] = p is a stereographic projection; with s = ‖p‖² the columns are (x₀, x₁, (s − 1) / 2√s) and p / √s, after
+    Gram-Schmidt.
+
+    Raises:
+        ValueError: If the last axis is not of length 5.
+
+    References:
+        Zhou et al. 2019, arXiv:1812.07035, definition 3 and eq. 19.
+    """
+    last_axis("x", x, 5)
+    x = floating("x", x)
+    p = x[..., 2:]
+    square = jnp.sum(p**2, axis=-1, keepdims=True)
+    p = jnp.where(square > 0, p, jnp.asarray([1.0, 0, 0], x.dtype))
+    norm = jnp.sqrt(jnp.where(square > 0, square, 1.0))
+    first = jnp.concatenate([x[..., :2], (norm - 1 / norm) / 2], axis=-1)
+    return from_columns(jnp.stack([first, p / norm], axis=-1))
+
+
+def to_5d(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 5"]:
+    """R₁₁, R₂₁ and the stereographic projection of (R₃₁, R₁₂, R₂₂, R₃₂) / norm; continuous."""
+    r = _in_space(r)
+    w = jnp.concatenate([r[..., 2, :1], r[..., 1]], axis=-1)
+    w = w / jnp.sqrt(jnp.sum(w**2, axis=-1, keepdims=True))
+    return jnp.concatenate([r[..., :2, 0], w[..., 1:] / (1 - w[..., :1])], axis=-1)
+
+
+def from_svd(m: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """The rotation nearest to any matrix, R = U diag(1, …, 1, det U Vᵀ) Vᵀ for M = U S Vᵀ, in any dimension.
+
+    from_svd(P M Q) = P from_svd(M) Q for rotations P and Q. A matrix of negative determinant is mapped too, across its
+    smallest singular value; the derivative grows as 1 / `svd_gap`, and is zero where the nearest one is not unique.
+
+    Raises:
+        ValueError: If the matrices are not square.
+
+    References:
+        Levinson et al. 2020, arXiv:2006.14616, eq. 1.
+    """
+    m = floating("m", m)
+    if m.ndim < 2 or m.shape[-1] != m.shape[-2]:
+        raise ValueError(f"m: expected square matrices, shape (..., n, n), got {m.shape}; reshape the nine numbers")
+    return orthogonal_factor(m, True)
+
+
+def svd_gap(m: Float[Array, "*batch n n"]) -> Float[Array, "*batch"]:
+    """(s_{n−1} ± s_n) / s₁, the sign that of det M: zero where `from_svd` is not unique, at most 2."""
+    s = jnp.linalg.svd(floating("m", m), compute_uv=False)
+    return (s[..., -2] + jnp.sign(jnp.linalg.det(m)) * s[..., -1]) / s[..., 0]
+
+
+def from_quaternion(q: Float[Array, "*batch 4"]) -> Float[Array, "*batch 3 3"]:
+    """The rotation of a quaternion (w, x, y, z) of any length; zero gives the identity.
+
+    Raises:
+        ValueError: If the last axis is not of length 4.
+    """
+    last_axis("q", q, 4)
+    q = _or_else(floating("q", q), jnp.asarray([1.0, 0, 0, 0], jnp.result_type(q)))
+    return _of_unit_quaternion(q / jnp.sqrt(jnp.sum(q**2, axis=-1, keepdims=True)))
+
+
+def to_quaternion(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 4"]:
+    """The unit quaternion (w, x, y, z) of a rotation with w ≥ 0; its sign jumps where w = 0, at turns by π."""
+    return quaternion(_in_space(r))
+
+
+def from_axis_angle(omega: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3 3"]:
+    """The rotation about ω by the angle ‖ω‖ in radians; `groups.SO(n).exp` in other dimensions.
+
+    Raises:
+        ValueError: If the last axis is not of length 3.
+    """
+    last_axis("omega", omega, 3)
+    return SO(3).exp(floating("omega", omega))
+
+
+def to_axis_angle(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 3"]:
+    """The rotation vector ω of a rotation, ‖ω‖ ≤ π; it jumps at turns by π. `groups.SO(n).log` in other dimensions."""
+    return SO(3).log(_in_space(r))
+
+
+def angle(r: Float[Array, "*batch 3 3"], s: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch"]:
+    """The angle between two rotations of space, in [0, π], accurate everywhere.
+
+    θ = 2 atan2(d, √(1 − d²)) with d = ‖R − S‖ / √8. At θ = 0 it has a kink, and the derivative here is zero: train on
+    its square or on ‖R − S‖² = 8 sin²(θ / 2).
+    """
+    square = jnp.sum(jnp.square(_in_space(r) - _in_space(s)), axis=(-2, -1)) / 8
+    apart = square > 0
+    d = jnp.sqrt(jnp.where(apart, square, 1.0))
+    rest = jnp.clip(1 - square, 0)
+    turned = rest > 0
+    cosine = jnp.where(turned, jnp.sqrt(jnp.where(turned, rest, 1.0)), 0.0)
+    return jnp.where(apart, 2 * jnp.arctan2(d, cosine), 0.0)
+
+
+def _orthogonal_unit(v, columns):
+    """`v` made orthogonal to orthonormal columns, of length one; some other such vector if nothing is left of it."""
+    v = _or_else(v, jnp.ones(v.shape[-1:], v.dtype) / math.sqrt(v.shape[-1]))
+    rest = _reject(v, columns)
+    eps = jnp.finfo(v.dtype).eps
+    parallel = jnp.sum(rest**2, -1, keepdims=True) <= (16 * eps) ** 2 * jnp.sum(v**2, -1, keepdims=True)
+    if columns:
+        used = sum(jax.lax.stop_gradient(c) ** 2 for c in columns)
+        axis = jax.nn.one_hot(jnp.argmin(used, axis=-1), v.shape[-1], dtype=v.dtype)
+        rest = jnp.where(parallel, jax.lax.stop_gradient(_reject(axis, columns)), rest)
+    unit = rest / jnp.sqrt(jnp.sum(rest**2, axis=-1, keepdims=True))
+    unit = _reject(unit, columns)  # twice is enough
+    return unit / jnp.sqrt(jnp.sum(unit**2, axis=-1, keepdims=True))
+
+
+def _reject(v, columns):
+    for c in columns:
+        v = v - c * jnp.sum(c * v, axis=-1, keepdims=True)
+    return v
+
+
+def _last_column(q):
+    """The unit vector orthogonal to n − 1 orthonormal columns that makes the determinant 1."""
+    n = q.shape[-2]
+    if n == 3:
+        return jnp.cross(q[..., 0], q[..., 1])
+    minors = [jnp.linalg.det(q[..., np.arange(n) != i, :]) for i in range(n)]
+    return jnp.stack([(-1) ** (i + n - 1) * minor for i, minor in enumerate(minors)], axis=-1)
+
+
+def _or_else(v, default):
+    """`v` divided by its largest entry, so that squares neither overflow nor vanish; the default if it is zero."""
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=-1, keepdims=True))
+    return jnp.where(largest > 0, v / jnp.where(largest > 0, largest, 1), default)
+
+
+def _in_space(r):
+    r = floating("r", r)
+    if r.ndim < 2 or r.shape[-2:] != (3, 3):
+        raise ValueError(f"r: expected rotations of space, shape (..., 3, 3), got {r.shape}")
+    return r
