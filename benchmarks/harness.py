@@ -107,7 +107,7 @@ def compiled(f, *arguments):
 
 def operations(program):
     """Floating-point operations of a compiled program: XLA's count, in which the body of a loop counts once, and the
-    matrix products of all further rounds of loops.
+    matrix products, sums and products of all further rounds of loops.
     """
     cost = program.cost_analysis()
     computations, name = collections.defaultdict(list), None
@@ -118,24 +118,29 @@ def operations(program):
         elif name:
             computations[name].append(line)
 
-    def products(name):
-        """(operations of all matrix products under a computation, and those that XLA counts)."""
+    def arithmetic(name):
+        """(operations of a computation with all that it calls, and those of them that XLA counts)."""
         total = counted = 0
         shapes = dict(re.findall(r"%([\w.-]+) = \w+\[([\d,]*)\]", "\n".join(computations[name])))
         for line in computations[name]:
-            dot = re.search(r" = \w+\[([\d,]*)\]\S* dot\(%([\w.-]+),.*lhs_contracting_dims={([\d,]*)}", line)
-            if dot:
-                left = _sizes(shapes[dot[2]])
-                n = 2 * math.prod(_sizes(dot[1])) * math.prod(left[k] for k in _sizes(dot[3]))
-                total, counted = total + n, counted + n
+            n, made = (
+                0,
+                re.search(r" = (?:f|bf)\d+\[([\d,]*)\]\S* (dot|add|subtract|multiply|divide)\(%([\w.-]+)", line),
+            )
+            if made:
+                n = math.prod(_sizes(made[1]))
+            if made and made[2] == "dot":
+                left = _sizes(shapes[made[3]])
+                n *= 2 * math.prod(left[k] for k in _sizes(re.search(r"lhs_contracting_dims={([\d,]*)}", line)[1]))
+            total, counted = total + n, counted + n
             rounds = re.search(r'"known_trip_count":{"n":"(\d+)"', line)
             for callee in re.findall(r"(?:body|calls|to_apply)=%?([\w.-]+)", line):
-                inner, seen = products(callee)
+                inner, seen = arithmetic(callee)
                 total, counted = total + inner * int(rounds[1] if rounds else 1), counted + seen
         return total, counted
 
     entry = re.search(r"^ENTRY %?([\w.-]+)", program.as_text(), re.MULTILINE)
-    total, counted = products(entry[1])
+    total, counted = arithmetic(entry[1])
     return int(cost.get("flops", 0) + total - counted)
 
 
