@@ -244,9 +244,12 @@ def plot(lines, path):
                 *zip(*sorted(points.items()), strict=True), "o-" if own else ".--", lw=2 if own else 1, label=name
             )
         axis.set_title(f"{size[0]} x {size[1]}, {size[2]}")
+        degrees = [l for l in (1, 2, 3, 4, 6, 8, 12) if any(r["degree"] == l for r in records)]
+        axis.set_xticks(degrees, map(str, degrees), minor=False)
+        axis.set_xticks([], minor=True)
         axis.set_xlabel("degree L")
     axes[0, 0].set_ylabel("milliseconds")
-    axes[0, -1].legend(fontsize=7)
     figure.tight_layout()
-    figure.savefig(path)
+    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8)
+    figure.savefig(path, bbox_inches="tight")
     plt.close(figure)
