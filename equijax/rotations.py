@@ -88,7 +88,7 @@ def to_5d(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 5"]:
     return jnp.concatenate([r[..., :2, 0], w[..., 1:] / (1 - w[..., :1])], axis=-1)
 
 
-def from_svd(m: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+def from_svd(m: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
     """The rotation nearest to any matrix, R = U diag(1, …, 1, det U Vᵀ) Vᵀ for M = U S Vᵀ, in any dimension.
 
     from_svd(P M Q) = P from_svd(M) Q for rotations P and Q. A matrix of negative determinant is mapped too, across its

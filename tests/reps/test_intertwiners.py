@@ -1,0 +1,142 @@
+"""Bases of equivariant linear maps: dimensions from theory, equivariance, projectors, uniqueness."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import equijax as ej
+from equijax import groups, reps
+from equijax.groups import SL, SO, GLPlus, Lorentz, O
+from equijax.reps import Dual, Permutation, Scalar, Sum, Tensor, TensorProduct, Vector, intertwiners
+from equijax.reps.intertwiners import _canonical
+
+V, S, P = Vector(), Scalar(), Permutation()
+VV, PP, MIXED = Tensor(2), TensorProduct(P, P), TensorProduct(V, Dual(V))
+C5, S4, S5 = groups.Cyclic(5), groups.Permutation(4), groups.Permutation(5)
+KNOWN = [  # group, source, target, number of maps
+    (SO(3), V, V, 1),
+    (SO(2), V, V, 2),
+    (O(2), V, V, 1),
+    (S4, P, P, 2),
+    (S5, P, P, 2),
+    (C5, reps.Regular(C5), reps.Regular(C5), 5),
+    (groups.Dihedral(4), V, V, 1),
+    (Lorentz(), V, V, 1),
+    (S4, P, PP, 5),
+    (S5, P, PP, 5),
+    (SO(3), V, VV, 1),
+    (O(3), V, VV, 0),
+    (S4, PP, PP, 15),
+    (S5, PP, PP, 15),
+    (SO(3), VV, VV, 3),
+    (O(3), VV, VV, 3),
+    (SO(2), VV, VV, 6),
+    (O(2), VV, VV, 3),
+    (GLPlus(3), VV, VV, 2),
+    (Lorentz(), VV, VV, 4),
+    (GLPlus(2), MIXED, MIXED, 2),
+    (GLPlus(3), MIXED, MIXED, 2),
+    (SL(2), VV, S, 1),
+    (GLPlus(2), VV, S, 0),
+    (Lorentz(), VV, S, 1),
+    (SL(3), Tensor(3), S, 1),
+    (O(3), V, Tensor(2, pseudo=True), 1),
+    (groups.E(3), V, V, 1),
+    (groups.Similarity(3), V, V, 1),
+    (O(3), reps.Irreps("2x0e+1o"), reps.Irreps("0e+3x1o+2e"), 5),
+    (SO(3), reps.Spherical(2), reps.Spherical(3), 3),
+    (groups.Shift((3, 2)), reps.Regular(groups.Shift((3, 2))), reps.Regular(groups.Shift((3, 2))), 6),
+    (groups.Icosahedral(), Tensor(2), Tensor(2), 3),
+    (groups.Octahedral(), Tensor(2), Tensor(2), 4),
+]
+
+
+@pytest.mark.parametrize(("group", "source", "target", "count"), KNOWN, ids=lambda x: str(x))
+def test_dimensions_and_equivariance(group, source, target, count, x64):
+    basis = intertwiners(group, source, target)
+    assert len(basis) == count
+    np.testing.assert_allclose(np.einsum("kij,lij->kl", basis, basis), np.eye(count), atol=1e-13)
+    with pytest.raises(ValueError, match="read-only"):
+        basis[:] = 0
+    nodes, weights = group.nodes(40)
+    chosen = jax.tree.map(lambda x: x[np.random.default_rng(0).integers(len(weights), size=4)], nodes)
+    ins, outs = (np.asarray(jax.jit(jax.vmap(rep.matrix))(chosen)) for rep in (source, target))
+    apart = np.einsum("gij,kjl->gkil", outs, basis) - np.einsum("kij,gjl->gkil", basis, ins)
+    assert np.abs(apart).max(initial=0) < 1e-11 * max(1, np.abs(outs).max(), np.abs(ins).max())
+
+
+@pytest.mark.core
+def test_the_projector_is_the_average_over_the_group(x64):
+    """On a compact group P w = ∫ ρ_target(g) w ρ_source(g)⁻¹ dg, and ‖ρ w ρ⁻¹ − w‖² averages to 2 ‖w − P w‖²."""
+    group, source, target = SO(3), Tensor(2), Sum(V, Tensor(2))
+    w = jnp.asarray(np.random.default_rng(0).normal(size=(12, 9)))
+    projected = reps.project(group, source, target, w)
+    elements, weights = group.nodes(75)  # exact to degree 4
+    ins, outs = (jax.jit(jax.vmap(rep.matrix))(elements) for rep in (source, target))
+    moved = outs @ w @ jnp.swapaxes(ins, 1, 2)
+    np.testing.assert_allclose(jnp.tensordot(weights, moved, 1), projected, atol=1e-13)
+    np.testing.assert_allclose(reps.project(group, source, target, projected), projected, atol=1e-13)
+    average = weights @ jnp.sum((moved - w) ** 2, axis=(1, 2))
+    np.testing.assert_allclose(average, 2 * jnp.sum((w - projected) ** 2))
+
+
+def test_sums_are_solved_block_by_block(x64):
+    whole = intertwiners(SO(3), Sum(V, S, V), Sum(S, V))
+    assert whole.shape == (3, 4, 7)
+    assert {(m.any(1).nonzero()[0][0], m.any(0).nonzero()[0][0]) for m in whole} == {(0, 3), (1, 0), (1, 4)}
+
+
+def test_the_basis_depends_on_the_space_alone():
+    rng = np.random.default_rng(0)
+    space = np.linalg.qr(rng.normal(size=(30, 6)))[0]
+    space[:5] = 0  # no pivots among these
+    space = np.linalg.qr(space)[0]
+    turned = space @ np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    np.testing.assert_allclose(_canonical(space), _canonical(turned), atol=1e-13)
+    np.testing.assert_allclose(_canonical(space) @ _canonical(space).T, space @ space.T, atol=1e-13)
+
+
+def test_layers_from_the_basis_are_symmetric_and_others_are_not():
+    basis = intertwiners(Lorentz(), Tensor(2), Tensor(2))
+    symmetry = ej.Symmetry(Lorentz(), Tensor(2), Tensor(2))
+    x = jax.random.normal(jax.random.key(0), (4, 4))
+
+    @jax.jit
+    def layer(weight, x):
+        return (weight.astype(x.dtype) @ x.reshape(16)).reshape(4, 4)
+
+    weight = np.tensordot(np.arange(1.0, 5.0), basis, 1)
+    symmetry = ej.Symmetry(Lorentz(), (None, Tensor(2)), Tensor(2))
+    assert ej.check(layer, symmetry, (weight, x)).verdict == "exact"
+    assert ej.check(layer, symmetry, (weight + np.eye(16)[::-1], x)).verdict == "broken"
+
+
+def test_the_basis_is_cached_and_can_be_asked_for_under_jit():
+    @jax.jit
+    def count(x):
+        return x * len(intertwiners(O(2), Tensor(3), V))
+
+    assert count(1.0) == 3
+    assert intertwiners(O(2), Tensor(3), V) is intertwiners(O(2), Tensor(3), V)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda: intertwiners(SO(3), reps.Position(), V),
+            TypeError,
+            "matrix: Position.* is not a linear representation",
+        ),
+        (
+            lambda: intertwiners(SO(3), Tensor(4), Tensor(4)),
+            ValueError,
+            "source, target: maps .* 6561 entries, more than",
+        ),
+        (lambda: reps.project(SO(3), V, V, jnp.ones((2, 2))), ValueError, r"w: expected shape \(3, 3\)"),
+    ],
+)
+def test_errors_name_the_argument(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
