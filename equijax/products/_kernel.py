@@ -15,20 +15,22 @@ from equijax import _validate, spherical
 _CHUNK = 400_000  # numbers of the largest feature in a chunk; measured on two cores with 1 to 2 MB of cache each
 
 
-def kernel(f: Callable[..., Array]) -> Callable[..., Array]:
+def kernel(f: Callable[..., Array], front: bool = True) -> Callable[..., Array]:
     """`f(*features, **static)`, written for coefficients on the first axis, for features with them on the last but one.
 
     Half precisions are computed in float32. `f` is compiled once per set of static keywords. The backward pass keeps
     nothing but the features: what f needs is computed again, and its tables, being constants of the compiled function,
     are no residuals. A CPU takes a few rows at a time, so that what lies between the features stays in its cache.
+    Without `front`, f takes and gives features as they are.
     """
+    axis = 0 if front else -2
 
     def whole(*features, **static):
         rank = max(a.ndim for a in features)
         dtype = jnp.result_type(*features)
         wide = jnp.promote_types(dtype, jnp.float32)
-        first = (jnp.moveaxis(a.reshape((1,) * (rank - a.ndim) + a.shape), -2, 0).astype(wide) for a in features)
-        return jnp.moveaxis(f(*first, **static), 0, -2).astype(dtype)
+        first = (jnp.moveaxis(a.reshape((1,) * (rank - a.ndim) + a.shape), -2, axis).astype(wide) for a in features)
+        return jnp.moveaxis(f(*first, **static), axis, -2).astype(dtype)
 
     def moved(*features, **static):
         rows = jnp.broadcast_shapes(*(a.shape[:-2] for a in features))

@@ -1,5 +1,7 @@
 """The convolution of features with a filter around the direction of an edge."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,8 @@ from equijax.products.pointwise import multiply
 from equijax.spherical import quadrature, transforms
 from equijax.spherical.harmonics import unit
 
-METHODS = ("direct", "zonal", "aligned")
+METHODS = ("matrix", "direct", "zonal", "aligned")
+_MATRIX_UP_TO = 9  # l1 + lf + lmax up to which "matrix" is the fastest; measured on two CPU cores
 
 
 def convolution(
@@ -40,10 +43,11 @@ def convolution(
         direction: Edge vectors r of any length, (..., 3).
         radial_weights: w, (..., lf + 1, channels) or (..., lf + 1, 1), one weight a degree of the filter.
         lmax: Largest degree kept, at most l1 + lf; max(l1, lf) if None.
-        method: "zonal" evaluates h on the grid, without harmonics of edges, rotations or frames. "aligned" turns the
-            features so that r̂ is the polar axis, where orders m do not mix, and back. "direct" multiplies by
-            w ⊙ Y(r̂). All equal to rounding. "auto" is "direct": with gradients 2 to 4 times as fast as "zonal" on a
-            CPU core for degrees 2 to 8, 200 edges and 32 channels; not measured elsewhere.
+        method: "matrix" forms one matrix for every edge and degree of the filter, which its channels share: a product
+            on one side only. "direct" multiplies by w ⊙ Y(r̂). "zonal" evaluates h on the grid, without harmonics of
+            edges, rotations or frames. "aligned" turns the features so that r̂ is the polar axis, where orders m do not
+            mix, and back. All equal to rounding. "auto" is "matrix" for degrees that add up to 9 at most, else
+            "direct": the fastest on a CPU, see the benchmark page; not measured elsewhere.
         odd: The bracket instead of the product: a pseudo-tensor if x is natural.
         precision: Of the matrix products.
 
@@ -72,8 +76,29 @@ def convolution(
     leading_fit("direction", direction.shape[:-1], x.shape[:-2], "x")
     leading_fit("direction", direction.shape[:-1], radial_weights.shape[:-2], "radial_weights")
     planner.known(method, METHODS)
-    f = {"zonal": _zonal, "aligned": _aligned}.get(method, _direct)
+    if method == "auto":
+        method = "matrix" if l1 + radial_weights.shape[-2] - 1 + lmax <= _MATRIX_UP_TO else "direct"
+    f = {"matrix": _matrix, "direct": _direct, "zonal": _zonal, "aligned": _aligned}[method]
     return f(x, direction[..., None], radial_weights, lmax=lmax, odd=odd, precision=precision)
+
+
+@functools.partial(kernel, front=False)
+def _matrix(x, direction, weights, *, lmax, odd, precision):
+    l1, lf = round(x.shape[-2] ** 0.5) - 1, weights.shape[-2] - 1
+    Y = spherical.harmonics(direction[..., 0], lf)
+    coefficients = (spherical.bracket_coefficients if odd else spherical.gaunt_coefficients)(l1, lf, lmax)
+    table = coefficients.transpose(1, 2, 0).astype(x.dtype)  # (filter, product, feature)
+    shape = (*Y.shape[:-1], *table.shape[1:])
+    blocks = [
+        jnp.matmul(
+            Y[..., l * l : (l + 1) ** 2], table[l * l : (l + 1) ** 2].reshape(2 * l + 1, -1), precision=precision
+        )
+        for l in range(lf + 1)
+    ]
+    matrices = jnp.concatenate([block.reshape(shape) for block in blocks], axis=-2)
+    terms = jnp.matmul(matrices, x, precision=precision)
+    terms = terms.reshape(*terms.shape[:-2], lf + 1, -1, terms.shape[-1])
+    return jnp.sum(weights[..., None, :] * terms, axis=-3)
 
 
 @kernel

@@ -8,7 +8,7 @@ import pytest
 from equijax import spherical
 from equijax.products import bracket, convolution, gaunt
 
-METHODS = ("direct", "zonal", "aligned")
+METHODS = ("matrix", "direct", "zonal", "aligned")
 AXES = np.concatenate([np.eye(3), -np.eye(3), [[0.3, -0.5, 0.8]]])
 
 
@@ -104,7 +104,9 @@ def test_bad_arguments_are_named():
         convolution(x, r, np.ones((7, 3, 4)))
     with pytest.raises(ValueError, match="lmax: expected at most 4"):
         convolution(x, r, w, lmax=5)
-    with pytest.raises(ValueError, match="method: expected one of 'auto', 'direct', 'zonal', 'aligned', got 'grid'"):
+    with pytest.raises(
+        ValueError, match="method: expected one of 'auto', 'matrix', 'direct', 'zonal', 'aligned', got 'grid'"
+    ):
         convolution(x, r, w, method="grid")
     with pytest.raises(TypeError, match="direction: expected real floating-point"):
         convolution(x, r.astype(int), w)
