@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import math
 import os
+import random
 import platform
 import re
 import signal
@@ -169,7 +170,8 @@ def in_turns(calls, *, seconds=0.5, least=3, most=60, stop=()):
     repeats = [max(1, math.ceil(1e-3 / t)) for t in first]
     counts = [min(most, max(least, int(seconds / (t * n)))) for t, n in zip(first, repeats, strict=True)]
     samples = [[] for _ in calls]
-    for _, k in sorted(((i + 0.5) / n, k) for k, n in enumerate(counts) for i in range(n)):
+    draw = random.Random(0).random  # so that no call always follows the same other one
+    for _, k in sorted(((i + draw()) / n, k) for k, n in enumerate(counts) for i in range(n)):
         if stop:
             break
         samples[k].append(sample(calls[k], repeats[k]))

@@ -14,7 +14,7 @@ METHODS = ("dense", "grid", "split", "separable", "fft")
 # The sum of the degrees l1 + l2 + lmax up to which a method is taken, by platform; the last one from there on. Measured
 # on two CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation
 # counts and the preference of accelerators for large plain matrix products, and are not measured.
-_UP_TO = {"cpu": (("grid", 13), ("split", 32), ("separable", math.inf))}
+_UP_TO = {"cpu": (("grid", 11), ("split", 32), ("separable", math.inf))}
 _UP_TO_ELSEWHERE = (("dense", 3), ("grid", 26), ("split", 44), ("separable", math.inf))
 
 
