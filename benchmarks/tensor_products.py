@@ -140,8 +140,8 @@ def unfit(entry, degree, earlier, limits):
         return earlier[-1]["reason"]
     for name, limit in limits.items() if measured else ():
         last, power = measured[-1], 3.0
-        if last[name] < limit / 4:  # far away, and the first of a package may hold what is done once
-            continue
+        if last[name] < limit / 4 or (name == "setup_seconds" and len(measured) == 1):
+            continue  # far away; and the first degree of a package may hold what is done once
         if len(measured) > 1:
             power = math.log(last[name] / measured[-2][name]) / math.log(last["degree"] / measured[-2]["degree"])
         expected = last[name] * (degree / last["degree"]) ** min(max(power, 1), 6)
