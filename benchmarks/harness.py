@@ -6,8 +6,8 @@ import importlib.metadata
 import json
 import math
 import os
-import random
 import platform
+import random
 import re
 import signal
 import sys
@@ -124,10 +124,8 @@ def operations(program):
         total = counted = 0
         shapes = dict(re.findall(r"%([\w.-]+) = \w+\[([\d,]*)\]", "\n".join(computations[name])))
         for line in computations[name]:
-            n, made = (
-                0,
-                re.search(r" = (?:f|bf)\d+\[([\d,]*)\]\S* (dot|add|subtract|multiply|divide)\(%([\w.-]+)", line),
-            )
+            n = 0
+            made = re.search(r" = b?f\d+\[([\d,]*)\]\S* (dot|add|subtract|multiply|divide)\(%([\w.-]+)", line)
             if made:
                 n = math.prod(_sizes(made[1]))
             if made and made[2] == "dot":
