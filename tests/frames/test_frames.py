@@ -39,7 +39,7 @@ CASES = [
     (frames.whitened, groups.SL(2)),
     (frames.centroid, Translation(3)),
 ]
-NAMES = [f"{getattr(f, '__qualname__', getattr(f, 'keywords', f))}-{g}" for f, g in CASES]
+NAMES = [f"{k}-{getattr(f, '__name__', 'partial')}-{g}" for k, (f, g) in enumerate(CASES)]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
