@@ -1,6 +1,7 @@
 """Transforms of functions: averaged over a frame, or evaluated in one canonical pose."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ STRATEGIES = ("auto", "vmap", "map")
 
 def frame_average(
     f: Callable,
-    symmetry: Symmetry,
+    symmetry: Any,
     frame: Frame,
     *,
     frame_input: int | Callable | None = None,
@@ -98,7 +99,7 @@ def frame_average(
 
 def canonicalize(
     f: Callable,
-    symmetry: Symmetry,
+    symmetry: Any,
     frame: Frame,
     *,
     frame_input: int | Callable | None = None,

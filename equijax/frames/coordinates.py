@@ -81,7 +81,8 @@ def coordinates_from_distances(
     top, axes, used = values[: -d - 1 : -1], vectors[:n, : -d - 1 : -1], ~empty[: -d - 1 : -1]
     coordinates = axes * jnp.where(used, jnp.sqrt(jnp.where(used, top, 1)), 0)
     decided = jax.lax.stop_gradient(margin(coordinates, signs))
-    gap = jnp.minimum(jnp.min(jnp.where(empty[-d:], 1, gap)), jnp.min(jnp.where(used, jnp.abs(decided), 1)))
+    together = empty[-d:].at[0].set(empty[-d - 1])  # the first left out matters only if it is not zero
+    gap = jnp.minimum(jnp.min(jnp.where(together, 1, gap)), jnp.min(jnp.where(used, jnp.abs(decided), 1)))
     degenerate = info.degenerate | ~(gap >= tolerance(gap.dtype, 1e-4, 1e-8))
     coordinates = coordinates * jnp.where(decided >= 0, 1, -1) * jnp.sqrt(size)
     info = info._replace(gap=gap, rank=jnp.sum(used, dtype=jnp.int32), degenerate=degenerate)

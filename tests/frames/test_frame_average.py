@@ -57,7 +57,7 @@ def test_samples_average_to_the_whole_and_differ_between_samples(x64):
         assert np.abs(values.mean() - whole) < 4 * values.std() / 4000**0.5
         error = np.abs(gradients.mean(0) - gradient)
         assert (error < 5 * gradients.std(0) / 4000**0.5).all()  # weights have gradients too
-        np.testing.assert_array_equal(both(x, jax.random.split(KEY, 4000)[:3])[0], values[:3])
+        np.testing.assert_allclose(both(x, jax.random.split(KEY, 4000)[:3])[0], values[:3], rtol=1e-12)
 
 
 @pytest.mark.core
@@ -103,7 +103,7 @@ def test_masks_velocities_and_pseudoscalars(x64):
 
     def f(mask, state):
         x, v = jnp.where(mask[:, None], state["x"], 0), jnp.where(mask[:, None], state["v"], 0)
-        return jnp.linalg.det(jnp.tanh(x.T @ v + 1)) ** 3, x**2 @ WEIGHTS + v
+        return jnp.linalg.det(jnp.tanh(x[:3] + v[:3] ** 2 + 1)), x**2 @ WEIGHTS + v
 
     state = {"x": POINTS.astype(jnp.float64), "v": POINTS[::-1] ** 2 + 1.0}
     averaged = jax.jit(ej.frame_average(f, symmetry, frames.pca, mask=0))
