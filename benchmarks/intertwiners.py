@@ -40,6 +40,7 @@ def main():
                 runs[package].append(in_new_process(package, group))
         for package, found in runs.items():
             totals = [sum(run["seconds"]) for run in found]
+            cpu = statistics.median(sum(run["cpu_seconds"]) for run in found)
             result = {
                 "benchmark": "intertwiners",
                 "package": package,
@@ -49,10 +50,13 @@ def main():
                 "seconds": statistics.median(totals),
                 "spread": max(totals) - min(totals),
                 "slowest": statistics.median(max(run["seconds"]) for run in found),
+                "cpu_seconds": cpu,
+                "slowest_cpu": statistics.median(max(run["cpu_seconds"]) for run in found),
                 **environment(),
             }
             print(
-                f"{package:8} {group:9} {result['seconds']:8.2f} s in all, slowest {result['slowest']:.2f} s; "
+                f"{package:8} {group:9} {result['seconds']:7.2f} s in all ({cpu:.2f} s of CPU), the slowest "
+                f"{result['slowest']:.2f} s ({result['slowest_cpu']:.2f} s); "
                 f"dimensions {' '.join(map(str, result['dimensions']))}"
             )
             if args.json:
@@ -66,15 +70,16 @@ def in_new_process(package, group):
 
 
 def solve(package, group):
-    """Seconds and dimension for the maps between tensors of each pair of orders."""
+    """Seconds, of the clock and of the processor, and dimension of the maps between tensors of each pair of orders."""
     count = {"equijax": with_equijax, "emlp": with_emlp}[package](group)
-    seconds, dimensions = [], []
+    seconds, cpu_seconds, dimensions = [], [], []
     for source in ORDERS:
         for target in ORDERS:
-            begin = time.perf_counter()
+            begin, begin_cpu = time.perf_counter(), time.process_time()
             dimensions.append(int(count(source, target)))
             seconds.append(time.perf_counter() - begin)
-    return {"seconds": seconds, "dimensions": dimensions}
+            cpu_seconds.append(time.process_time() - begin_cpu)
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "dimensions": dimensions}
 
 
 def with_equijax(group):

@@ -70,8 +70,8 @@ def coordinates_from_distances(
     if squared.shape != (n, n):
         raise ValueError(f"squared: expected shape (n, n), got {squared.shape}")
     valid = checked_mask(mask, n)
-    rows, *_, info = about_center(squared, mask, n, True)
-    inner = -jnp.where(valid, rows - (jnp.sum(rows, axis=1) / jnp.maximum(info.valid, 1))[:, None], 0) / 2
+    rows, *_, info = about_center(jnp.where(valid, squared, 0), valid, n, True)
+    inner = -jnp.where(valid, rows - jnp.sum(rows, axis=1, keepdims=True) / jnp.maximum(info.valid, 1), 0) / 2
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(inner), initial=0))
     size = jnp.where(size > 0, size, 1)
     inner = jnp.pad((inner + inner.T) / 2 / size, (0, max(0, d + 1 - n)))

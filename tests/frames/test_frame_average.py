@@ -103,9 +103,9 @@ def test_masks_velocities_and_pseudoscalars(x64):
 
     def f(mask, state):
         x, v = jnp.where(mask[:, None], state["x"], 0), jnp.where(mask[:, None], state["v"], 0)
-        return jnp.linalg.det(jnp.tanh(x[:3] + v[:3] ** 2 + 1)), x**2 @ WEIGHTS + v
+        return jnp.linalg.det(x[:3] + 0.3 * v[:3]) + jnp.sum(jnp.sin(x)), x**2 @ WEIGHTS + v
 
-    state = {"x": POINTS.astype(jnp.float64), "v": POINTS[::-1] ** 2 + 1.0}
+    state = {"x": POINTS.astype(jnp.float64), "v": POINTS[::-1].astype(jnp.float64) ** 2 + 1.0}
     averaged = jax.jit(ej.frame_average(f, symmetry, frames.pca, mask=0))
     mask = jnp.ones(4, bool)
     out = averaged(mask, state)

@@ -157,7 +157,7 @@ def test_coordinates_of_points_and_of_distances_agree_and_keep_distances(n, x64)
     assert not other.degenerate
     turned = x @ E(3).linear.sample(jax.random.key(0)).T + 5
     np.testing.assert_allclose(COORDINATES(turned)[0], coordinates, atol=1e-11)
-    padded = jnp.pad(squared, (0, 2), constant_values=9.0)
+    padded = jnp.asarray(RNG.normal(size=(n + 2, n + 2))).at[:n, :n].set(squared)
     got = FROM_DISTANCES(padded, 3, jnp.arange(n + 2) < n, normalize=True)[0]
     size = np.sqrt(np.mean(np.sum(coordinates**2, -1)))
     np.testing.assert_allclose(got[:n], coordinates / size, atol=1e-7)
