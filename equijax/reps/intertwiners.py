@@ -130,30 +130,28 @@ def _matrices(group: Group, part: Any, rep: Rep) -> np.ndarray:
         inner = _matrices(group, part, rep.rep)
         return np.swapaxes(-inner if part.dim else np.linalg.inv(inner), 1, 2)
     if isinstance(rep, Tensor):
-        power = TensorProduct(Scalar(pseudo=rep.pseudo), *(Vector(),) * rep.rank)
-        return _matrices(group, part, power)
+        sign = (Scalar(pseudo=True),) if rep.pseudo else ()
+        return _matrices(group, part, TensorProduct(*sign, *(Vector(),) * rep.rank) if rep.rank else Scalar(rep.pseudo))
     if isinstance(rep, TensorProduct):
         factors = [_matrices(group, part, factor) for factor in rep.reps]
         return functools.reduce(_sum if part.dim else _kronecker, factors)
-    with jax.ensure_compile_time_eval(), jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
-        if part.dim:
-            return np.asarray(_differential(group, part, rep))
-        generators = getattr(part, "generators", part.elements)(np.float64)
-        return np.asarray(_values(rep, generators))
+    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+        program = (_differential if part.dim else _values).lower(group, part, rep).compile(_QUICK)
+        return np.asarray(program())  # a number also while something else is being traced
 
 
-_quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # each runs once
+_QUICK = {"xla_backend_optimization_level": 0}  # each program runs once
 
 
-@functools.partial(_quick, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _differential(group, part, rep):
     identity = group.identity()
     return jax.vmap(lambda tangent: jax.jvp(rep.matrix, (identity,), (tangent,))[1])(part.tangents())
 
 
-@functools.partial(_quick, static_argnums=0)
-def _values(rep, elements):
-    return jax.vmap(rep.matrix)(elements)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _values(group, part, rep):
+    return jax.vmap(rep.matrix)(getattr(part, "generators", part.elements)())
 
 
 def _kronecker(a, b):
@@ -171,5 +169,6 @@ def _terms(rep: Rep) -> list[Rep]:
     return [term for part in rep.reps for term in _terms(part)] if isinstance(rep, Sum) else [rep]
 
 
+@functools.cache
 def _dimension(group: Group, rep: Rep) -> int:
     return rep.dim_of(group) if rep.dim is None else rep.dim
