@@ -1,6 +1,17 @@
-"""Real data that the package ships, and readers. Nothing is downloaded."""
+"""Real data that the package ships, readers, and generators. Nothing is downloaded."""
 
+from equijax.data.charged_particles import ChargedParticles, Windows, charged_particles, initial_states, simulate
 from equijax.data.extended_xyz import read_extended_xyz
 from equijax.data.molecules import Dataset, acetylacetone, read_acac_dft
 
-__all__ = ["Dataset", "acetylacetone", "read_acac_dft", "read_extended_xyz"]
+__all__ = [
+    "ChargedParticles",
+    "Dataset",
+    "Windows",
+    "acetylacetone",
+    "charged_particles",
+    "initial_states",
+    "read_acac_dft",
+    "read_extended_xyz",
+    "simulate",
+]
