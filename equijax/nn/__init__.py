@@ -1,5 +1,6 @@
 """Flax modules: linear maps, nonlinearities, products, messages and radial functions with learned parameters."""
 
+from equijax.nn.equivariant import EquivariantBilinear, EquivariantLinear, EquivariantMLP, gated
 from equijax.nn.gaunt_product import GauntProduct
 from equijax.nn.linear import Linear, linear
 from equijax.nn.many_body import ManyBodyProduct
@@ -10,6 +11,9 @@ from equijax.nn.radial import MLP, RadialBasis, bessel_basis, polynomial_cutoff
 
 __all__ = [
     "MLP",
+    "EquivariantBilinear",
+    "EquivariantLinear",
+    "EquivariantMLP",
     "Gate",
     "GauntProduct",
     "Linear",
@@ -21,6 +25,7 @@ __all__ = [
     "ZonalConvolution",
     "aggregate",
     "bessel_basis",
+    "gated",
     "linear",
     "polynomial_cutoff",
     "rms_normalize",

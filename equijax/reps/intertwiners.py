@@ -1,22 +1,19 @@
 """All equivariant linear maps between two representations, of any group of matrices or finite group."""
 
 import functools
-from collections.abc import Iterator
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from equijax._validate import floating
 from equijax.groups import Group
+from equijax.reps._solve import dimension, maps_between
 from equijax.reps.base import Rep
-from equijax.reps.combine import Dual, Sum, TensorProduct
-from equijax.reps.geometric import Scalar, Tensor, Vector
-
-MOST_UNKNOWNS = 5000  # entries of the map between two representations that are no sums
-_ZERO = 1e-11  # of an eigenvalue over the largest one; those of constraints that hold are at 1e-16
-_PIVOT = 1e-6
+from equijax.reps.combine import Sum
+from equijax.reps.spherical import Irreps
 
 
 @functools.cache
@@ -28,7 +25,8 @@ def intertwiners(group: Group, source: Rep, target: Rep) -> Float[np.ndarray, "m
     the representations orthogonal. Sums are solved block by block.
 
     The basis does not depend on the linear algebra library: it is the Gram-Schmidt process on the first linearly
-    independent columns of the projector on the solutions. Coefficients in a checkpoint keep their meaning.
+    independent columns of the projector on the solutions. Coefficients in a checkpoint keep their meaning. In sums they
+    are ordered by the distinct terms of the target and of the source as they first appear, then by the copies of each.
 
     Args:
         group: The group.
@@ -52,123 +50,134 @@ def intertwiners(group: Group, source: Rep, target: Rep) -> Float[np.ndarray, "m
         >>> reps.intertwiners(groups.SO(3), reps.Vector(), reps.Tensor(2)).shape
         (1, 9, 3)
     """
-    sources, targets = _terms(source), _terms(target)
-    columns = np.cumsum([0, *(_dimension(group, rep) for rep in sources)])
-    rows = np.cumsum([0, *(_dimension(group, rep) for rep in targets)])
-    found = []
-    for i, out in enumerate(targets):
-        for j, into in enumerate(sources):
-            block = _block(group, into, out)
-            whole = np.zeros((len(block), rows[-1], columns[-1]))
-            whole[:, rows[i] : rows[i + 1], columns[j] : columns[j + 1]] = block
-            found.append(whole)
-    basis = np.concatenate(found)
+    maps = layout(group, source, target)
+    basis = np.zeros((maps.dim, maps.height, maps.width))
+    for rows, bases, pieces in zip(maps.rows, maps.bases, maps.split(basis), strict=True):
+        for columns, block, piece in zip(maps.columns, bases, pieces, strict=True):
+            for i, j in np.ndindex(piece.shape[:2]):
+                piece[i, j][:, rows[i][:, None], columns[j]] = block
     basis.flags.writeable = False
     return basis
 
 
-def project(group: Group, source: Rep, target: Rep, w: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+def equivariant_matrix(
+    group: Group, source: Rep, target: Rep, coefficients: Float[Array | np.ndarray, " maps"]
+) -> Float[Array, "rows columns"]:
+    """The equivariant linear map W = Σ_k c_k B_k over the basis B of `intertwiners`, in the dtype of the coefficients.
+
+    All copies of a representation in a sum share one small basis: the basis of the sum is never written out.
+
+    Raises:
+        ValueError: If there is not one coefficient for each map.
+    """
+    maps, c = layout(group, source, target), floating("coefficients", coefficients)
+    if c.shape != (maps.dim,):
+        raise ValueError(f"coefficients: {source} to {target} takes {maps.dim}, one a map, got shape {c.shape}")
+
+    def expand(weights, basis):
+        block = jnp.einsum("ijk,kab->iajb", weights, basis.astype(c.dtype), precision="highest")
+        return block.reshape(block.shape[0] * block.shape[1], -1)
+
+    bands = [
+        jnp.concatenate([expand(*pair) for pair in zip(pieces, bases, strict=True)], axis=1)
+        for pieces, bases in zip(maps.split(c), maps.bases, strict=True)
+    ]
+    back = [np.argsort(order) for order in maps.orders]
+    return _reorder(jnp.concatenate(bands), *back)
+
+
+def project(
+    group: Group, source: Rep, target: Rep, w: Float[Array | np.ndarray, "rows columns"]
+) -> Float[Array, "rows columns"]:
     """The equivariant linear map next to the matrix `w`, P w = Σ_k B_k ⟨B_k, w⟩ over the basis B of `intertwiners`.
 
     ½ ‖w − P w‖² is the projection penalty; for orthogonal representations ‖w − P w‖² is half of the average of
     ‖ρ_target(g) w ρ_source(g)⁻¹ − w‖² over the group.
     """
-    basis = intertwiners(group, source, target)
-    if jnp.shape(w) != basis.shape[1:]:
-        raise ValueError(f"w: expected shape {basis.shape[1:]} for {source} to {target}, got {jnp.shape(w)}")
-    maps = jnp.asarray(basis, jnp.result_type(w))
-    return jnp.tensordot(jnp.tensordot(maps, w, 2, precision="highest"), maps, 1, precision="highest")
+    maps, w = layout(group, source, target), floating("w", w)
+    if w.shape != (maps.height, maps.width):
+        raise ValueError(f"w: expected shape {(maps.height, maps.width)} for {source} to {target}, got {w.shape}")
+    coefficients = []
+    ends = [np.cumsum([places.size for places in found])[:-1] for found in (maps.rows, maps.columns)]
+    for rows, bases, band in zip(maps.rows, maps.bases, jnp.split(_reorder(w, *maps.orders), ends[0]), strict=True):
+        for columns, basis, block in zip(maps.columns, bases, jnp.split(band, ends[1], axis=1), strict=True):
+            block = block.reshape(*rows.shape, *columns.shape)
+            found = jnp.einsum("iajb,kab->ijk", block, basis.astype(w.dtype), precision="highest")
+            coefficients.append(found.reshape(-1))
+    return equivariant_matrix(group, source, target, jnp.concatenate(coefficients))
+
+
+def terms(rep: Rep) -> list[Rep]:
+    """The representations that a sum consists of, one after the other; of `Irreps`, each copy of each irrep."""
+    if isinstance(rep, Sum):
+        return [term for part in rep.reps for term in terms(part)]
+    if isinstance(rep, Irreps):
+        return [Irreps(f"{degree}{'e' if p == 1 else 'o'}") for mul, degree, p in rep.terms for _ in range(mul)]
+    return [rep]
+
+
+class Layout(NamedTuple):
+    """The maps between two sums, by their distinct terms in the order in which they first appear.
+
+    Coefficients are ordered by distinct term of the target, then of the source, then copy of each, then map.
+    """
+
+    rows: list[np.ndarray]  # of each distinct term of the target: its places, (copies, dim)
+    columns: list[np.ndarray]  # of each distinct term of the source
+    bases: list[list[np.ndarray]]  # of each pair of those, (maps, dim, dim)
+
+    @property
+    def height(self) -> int:
+        return sum(places.size for places in self.rows)
+
+    @property
+    def width(self) -> int:
+        return sum(places.size for places in self.columns)
+
+    @property
+    def dim(self) -> int:
+        """Number of maps."""
+        pairs = zip(self.rows, self.bases, strict=True)
+        return sum(len(i) * len(j) * len(b) for i, bases in pairs for j, b in zip(self.columns, bases, strict=True))
+
+    @property
+    def orders(self) -> list[np.ndarray]:
+        """Places of rows and columns, with the copies of a term next to each other."""
+        return [np.concatenate([places.ravel() for places in found]) for found in (self.rows, self.columns)]
+
+    def split(self, x: Any) -> list[list[Any]]:
+        """Views of `x` along its leading axis `dim`, shape (copies, copies, maps, ...) for each pair of terms."""
+        start = 0
+        found: list[list[Any]] = []
+        for rows, bases in zip(self.rows, self.bases, strict=True):
+            found.append([])
+            for columns, basis in zip(self.columns, bases, strict=True):
+                shape = (len(rows), len(columns), len(basis))
+                found[-1].append(x[start : start + math.prod(shape)].reshape(*shape, *x.shape[1:]))
+                start += math.prod(shape)
+        return found
 
 
 @functools.cache
-def _block(group: Group, source: Rep, target: Rep) -> np.ndarray:
-    rows, columns = _dimension(group, target), _dimension(group, source)
-    unknowns = rows * columns
-    if unknowns > MOST_UNKNOWNS:
-        raise ValueError(
-            f"source, target: maps from {source} to {target} have {unknowns} entries, more than {MOST_UNKNOWNS}; "
-            "write the representations as reps.Sum of smaller ones, which are solved one by one"
-        )
-    gram = np.zeros((rows, columns, rows, columns))  # of the equations A W = W B, summed over all pairs (A, B)
-    of_rows, of_columns = np.eye(rows), np.eye(columns)
-    for a, b in _generators(group, target, source):
-        size = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0)) or 1
-        a, b = a / size, b / size
-        gram += np.einsum("ij,ab->iajb", a.T @ a, of_columns) + np.einsum("ij,ab->iajb", of_rows, b @ b.T)
-        mixed = np.einsum("ij,ab->iajb", a, b)
-        gram -= mixed + mixed.transpose(2, 3, 0, 1)
-    values, vectors = np.linalg.eigh(gram.reshape(unknowns, unknowns))
-    null = vectors[:, values <= _ZERO * max(values[-1], 1)] if unknowns else vectors
-    return _canonical(null).T.reshape(-1, rows, columns)
+def layout(group: Group, source: Rep, target: Rep) -> Layout:
+    """How the maps between two representations are made of those between the terms of which they are sums."""
+    (sources, columns), (targets, rows) = _distinct(group, source), _distinct(group, target)
+    return Layout(rows, columns, [[maps_between(group, into, out) for into in sources] for out in targets])
 
 
-def _canonical(null: np.ndarray) -> np.ndarray:
-    """The orthonormal basis of a column space that depends on the space alone."""
-    count = null.shape[1]
-    turns = np.zeros((count, 0))
-    for row in null:  # the columns of the projector null nullᵀ, in the basis `null`
-        if turns.shape[1] == count:
-            break
-        rest = row - turns @ (turns.T @ row)
-        rest = rest - turns @ (turns.T @ rest)
-        if np.linalg.norm(rest) > _PIVOT:
-            turns = np.column_stack([turns, rest / np.linalg.norm(rest)])
-    basis = null @ turns
-    return np.where(np.abs(basis) < 1e-14, 0.0, basis)
+def _distinct(group: Group, rep: Rep) -> tuple[list[Rep], list[np.ndarray]]:
+    """The distinct terms of a sum in the order in which they first appear, and the places of all copies of each."""
+    places: dict[Rep, list[np.ndarray]] = {}
+    start = 0
+    for term in terms(rep):
+        stop = start + dimension(group, term)
+        places.setdefault(term, []).append(np.arange(start, stop))
+        start = stop
+    return list(places), [np.stack(found) for found in places.values()]
 
 
-def _generators(group: Group, *reps: Rep) -> Iterator[tuple[np.ndarray, ...]]:
-    """Matrices of all representations for each basis element of the algebra and each discrete generator."""
-    for part in group.parts().values():
-        yield from zip(*(_matrices(group, part, rep) for rep in reps), strict=True)
-
-
-@functools.cache
-def _matrices(group: Group, part: Any, rep: Rep) -> np.ndarray:
-    """dρ of a basis of the algebra of a part of a group, or ρ of the generators of a discrete part."""
-    if isinstance(rep, Dual):
-        inner = _matrices(group, part, rep.rep)
-        return np.swapaxes(-inner if part.dim else np.linalg.inv(inner), 1, 2)
-    if isinstance(rep, Tensor):
-        sign = (Scalar(pseudo=True),) if rep.pseudo else ()
-        return _matrices(group, part, TensorProduct(*sign, *(Vector(),) * rep.rank) if rep.rank else Scalar(rep.pseudo))
-    if isinstance(rep, TensorProduct):
-        factors = [_matrices(group, part, factor) for factor in rep.reps]
-        return functools.reduce(_sum if part.dim else _kronecker, factors)
-    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
-        program = (_differential if part.dim else _values).lower(group, part, rep).compile(_QUICK)
-        return np.asarray(program())  # a number also while something else is being traced
-
-
-_QUICK = {"xla_backend_optimization_level": 0}  # each program runs once
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _differential(group, part, rep):
-    identity = group.identity()
-    return jax.vmap(lambda tangent: jax.jvp(rep.matrix, (identity,), (tangent,))[1])(part.tangents())
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _values(group, part, rep):
-    return jax.vmap(rep.matrix)(getattr(part, "generators", part.elements)())
-
-
-def _kronecker(a, b):
-    """ρ ⊗ σ for each generator."""
-    return np.einsum("gij,gab->giajb", a, b).reshape(len(a), a.shape[1] * b.shape[1], -1)
-
-
-def _sum(a, b):
-    """dρ ⊗ 1 + 1 ⊗ dσ for each generator."""
-    left = _kronecker(a, np.broadcast_to(np.eye(b.shape[1]), b.shape))
-    return left + _kronecker(np.broadcast_to(np.eye(a.shape[1]), a.shape), b)
-
-
-def _terms(rep: Rep) -> list[Rep]:
-    return [term for part in rep.reps for term in _terms(part)] if isinstance(rep, Sum) else [rep]
-
-
-@functools.cache
-def _dimension(group: Group, rep: Rep) -> int:
-    return rep.dim_of(group) if rep.dim is None else rep.dim
+def _reorder(w: Array, rows: np.ndarray, columns: np.ndarray) -> Array:
+    for axis, order in enumerate((rows, columns)):
+        if (np.diff(order) != 1).any():
+            w = jnp.take(w, order, axis=axis)
+    return w

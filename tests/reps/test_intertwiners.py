@@ -9,7 +9,7 @@ import equijax as ej
 from equijax import groups, reps
 from equijax.groups import SL, SO, GLPlus, Lorentz, O
 from equijax.reps import Dual, Permutation, Scalar, Sum, Tensor, TensorProduct, Vector, intertwiners
-from equijax.reps.intertwiners import _canonical
+from equijax.reps._solve import _canonical
 
 V, S, P = Vector(), Scalar(), Permutation()
 VV, PP, MIXED = Tensor(2), TensorProduct(P, P), TensorProduct(V, Dual(V))
@@ -87,6 +87,42 @@ def test_sums_are_solved_block_by_block(x64):
     assert {(m.any(1).nonzero()[0][0], m.any(0).nonzero()[0][0]) for m in whole} == {(0, 3), (1, 0), (1, 4)}
 
 
+@pytest.mark.parametrize("source", [Sum(V, S, VV, V), Sum(VV, V, V, S)], ids=["interleaved", "sorted"])
+def test_matrices_and_projections_of_sums_are_those_of_the_whole_basis(source, x64):
+    target, rng = Sum(S, V, S, VV), np.random.default_rng(0)
+    basis = intertwiners(O(3), source, target)
+    c, w = rng.normal(size=len(basis)), rng.normal(size=basis.shape[1:])
+    assert len(basis) == 2 + 2 + 2 + 1 + 3  # S to S, VV to S, V to V, S to VV, VV to VV
+    np.testing.assert_allclose(reps.equivariant_matrix(O(3), source, target, c), np.tensordot(c, basis, 1), atol=1e-14)
+    expected = np.tensordot(np.tensordot(basis, w, 2), basis, 1)
+    np.testing.assert_allclose(reps.project(O(3), source, target, jnp.asarray(w)), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("group", "rep", "expected"),
+    [
+        (S4, P, True),
+        (S4, TensorProduct(P, P, S), True),
+        (C5, reps.Regular(C5), True),
+        (C5, V, False),
+        (O(3), S, True),
+        (O(3), Scalar(pseudo=True), False),
+        (SO(3), Scalar(pseudo=True), True),
+        (groups.Octahedral(), V, False),
+        (groups.Product(SO(3), S4), S, True),
+    ],
+    ids=str,
+)
+def test_which_coordinates_are_only_permuted(group, rep, expected):
+    assert reps.permutes_coordinates(group, rep) == expected
+
+
+def test_problems_that_are_too_large_are_named(monkeypatch):
+    monkeypatch.setattr("equijax.reps._solve.MOST_UNKNOWNS", 20)
+    with pytest.raises(ValueError, match=r"source, target: maps .* 21 entries that depend on each other, more than 20"):
+        intertwiners(SO(3), VV, Tensor(2, pseudo=True))
+
+
 def test_the_basis_depends_on_the_space_alone():
     rng = np.random.default_rng(0)
     space = np.linalg.qr(rng.normal(size=(30, 6)))[0]
@@ -129,11 +165,7 @@ def test_the_basis_is_cached_and_can_be_asked_for_under_jit():
             TypeError,
             "matrix: Position.* is not a linear representation",
         ),
-        (
-            lambda: intertwiners(SO(3), Tensor(4), Tensor(4)),
-            ValueError,
-            "source, target: maps .* 6561 entries, more than",
-        ),
+        (lambda: reps.equivariant_matrix(SO(3), V, V, jnp.ones(2)), ValueError, r"coefficients: .* takes 1, .*\(2,\)"),
         (lambda: reps.project(SO(3), V, V, jnp.ones((2, 2))), ValueError, r"w: expected shape \(3, 3\)"),
     ],
 )

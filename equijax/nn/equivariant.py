@@ -1,0 +1,198 @@
+"""Networks between any two representations of any group of matrices or finite group, from their intertwiners."""
+
+import itertools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import _validate, reps
+from equijax.groups import Group
+from equijax.nn.variance import gain
+from equijax.reps import Rep, Scalar, Sum, TensorProduct
+from equijax.reps._solve import dimension
+from equijax.reps.intertwiners import layout, terms
+
+
+class EquivariantLinear(nn.Module):
+    """Every linear map, with every bias, that commutes with a group:
+
+        y = Σ_k s_k c_k B_k x + Σ_m b_m v_m ,
+
+    over the bases B of the maps from `source` to `target` and v of the invariant vectors of `target`, see
+    `reps.intertwiners`, whose order is that of the parameters c. They start as standard normal numbers; with the
+    constants s, x of unit variance then gives each term of y unit variance, in the mean over its coordinates.
+
+    All representations act on the last axis, tensors flattened in row-major order.
+
+    Attributes:
+        group: The group.
+        source: How it acts on x.
+        target: How it acts on y; `reps.Sum` for several terms, `reps.Sum(*[reps.Vector()] * 8)` for eight vectors.
+        use_bias: Whether to add a bias where the target has invariant vectors.
+
+    References:
+        Finzi, Welling and Wilson 2021, arXiv:2104.09459.
+    """
+
+    group: Group
+    source: Rep
+    target: Rep
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
+        """y, in the dtype of x.
+
+        Raises:
+            TypeError: If a representation is not linear.
+            ValueError: If the last axis of x is not that of `source`.
+        """
+        maps = layout(self.group, self.source, self.target)
+        _validate.last_axis("x", x, maps.width)
+        x = _validate.floating("x", x)
+        scale = np.zeros(maps.dim)
+        for rows, pieces in zip(maps.rows, maps.split(scale), strict=True):
+            total = sum(piece[0].size for piece in pieces)  # maps into one copy
+            for piece in pieces:
+                piece[:] = np.sqrt(rows.shape[1] / max(total, 1))
+        c = self.param("coefficients", nn.initializers.normal(1.0), (maps.dim,))
+        w = reps.equivariant_matrix(self.group, self.source, self.target, (c * scale).astype(x.dtype))
+        y = jnp.matmul(x, w.T, precision="highest")
+        invariants = layout(self.group, Scalar(), self.target).dim
+        if not self.use_bias or not invariants:
+            return y
+        b = self.param("bias", nn.initializers.zeros, (invariants,))
+        return y + reps.equivariant_matrix(self.group, Scalar(), self.target, b.astype(x.dtype))[:, 0]
+
+
+class EquivariantBilinear(nn.Module):
+    """Products of pairs of linear maps of x, mapped on:
+
+        y = Σ_r Σ_{a ≤ b} W_ab^r (u_a^r ⊗ v_b^r) ,   u = U x ,   v = V x ,
+
+    where a and b run through the distinct terms of `factors`, r through `rank` copies of each, and U, V and W are
+    equivariant linear maps. This is what makes invariants of vectors, and vectors of tensors.
+
+    Attributes:
+        group: The group.
+        source: How it acts on x.
+        target: How it acts on y.
+        factors: Terms that are multiplied; None for those of `source` whose coordinates the group does not only
+            permute, on which a pointwise function does as well.
+        rank: Copies of each.
+    """
+
+    group: Group
+    source: Rep
+    target: Rep
+    factors: Rep | None = None
+    rank: int = 4
+
+    @nn.compact
+    def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
+        """y, in the dtype of x; its size is the square of that of x."""
+        rank = _validate.integer("rank", self.rank, 1)
+        if self.factors is None:
+            kinds = [term for term in dict.fromkeys(terms(self.source)) if _is_gated(self.group, term)]
+        else:
+            kinds = list(dict.fromkeys(terms(self.factors)))
+        if not kinds:
+            raise ValueError(f"factors: {self.source} only has coordinates that are permuted; name the terms")
+        copies = Sum(*(term for term in kinds for _ in range(rank)))
+        left, right = (
+            self._by_kind(EquivariantLinear(self.group, self.source, copies, False, name=name)(x), kinds, rank)
+            for name in ("left", "right")
+        )
+        pairs = list(itertools.combinations_with_replacement(range(len(kinds)), 2))
+        products = [(left[a][..., :, None] * right[b][..., None, :]).reshape(*x.shape[:-1], -1) for a, b in pairs]
+        spread = Sum(*(TensorProduct(kinds[a], kinds[b]) for a, b in pairs for _ in range(rank)))
+        return EquivariantLinear(self.group, spread, self.target, False, name="out")(jnp.concatenate(products, axis=-1))
+
+    def _by_kind(self, x, kinds, rank):
+        """The copies of each term, (..., rank, dim)."""
+        sizes = [rank * dimension(self.group, term) for term in kinds]
+        return [y.reshape(*y.shape[:-1], rank, -1) for y in jnp.split(x, np.cumsum(sizes)[:-1], axis=-1)]
+
+
+class EquivariantMLP(nn.Module):
+    """A network that commutes with a group: in each hidden layer a linear and a bilinear map, and gates,
+
+        h ← gate((L h + P(h)) / √2) ,   and a linear map at the end.
+
+    The bilinear map P is left out where the group only permutes the coordinates of h, as in networks on sets and
+    graphs. All representations act on the last axis, tensors flattened in row-major order.
+
+    Attributes:
+        group: The group.
+        source: How it acts on the input.
+        target: How it acts on the output.
+        hidden: How it acts on each hidden layer, such as `reps.Sum(*[reps.Scalar()] * 16, *[reps.Vector()] * 8)`.
+        rank: Of the bilinear maps.
+        activation: φ of `gated`.
+        gate_activation: σ of `gated`.
+
+    References:
+        Finzi, Welling and Wilson 2021, arXiv:2104.09459, section 5.
+    """
+
+    group: Group
+    source: Rep
+    target: Rep
+    hidden: tuple[Rep, ...]
+    rank: int = 4
+    activation: Callable = jax.nn.silu
+    gate_activation: Callable = jax.nn.sigmoid
+
+    @nn.compact
+    def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
+        """The output, in the dtype of x."""
+        source = self.source
+        for hidden in self.hidden:
+            gates = sum(_is_gated(self.group, term) for term in terms(hidden))
+            target = Sum(hidden, *[Scalar()] * gates)
+            y = EquivariantLinear(self.group, source, target)(x)
+            if any(_is_gated(self.group, term) for term in terms(source)):
+                y = (y + EquivariantBilinear(self.group, source, target, rank=self.rank)(x)) / 2**0.5
+            x = gated(self.group, hidden, y, activation=self.activation, gate_activation=self.gate_activation)
+            source = hidden
+        return EquivariantLinear(self.group, source, self.target)(x)
+
+
+def gated(
+    group: Group,
+    rep: Rep,
+    x: Float[Array | np.ndarray, "*batch dim_and_gates"],
+    *,
+    activation: Callable = jax.nn.silu,
+    gate_activation: Callable = jax.nn.sigmoid,
+) -> Float[Array, "*batch dim"]:
+    """A nonlinearity that commutes with any group:
+
+        y_t = φ(x_t)  for terms t of `rep` whose coordinates the group only permutes,   y_t = σ(g_t) x_t  for others,
+
+    with one scalar g_t for each of the others behind the features in the last axis of `x`. φ and σ are scaled to keep
+    unit variance.
+
+    Raises:
+        ValueError: If the last axis of `x` is not that of `rep` and the gates.
+    """
+    dims = [dimension(group, term) for term in terms(rep)]
+    others = np.array([_is_gated(group, term) for term in terms(rep)])
+    dim, gates = sum(dims), int(others.sum())
+    _validate.last_axis("x", x, dim + gates)
+    x = _validate.floating("x", x)
+    features = x[..., :dim]
+    y = activation(features) * gain(activation)
+    if not gates:
+        return y
+    which = np.repeat(np.where(others, np.cumsum(others) - 1, 0), dims)
+    factor = (gate_activation(x[..., dim:]) * gain(gate_activation))[..., which]
+    return jnp.where(np.repeat(others, dims), factor * features, y)
+
+
+def _is_gated(group: Group, term: Rep) -> bool:
+    return not reps.permutes_coordinates(group, term)
