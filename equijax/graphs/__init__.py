@@ -12,6 +12,7 @@ from equijax.graphs.graph import (
     species_index,
 )
 from equijax.graphs.neighbors import Neighbors, image_counts, neighbor_list, traced_neighbor_list
+from equijax.graphs.partition import first_node, partition, whole
 from equijax.graphs.targets import Labels, labels
 
 __all__ = [
@@ -24,10 +25,13 @@ __all__ = [
     "concatenate",
     "edge_lengths",
     "edge_vectors",
+    "first_node",
     "from_structure",
     "image_counts",
     "labels",
     "neighbor_list",
+    "partition",
     "species_index",
     "traced_neighbor_list",
+    "whole",
 ]

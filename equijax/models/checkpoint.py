@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 VERSION = 1
@@ -68,10 +69,12 @@ def restore(directory: str | Path, *, training: Any = None) -> Checkpoint:
         step = manager.latest_step()
         if step is None:
             raise FileNotFoundError(f"{directory}: holds no checkpoint; train first, or name the folder that has one")
-        items = {"params": ocp.args.StandardRestore(), "config": ocp.args.JsonRestore()}
-        if training is not None:
-            items["training"] = ocp.args.StandardRestore(training)
         try:
+            saved = ocp.StandardCheckpointHandler().metadata(manager.directory / str(step) / "params")
+            on_host = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved.tree)
+            items = {"params": ocp.args.StandardRestore(on_host), "config": ocp.args.JsonRestore()}
+            if training is not None:
+                items["training"] = ocp.args.StandardRestore(training)
             found = manager.restore(step, args=ocp.args.Composite(**items))
             config, params = found["config"], found["params"]
             if config["version"] != VERSION:

@@ -1,5 +1,6 @@
 """An equivariant interatomic potential: message passing with Gaunt products and many-body powers."""
 
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,10 +83,18 @@ class Potential(nn.Module):
     scale: float = 1.0
 
     @nn.compact
-    def __call__(self, vectors: Float[Array, "E 3"], graph: graphs.Graph) -> Float[Array, " N"]:
-        """Each atom's energy less E0, in eV, from the edge vectors of `graphs.edge_vectors`, in their dtype."""
+    def __call__(
+        self, vectors: Float[Array, "E 3"], graph: graphs.Graph, axis_name: str | None = None
+    ) -> Float[Array, " N"]:
+        """Each atom's energy less E0, in eV, from the edge vectors of `graphs.edge_vectors`, in their dtype.
+
+        With `axis_name` the graph is one part of those of `graphs.partition`, and features of its senders come from
+        the other parts.
+        """
         dtype, mask = vectors.dtype, jnp.asarray(graph.node_mask)
         senders, receivers = jnp.asarray(graph.senders), jnp.asarray(graph.receivers)
+        whole = functools.partial(graphs.whole, axis_name=axis_name, axis=-2)
+        own = receivers - graphs.first_node(len(mask), axis_name)
         kinds = len(self.species)
         species = jax.nn.one_hot(graphs.species_index(graph.species, self.species), kinds, dtype=dtype)
 
@@ -99,8 +108,8 @@ class Potential(nn.Module):
         scalars = []
         for t in range(self.layers):
             edges = EdgeNetwork(self.radial_features, self.probes, name=f"edges_{t}")
-            R = edges(h, basis, Y, senders, receivers)
-            sent: Any = Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h)
+            R = edges(h, basis, Y, senders, receivers, whole)
+            sent: Any = whole(Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h))
             source = sent[0][senders] * cutoff
             messages = []
             for l in range(self.lmax + 1):
@@ -110,7 +119,7 @@ class Potential(nn.Module):
                     weight = Dense(self.channels, name=f"passed_{t}_{l}")(R) * cutoff
                     message = message + sent[of_degree][:, senders] * weight
                 messages.append(message)
-            A = _sum_at(receivers, jnp.concatenate(messages), len(mask)) / self.mean_neighbors**0.5
+            A = _sum_at(own, jnp.concatenate(messages), len(mask)) / self.mean_neighbors**0.5
             lmax = self.hidden_lmax if t + 1 < self.layers else 0
             h = Update(lmax, self.order, self.bracket, name=f"update_{t}")(A, h, species)
             scalars.append(h[0])
@@ -126,15 +135,16 @@ class EdgeNetwork(nn.Module):
     probes: int
 
     @nn.compact
-    def __call__(self, h, basis, Y, senders, receivers):
+    def __call__(self, h, basis, Y, senders, receivers, whole):
         x = Dense(self.features, name="radial")(basis)
         at = jnp.stack([2 * senders, 2 * receivers + 1])  # two rows an atom: what it shows as a sender, as a receiver
         if h.shape[0] > 1:
-            probes = Linear(2 * self.probes, axis=-3, name="probes")(h).reshape(len(h), -1, self.probes)[:, at]
+            probes: Any = whole(Linear(2 * self.probes, axis=-3, name="probes")(h))
+            probes = probes.reshape(len(h), -1, self.probes)[:, at]
             seen = jnp.concatenate(list(jnp.sum(probes * Y[: len(h), None], axis=0)), axis=-1)
             x = x + Dense(self.features, name="seen")(seen)
-        ends = Dense(2 * self.features, name="ends")(h[0]).reshape(-1, self.features)[at]
-        x = x + jnp.sum(ends, axis=0)
+        ends = whole(Dense(2 * self.features, name="ends")(h[0])).reshape(-1, self.features)
+        x = x + jnp.sum(ends[at], axis=0)
         x = jax.nn.silu(x) * gain(jax.nn.silu)
         return jax.nn.silu(Dense(self.features, name="hidden")(x)) * gain(jax.nn.silu)
 
@@ -181,7 +191,9 @@ def initialize(model: Potential, key: Array) -> Any:
     return jax.tree.unflatten(tree, [jnp.asarray(d.reshape(leaf.shape)) for d, leaf in zip(draws, shapes, strict=True)])
 
 
-def predict(model: Potential, params: Any, graph: graphs.Graph, positions=None) -> Prediction:
+def predict(
+    model: Potential, params: Any, graph: graphs.Graph, positions=None, axis_name: str | None = None
+) -> Prediction:
     """Energies, forces and stresses in one reverse pass, through the gradient with respect to the edge vectors.
 
     With g_e = ∂E/∂r_e:  F_i = Σ_{e to i} g_e - Σ_{e from i} g_e  and  ∂E/∂ε = Σ_e g_e r_eᵀ, where the strain ε acts on
@@ -192,24 +204,32 @@ def predict(model: Potential, params: Any, graph: graphs.Graph, positions=None) 
         params: Its parameters; their dtype and that of the positions set the precision.
         graph: From `graphs.batch` with the model's cutoff, or with edges of `graphs.traced_neighbor_list`.
         positions: (N, 3) instead of those of the graph.
+        axis_name: Inside of `jax.shard_map` over this axis, where each device has one part of `graphs.partition`:
+            forces and node energies are those of the part, energies and stresses those of all.
     """
     positions = jnp.asarray(graph.positions if positions is None else positions)
-    vectors = graphs.edge_vectors(positions, graph)
+    of_node = jnp.asarray(graph.graph_of_node)
+    of_all, everywhere = (graphs.whole(x, axis_name) for x in (of_node, positions))
+    vectors = graphs.edge_vectors(everywhere, graph._replace(graph_of_node=of_all))
 
     def total(vectors):
-        node_energies = model.apply(params, vectors, graph)
+        node_energies = model.apply(params, vectors, graph, axis_name)
         return jnp.sum(node_energies), node_energies
 
     g, node_energies = jax.grad(total, has_aux=True)(vectors)
-    nodes, count = len(graph.species), len(graph.graph_mask)
-    of_node = jnp.asarray(graph.graph_of_node)
-    of_edge = of_node[jnp.asarray(graph.receivers)]
-    forces = _sum_at(graph.receivers, g, nodes) - _sum_at(graph.senders, g, nodes)
-    virial = jax.ops.segment_sum(g[:, :, None] * vectors[:, None, :], of_edge, count)
+    senders, receivers, nodes = jnp.asarray(graph.senders), jnp.asarray(graph.receivers), len(graph.species)
+    pull = _sum_at(receivers - graphs.first_node(nodes, axis_name), g, nodes)
+    push = _sum_at(senders, g, len(everywhere))
+    count = len(graph.graph_mask)
+    energies = jax.ops.segment_sum(node_energies, of_node, count)
+    virial = jax.ops.segment_sum(g[:, :, None] * vectors[:, None, :], of_all[receivers], count)
+    if axis_name is not None:
+        push = jax.lax.psum_scatter(push, axis_name, tiled=True)
+        energies, virial = jax.lax.psum((energies, virial), axis_name)
     volumes = jnp.abs(jnp.linalg.det(jnp.asarray(graph.cells, vectors.dtype)))
     return Prediction(
-        energies=jax.ops.segment_sum(node_energies, of_node, count),
-        forces=forces,
+        energies=energies,
+        forces=pull - push,
         stresses=virial / volumes[:, None, None],
         node_energies=node_energies,
     )

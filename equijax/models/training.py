@@ -99,22 +99,26 @@ def loss(
     energy_weight: float = 1.0,
     force_weight: float = 1.0,
     stress_weight: float = 0.0,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """w_E mean (ΔE)²/n + w_F mean (ΔF)² + w_σ mean (Δσ)², in units of `scale` squared; means over what is labeled.
 
-    n is the number of atoms of the structure: errors of atoms that add up at random count the same at any size.
+    n is the number of atoms of the structure: errors of atoms that add up at random count the same at any size. Inside
+    of `jax.shard_map` over `axis_name` the means are those over the structures of all devices.
     """
     atoms = jax.ops.segment_sum(jnp.asarray(graph.node_mask, jnp.float32), graph.graph_of_node, len(graph.graph_mask))
     energy = (prediction.energies - labels.energies) ** 2 / jnp.maximum(atoms, 1)
     force = jnp.mean((prediction.forces - labels.forces) ** 2, axis=-1)
     stress = jnp.mean((prediction.stresses - labels.stresses) ** 2, axis=(-1, -2))
-    total = energy_weight * _mean(energy, labels.energy_mask) + force_weight * _mean(force, labels.force_mask)
-    if stress_weight:
-        total = total + stress_weight * _mean(stress, labels.stress_mask)
-    return total / scale**2
+    terms = [
+        (energy_weight, energy, labels.energy_mask),
+        (force_weight, force, labels.force_mask),
+        (stress_weight, stress, labels.stress_mask),
+    ]
+    return sum(weight * _mean(values, mask, axis_name) for weight, values, mask in terms if weight) / scale**2
 
 
-def gradient(model: potential.Potential, like: Any, **weights: float):
+def gradient(model: potential.Potential, like: Any, axis_name: str | None = None, **weights: float):
     """The function (stacked parameters, graph, labels) -> (loss, stacked gradient), to be jitted.
 
     It and `update` are two programs rather than one, because they compile faster so, and at the same time.
@@ -122,13 +126,15 @@ def gradient(model: potential.Potential, like: Any, **weights: float):
     Args:
         model: The potential.
         like: Parameters of the model, for their shapes.
+        axis_name: As for `loss`.
         **weights: Those of `loss`.
     """
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
 
     def value_and_gradient(stacks, graph: graphs.Graph, labels: graphs.Labels):
         def objective(params):
-            return loss(potential.predict(model, params, graph), labels, graph, model.scale, **weights)
+            found = potential.predict(model, params, graph)
+            return loss(found, labels, graph, model.scale, axis_name=axis_name, **weights)
 
         value, found = jax.value_and_grad(objective)(unstack(stacks, like))
         return value, stack(found)
@@ -157,11 +163,24 @@ class Samples(NamedTuple):
     nodes: int
     edges: int
 
-    def batch(self, indices: Sequence[int] | Int[np.ndarray, " batch"]) -> tuple[graphs.Graph, graphs.Labels]:
-        """One padded graph of these structures, and its labels; the shapes are those of every batch of that size."""
-        graph = graphs.concatenate([self.singles[i] for i in indices], nodes=self.nodes, edges=self.edges)
-        labels = graphs.labels([self.structures[i] for i in indices], graph)
-        return _single_precision(graph), _single_precision(labels)
+    def batch(
+        self, indices: Sequence[int] | Int[np.ndarray, " batch"], parts: int = 1
+    ) -> tuple[graphs.Graph, graphs.Labels]:
+        """One padded graph of these structures, and its labels; the shapes are those of every batch of that size.
+
+        With `parts` as many graphs behind each other, one for each device: `samples` was told the size of one.
+
+        Raises:
+            ValueError: If `parts` does not divide the number of indices.
+        """
+        if parts < 1 or len(indices) % parts:
+            raise ValueError(f"parts: expected a divisor of the {len(indices)} structures of the batch, got {parts}")
+        size, pairs = len(indices) // parts, []
+        for begin in range(0, len(indices), size):
+            part = indices[begin : begin + size]
+            graph = graphs.concatenate([self.singles[i] for i in part], nodes=self.nodes, edges=self.edges)
+            pairs.append((graph, graphs.labels([self.structures[i] for i in part], graph)))
+        return jax.tree.map(lambda *leaves: _single_precision(np.concatenate(leaves)), *pairs)
 
 
 def samples(model: potential.Potential, structures: Sequence[graphs.Structure], batch_size: int) -> Samples:
@@ -265,14 +284,17 @@ def _blocks(leaf, thin=8):
     return (-1, rows // block[0], block[0], columns // block[1], block[1]), *block
 
 
-def _mean(values, mask):
+def _mean(values, mask, axis_name):
     mask = jnp.asarray(mask)
-    return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1)
+    total, count = jnp.sum(jnp.where(mask, values, 0)), jnp.sum(mask)
+    if axis_name is not None:
+        total, count = jax.lax.psum((total, count), axis_name)
+    return total / jnp.maximum(count, 1)
 
 
 def _rounded(size, step=8):
     return -(-size // step) * step
 
 
-def _single_precision(tree):
-    return jax.tree.map(lambda a: a.astype(np.float32) if a.dtype == np.float64 else a, tree)
+def _single_precision(a):
+    return a.astype(np.float32) if a.dtype == np.float64 else a

@@ -62,8 +62,8 @@ def test_exact_for_e3_and_permutations():
 
 def test_the_check_sees_a_model_that_breaks_the_symmetry():
     class Tilted(Potential):
-        def apply(self, params, vectors, graph):
-            return Potential.apply(self, params, vectors, graph) + 1e-4 * graph.node_mask * jnp.sum(vectors[:, 0] ** 2)
+        def apply(self, params, vectors, graph, axis_name):
+            return Potential.apply(self, params, vectors, graph, axis_name) + 1e-4 * graph.node_mask * jnp.sum(vectors[:, 0] ** 2)
 
     fields = {f.name: getattr(MODEL, f.name) for f in dataclasses.fields(MODEL) if f.name not in ("parent", "name")}
     by_part = potential.equivariance(Tilted(**fields), parameters(), molecule()).by_part
