@@ -167,7 +167,8 @@ def run(dataset, preset, output, seed):
     return {
         "parameters": size, "steps": preset.steps, "batch": preset.batch, "seconds": spent,
         "milliseconds_a_step": milliseconds, "compile_seconds": compiled, "initialize_seconds": initialized,
-        "model": preset.model, "compiler_options": preset.compiler_options, "verdict": report.verdict, "equivariance_error": report.error,
+        "model": preset.model, "compiler_options": preset.compiler_options,
+        "verdict": report.verdict, "equivariance_error": report.error,
         **{f"{quantity}_{key}": getattr(e, quantity) for key, e in tests.items()
            for quantity in ("energy_rmse", "energy_mae", "force_rmse", "force_mae")},
         "energy_rmse_dihedral": dihedral.energy_rmse,

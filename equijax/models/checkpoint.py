@@ -16,6 +16,7 @@ class Checkpoint(NamedTuple):
 
     step: int
     params: Any
+    """NumPy arrays, on whatever devices they were when they were saved."""
     config: dict[str, Any]
     """The fields of the model, and what `save` was given."""
     training: Any
@@ -54,7 +55,8 @@ def restore(directory: str | Path, *, training: Any = None) -> Checkpoint:
 
     Args:
         directory: The folder that was given to `save`.
-        training: A pytree like the one that was saved, to be filled; None leaves it on disk.
+        training: A pytree like the one that was saved, to be filled; None leaves it on disk. Arrays come back sharded
+            as those of this pytree are, on whatever devices they were when they were saved.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.

@@ -27,8 +27,8 @@ def split(tree: Any, mesh: Mesh) -> Any:
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if np.ndim(x) < 1 or np.shape(x)[0] % devices:
             raise ValueError(
-                f"tree{jax.tree_util.keystr(path)}: expected a first axis that the {devices} devices of the mesh divide, "
-                f"got shape {np.shape(x)}; pad it, or take a mesh of fewer devices"
+                f"tree{jax.tree_util.keystr(path)}: expected a first axis that the {devices} devices of the mesh "
+                f"divide, got shape {np.shape(x)}; pad it, or take a mesh of fewer devices"
             )
     return _put(tree, NamedSharding(mesh, PartitionSpec(axis)))
 

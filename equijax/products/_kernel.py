@@ -48,9 +48,20 @@ def kernel(f: Callable[..., Array], front: bool = True) -> Callable[..., Array]:
 
     @functools.wraps(f)
     def call(*features, **static):
-        return jax.checkpoint(functools.partial(compiled, **static))(*features)
+        g = jax.checkpoint(functools.partial(compiled, **static))
+        spec = _shared_sharding(features)
+        return g(*features) if spec is None else jax.sharding.auto_axes(g, out_sharding=spec)(*features)
 
     return call
+
+
+def _shared_sharding(features):
+    """How the result is sharded if the features are by an explicit mesh: rows and channels as they are; else None."""
+    specs = [tuple(jax.typeof(a).sharding.spec) for a in features]
+    rank = max(map(len, specs))
+    columns = zip(*((None,) * (rank - len(spec)) + spec for spec in specs), strict=True)
+    axes = [next((axis for axis in column if axis is not None), None) for column in columns]
+    return jax.sharding.PartitionSpec(*axes) if any(axis is not None for axis in axes) else None
 
 
 def _in_chunks(f, shape, count, *features):

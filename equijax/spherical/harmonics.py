@@ -55,7 +55,8 @@ def lmax_of(x: Any, name: str, axis: int = -2) -> int:
     """The degree lmax of spherical features whose `axis` holds (lmax + 1)² coefficients.
 
     Raises:
-        ValueError: If there is no such axis, or if its length is not a square. The message names `name`.
+        ValueError: If there is no such axis, its length is not a square, or an explicit mesh splits it. The message
+            names `name`.
     """
     shape = jnp.shape(x)
     if not -len(shape) <= axis < len(shape):
@@ -66,6 +67,12 @@ def lmax_of(x: Any, name: str, axis: int = -2) -> int:
         raise ValueError(
             f"{name}: expected a square number of coefficients, (lmax + 1)², on axis {axis}, got {n} coefficients "
             f"in shape {shape}; pad missing degrees with zeros"
+        )
+    mesh_axis = dict(enumerate(jax.typeof(x).sharding.spec)).get(axis % len(shape))
+    if mesh_axis is not None:
+        raise ValueError(
+            f"{name}: expected all coefficients on each device, got axis {axis} split over the mesh axis "
+            f"{mesh_axis!r}; split rows or channels instead"
         )
     return root - 1
 

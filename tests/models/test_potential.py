@@ -63,7 +63,9 @@ def test_exact_for_e3_and_permutations():
 def test_the_check_sees_a_model_that_breaks_the_symmetry():
     class Tilted(Potential):
         def apply(self, params, vectors, graph, axis_name):
-            return Potential.apply(self, params, vectors, graph, axis_name) + 1e-4 * graph.node_mask * jnp.sum(vectors[:, 0] ** 2)
+            return Potential.apply(self, params, vectors, graph, axis_name) + 1e-4 * graph.node_mask * jnp.sum(
+                vectors[:, 0] ** 2
+            )
 
     fields = {f.name: getattr(MODEL, f.name) for f in dataclasses.fields(MODEL) if f.name not in ("parent", "name")}
     by_part = potential.equivariance(Tilted(**fields), parameters(), molecule()).by_part

@@ -1,0 +1,136 @@
+"""Many devices: the numbers of one device, one compilation, checkpoints that move, clear errors."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
+import equijax as ej
+from equijax import graphs, nn
+from equijax.graphs import Structure
+from equijax.models import checkpoint, parallel, potential, training
+from equijax.models.potential import Potential
+
+MESH = jax.make_mesh((8,), ("devices",))
+MODEL = Potential(
+    species=(1, 8), atomic_energies=(-13.6, -2041.0), cutoff=2.5, channels=4, lmax=1, hidden_lmax=1, order=2, probes=2,
+    radial_features=8,
+)  # fmt: skip
+
+
+def periodic(seed, atoms=12):
+    """Atoms at random on a skew lattice, with made-up labels."""
+    rng = np.random.default_rng(seed)
+    sites = np.stack(np.meshgrid(*[np.arange(3.0)] * 3, indexing="ij"), -1).reshape(-1, 3)[rng.permutation(27)[:atoms]]
+    cell = np.array([[4.5, 0, 0], [0.3, 4.5, 0], [0, 0.2, 4.5]])
+    positions = sites @ cell / 3 + rng.normal(0, 0.1, (atoms, 3))
+    return Structure(
+        rng.choice([1, 8], atoms), positions, cell, (True, True, True), energy=rng.normal(),
+        forces=rng.normal(size=(atoms, 3)), stress=np.eye(3),
+    )  # fmt: skip
+
+
+SHALLOW = MODEL.clone(layers=1)  # compiles faster, for its second derivatives
+
+
+def parameters(model=MODEL):
+    return potential.initialize(model, jax.random.key(0))
+
+
+def compiled_once(f):
+    return jax.jit(chex.assert_max_traces(lambda *args: f(*args), n=1))
+
+
+@pytest.mark.core
+def test_training_on_eight_devices_is_training_on_one():
+    """Structures of different size and missing labels, so that a mean of the devices' means would be another one."""
+    structures = [periodic(k, 6 + k) for k in range(12)] + [periodic(k, 5)._replace(forces=None) for k in range(4)]
+    weights = {"energy_weight": 1.0, "force_weight": 10.0, "stress_weight": 1.0}
+    params = parameters(SHALLOW)
+    stacks, indices = training.stack(params), np.arange(16)
+    one = jax.jit(training.gradient(SHALLOW, params, **weights))
+    want = one(stacks, *training.samples(SHALLOW, structures, 16).batch(indices))
+
+    many = compiled_once(parallel.gradient(SHALLOW, params, MESH, **weights))
+    samples, everywhere = training.samples(SHALLOW, structures, 2), parallel.replicate(stacks, MESH)
+    for order in (indices, indices[::-1]):
+        got = many(everywhere, *parallel.split(samples.batch(order, parts=8), MESH))
+        chex.assert_trees_all_close(got, want, rtol=2e-4, atol=1e-5)
+    with pytest.raises(AssertionError):  # structures that count differently are seen
+        chex.assert_trees_all_close(many(everywhere, *parallel.split(samples.batch(indices * 0, parts=8), MESH)), want)
+
+
+@pytest.mark.core
+def test_a_structure_in_parts_is_the_structure_in_one():
+    """Edges across all parts and cell boundaries, parts with more and fewer edges, a part of padding alone."""
+    params, graph = parameters(), graphs.batch([periodic(3, 25)], MODEL.cutoff)
+    parts = graphs.partition(graph, 8)
+    one = jax.jit(lambda params, graph: potential.predict(MODEL, params, graph))
+    many = compiled_once(parallel.predict(MODEL, MESH))
+    want, padded = one(params, graph), one(params, parts)
+    got = many(parallel.replicate(params, MESH), parallel.split_graph(parts, MESH))
+    for a, b, c in zip(want, padded, got, strict=True):
+        np.testing.assert_array_equal(b[: len(a)], a)
+        np.testing.assert_allclose(c, b, rtol=1e-5, atol=1e-5 * np.max(np.abs(b)))
+    assert {shard.data.shape for shard in got.forces.addressable_shards} == {(len(parts.species) // 8, 3)}
+
+
+def test_parts_hold_what_ends_there():
+    graph = graphs.batch([periodic(1, 20), periodic(2, 7)], MODEL.cutoff)
+    parts = graphs.partition(graph, 4, edges=640)
+    assert (len(parts.species), len(parts.senders)) == (len(graph.species), 4 * 640)
+    block = np.arange(len(parts.senders)) // 640
+    np.testing.assert_array_equal(parts.receivers // (len(parts.species) // 4), block)
+    edges = lambda g: np.column_stack([g.senders, g.receivers, g.shifts])[g.edge_mask]  # noqa: E731
+    np.testing.assert_array_equal(edges(parts), edges(graph))
+
+
+def test_a_checkpoint_of_eight_devices_goes_on_on_four(tmp_path):
+    state = training.start(parameters(), training.optimizer(10))
+    sharded = state._replace(average=parallel.split({"w": np.arange(48.0).reshape(16, 3)}, MESH))
+    checkpoint.save(tmp_path, 1, MODEL, parallel.replicate(parameters(), MESH), training=sharded)
+    four = jax.make_mesh((4,), ("devices",), devices=jax.devices()[4:])
+    like = state._replace(average=parallel.split({"w": np.zeros((16, 3))}, four))
+    found = checkpoint.restore(tmp_path, training=like)
+    assert found.training.average["w"].sharding.mesh.devices.tolist() == jax.devices()[4:]
+    chex.assert_trees_all_equal(found.training, sharded)
+    chex.assert_trees_all_equal(found.params, parameters())
+
+
+def test_products_and_layers_on_an_explicit_mesh():
+    """Rows or channels split; the result is split as its features are."""
+    x, y = np.random.default_rng(0).normal(size=(2, 16, 9, 8)).astype(np.float32)
+    cases = [
+        (ej.products.gaunt, ("dense", "grid", "separable", "auto")),
+        (ej.products.bracket, ("auto",)),
+        (lambda x, y, method: ej.products.clebsch_gordan(x, y), ("auto",)),
+        (lambda x, y, method: nn.ManyBodyProduct(2).apply(nn.ManyBodyProduct(2).init(jax.random.key(0), x), x), ("",)),
+    ]
+    for spec in (PartitionSpec("devices"), PartitionSpec(None, None, "devices")):
+        a, b = (jax.device_put(v, NamedSharding(MESH, spec)) for v in (x, y))
+        for f, methods in cases[: 4 if spec[0] else 3]:
+            for method in methods:
+                with jax.set_mesh(MESH):
+                    got = f(a, b, method=method)
+                np.testing.assert_allclose(got, f(jnp.asarray(x), jnp.asarray(y), method=method), rtol=1e-4, atol=1e-4)
+                assert not got.sharding.is_fully_replicated
+
+
+def test_clear_errors():
+    structures = [periodic(0), periodic(1)]
+    with pytest.raises(ValueError, match=r"parts: expected a divisor of the 3 structures"):
+        training.samples(MODEL, structures, 1).batch([0, 1, 0], parts=2)
+    with pytest.raises(ValueError, match=r"tree\['w'\]: .* 8 devices .* got shape \(9, 2\)"):
+        parallel.split({"w": np.zeros((9, 2))}, MESH)
+    with pytest.raises(ValueError, match=r"mesh: expected one axis, got \('a', 'b'\)"):
+        parallel.predict(MODEL, jax.make_mesh((4, 2), ("a", "b")))
+    graph = graphs.batch(structures, MODEL.cutoff)
+    with pytest.raises(ValueError, match="parts: expected at most one for each of the 24 nodes, got 25"):
+        graphs.partition(graph, 25)
+    with pytest.raises(ValueError, match="edges: expected room for"):
+        graphs.partition(graph, 2, edges=4)
+    x = jax.device_put(np.ones((2, 16, 4), np.float32), NamedSharding(MESH, PartitionSpec(None, "devices")))
+    with jax.set_mesh(MESH), pytest.raises(ValueError, match=r"x: expected all coefficients .* 'devices'"):
+        ej.products.gaunt(x, x)
