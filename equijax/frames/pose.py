@@ -88,10 +88,10 @@ def parsed(name: str, group: Group) -> tuple[bool, Any, Any, Any]:
     linear = group.linear if isinstance(group, Semidirect) else group
     full = linear.group if isinstance(linear, Scaled) else linear
     orthogonal = full.group if isinstance(full, Axial) else full
-    if not isinstance(orthogonal, SO | O):
+    if not isinstance(orthogonal, SO | O) or getattr(full, "axis", -1) != -1:
         raise ValueError(
-            f"group: {name} is for SO, O, SE, E, Similarity and those about an axis, got {group}; equijax.frames has "
-            "frames of other groups, and finite groups have equijax.group_average"
+            f"group: {name} is for SO, O, SE, E, Similarity and those about the last axis, got {group}; equijax.frames "
+            "has frames of other groups, and finite groups have equijax.group_average"
         )
     return translates, linear, full, orthogonal
 

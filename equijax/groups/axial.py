@@ -1,4 +1,4 @@
-"""Symmetries about an axis: what leaves the last coordinate alone."""
+"""Symmetries about an axis: what leaves one coordinate alone."""
 
 from typing import Any
 
@@ -15,14 +15,18 @@ class Axial(OrthogonalMatrices):
     """The matrices diag(A, 1) for A in a group of orthogonal matrices: `Axial(SO(2))` turns space about the z axis.
 
     For slabs, gravity and external fields; `Semidirect(Translation(3), Axial(O(2)))` has all translations as well.
-    Coordinates are those of A.
+    Another `axis` may be left alone, 0 for x; A then acts on the others in their order. Coordinates are those of A.
     """
 
     group: Group
+    axis: int = -1
 
     def __post_init__(self):
         if not getattr(self.group, "is_orthogonal", False) or self.group.size is None:
             raise TypeError(f"group: expected a group of orthogonal matrices, got {self.group!r}")
+        if not -self.size <= self.axis < self.size:
+            raise ValueError(f"axis: expected one of the {self.size} coordinates, got {self.axis}")
+        object.__setattr__(self, "axis", self.axis % self.size - self.size)  # one axis, one name
 
     @property
     def size(self) -> int:
@@ -40,13 +44,13 @@ class Axial(OrthogonalMatrices):
         return self.embed(self.group.exp(a))
 
     def log(self, g: Element) -> Float[Array, "*batch dim"]:
-        return self.group.log(g[..., :-1, :-1])
+        return self.group.log(self._inner(g))
 
     def basis(self) -> np.ndarray:
-        return np.pad(self.group.basis(), [(0, 0), (0, 1), (0, 1)])
+        return np.insert(np.insert(self.group.basis(), self._place, 0, axis=1), self._place, 0, axis=2)
 
     def coords(self, g: Element) -> Float[Array, "*batch dim"]:
-        return self.group.coords(g[..., :-1, :-1])
+        return self.group.coords(self._inner(g))
 
     def from_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         return self.embed(self.group.from_coords(a))
@@ -67,8 +71,15 @@ class Axial(OrthogonalMatrices):
 
     def embed(self, matrix: Float[Array, "*batch m m"]) -> Float[Array, "*batch n n"]:
         """The element diag(A, 1) of a matrix A."""
-        matrix = jnp.pad(matrix, [(0, 0)] * (matrix.ndim - 2) + [(0, 1), (0, 1)])
-        return matrix.at[..., -1, -1].set(1)
+        matrix = jnp.insert(jnp.insert(matrix, self._place, 0, axis=-2), self._place, 0, axis=-1)
+        return matrix.at[..., self._place, self._place].set(1)
+
+    @property
+    def _place(self) -> int:
+        return self.axis % self.size
+
+    def _inner(self, g):
+        return jnp.delete(jnp.delete(g, self._place, axis=-2), self._place, axis=-1)
 
 
 @static
@@ -86,7 +97,7 @@ class _AxialPart:
         return self.whole.embed(self.part.exp(a))
 
     def tangents(self, dtype: Any = None) -> Float[Array, "dim n n"]:
-        return self.whole.embed(self.part.tangents(dtype)).at[..., -1, -1].set(0)
+        return self.whole.embed(self.part.tangents(dtype)).at[..., self.whole.axis, self.whole.axis].set(0)
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
         return self.whole.embed(self.part.sample(key, shape, dtype))

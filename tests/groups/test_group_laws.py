@@ -22,6 +22,7 @@ LIE = [
     groups.Similarity(3),
     groups.SL(3),
     groups.Affine(2),
+    groups.Axial(SO(2), axis=1),
     groups.Lorentz(),
 ]
 WITH_MIRRORS = [O(2), O(3), E(3)]
@@ -223,6 +224,7 @@ def test_they_print_as_they_are_written():
             "group: expected a group of matrices with determinant",
         ),
         (lambda: SO(3).exp(jnp.ones(2)), ValueError, r"a: SO\(3\) has coordinates of shape \(..., 3\), got \(2,\)"),
+        (lambda: groups.Axial(SO(2), axis=3), ValueError, "axis: expected one of the 3 coordinates, got 3"),
         (lambda: groups.SL(1), ValueError, "n: expected an integer of at least 2, got 1"),
         (lambda: groups.SL(2).coords(2 * jnp.eye(2)), ValueError, r"g: expected elements of SL\(2\), .* by 7.5e-01"),
         (lambda: groups.GLPlus(2).log(jnp.diag(jnp.array([1.0, -1.0]))), ValueError, "g: expected elements of SL"),

@@ -1,0 +1,52 @@
+"""The penalty on a function: how far it is from a symmetry on given data."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from equijax.symmetry import Symmetry
+
+
+def equivariance_penalty(
+    f: Callable, symmetry: Symmetry, args: tuple | list, *, key: Any, samples: int = 1
+) -> Float[Array, ""]:
+    """Mean square of f(ρ(g) x) − σ(g) f(x) over random g and all entries that are compared; for any function.
+
+    An unbiased estimate of the mean over the group, differentiable in all arguments. One sample of the data a call;
+    batches by `jax.vmap` over `args` and `key`.
+
+    Args:
+        f: Function of positional arguments, of one sample.
+        symmetry: The symmetry to encourage.
+        args: Its arguments.
+        key: For the group elements.
+        samples: Number of group elements.
+
+    Returns:
+        The penalty, in the square of the unit of f.
+
+    Raises:
+        ValueError: If nothing of the output is compared.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> sym = Symmetry(groups.SO(3), reps.Vector(), reps.Vector())
+        >>> bool(equivariance_penalty(jnp.tanh, sym, (jnp.ones(3),), key=jax.random.key(0)) > 1e-3)
+        True
+    """
+    args = tuple(args)
+    out, g = f(*args), symmetry.group.sample(key, (samples,))
+
+    def squares(g):
+        moved, image = f(*symmetry.act_inputs(g, args)), symmetry.act_outputs(g, out)
+        pairs = jax.tree.map(lambda a, b: (a, b), symmetry.compared(moved), symmetry.compared(image))
+        leaves = jax.tree.leaves(pairs)
+        return [jnp.square(a - b).ravel() for a, b in zip(leaves[::2], leaves[1::2], strict=True)]
+
+    found = jax.vmap(squares)(g)
+    if not found:
+        raise ValueError("outputs: nothing to compare; f returns no array, or none that is not ignored")
+    return jnp.mean(jnp.concatenate(found, axis=-1))

@@ -1,0 +1,80 @@
+"""The projection penalty: how far the weights of a network are from those that commute with a group."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from flax import traverse_util
+from jaxtyping import Array, Float
+
+from equijax import reps
+from equijax.groups import Group
+from equijax.groups.base import static
+from equijax.reps import Rep, Scalar
+
+
+@static
+class LayerSymmetry:
+    """How a group acts on the input and on the output of a dense layer, y = x W + b, both on the last axis."""
+
+    source: Rep
+    target: Rep
+
+
+def projection_penalty(
+    group: Group, layers: Mapping[str, LayerSymmetry], params: Mapping[str, Any]
+) -> Float[Array, ""]:
+    """R = ½ Σ_l (‖W_l − P W_l‖² + ‖b_l − P b_l‖²) over dense layers l, with the projections P of `reps.project`.
+
+    It is zero if and only if every layer commutes with the group, and with nonlinearities that commute (`nn.gated`) so
+    does the network then. Its gradient is W − P W. Where the representations are orthogonal, 4 R is the average over
+    the group of ‖ρ W ρ⁻¹ − W‖² + ‖ρ b − b‖²: no sampling is needed.
+
+    Args:
+        group: The group.
+        layers: How it acts on each layer, by the path in `params`, such as "params/Dense_0".
+        params: Nested dicts, with arrays "kernel" (in, out) and, if any, "bias" (out,) at each path, as of `nn.Dense`.
+
+    Returns:
+        R, in the dtype of the parameters.
+
+    Raises:
+        ValueError: If there is no layer at a path, or its weights do not have the shapes of the representations.
+
+    References:
+        Kim et al. 2023, arXiv:2306.00356, eq. 5.
+    """
+    flat, projected = _projected(group, layers, params)
+    return sum((jnp.sum(jnp.square(flat[name] - x)) / 2 for name, x in projected.items()), start=jnp.zeros(()))
+
+
+def projection_penalties(
+    groups: Sequence[Group], layers: Mapping[str, LayerSymmetry], params: Mapping[str, Any]
+) -> Float[Array, " groups"]:
+    """`projection_penalty` of each of several groups, for the weighted sum Σ_i λ_i R_i of a mixed symmetry."""
+    return jnp.stack([projection_penalty(group, layers, params) for group in groups])
+
+
+def proximal_step(
+    group: Group, layers: Mapping[str, LayerSymmetry], params: Mapping[str, Any], amount: Any
+) -> dict[str, Any]:
+    """Parameters after the proximal step of `amount` times the penalty, W ← P W + (W − P W) / (1 + amount).
+
+    Of any amount it is stable: infinity gives the equivariant parameters next to `params`.
+    """
+    flat, projected = _projected(group, layers, params)
+    moved = {name: x + (flat[name] - x) / (1 + amount) for name, x in projected.items()}
+    return traverse_util.unflatten_dict(flat | moved, sep="/")
+
+
+def _projected(group, layers, params):
+    """All arrays by their paths, and the projections of those of `layers`."""
+    flat, found = traverse_util.flatten_dict(params, sep="/"), {}
+    for path, layer in layers.items():
+        if f"{path}/kernel" not in flat:
+            kernels = [name.removesuffix("/kernel") for name in flat if name.endswith("/kernel")]
+            raise ValueError(f"layers: no dense layer at {path!r}, there are {', '.join(kernels)}")
+        found[f"{path}/kernel"] = reps.project(group, layer.source, layer.target, flat[f"{path}/kernel"].T).T
+        if f"{path}/bias" in flat:
+            found[f"{path}/bias"] = reps.project(group, Scalar(), layer.target, flat[f"{path}/bias"][:, None])[:, 0]
+    return flat, found
