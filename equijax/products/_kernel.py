@@ -15,13 +15,14 @@ from equijax import _validate, spherical
 _CHUNK = 400_000  # numbers of the largest feature in a chunk; measured on two cores with 1 to 2 MB of cache each
 
 
-def kernel(f: Callable[..., Array], front: bool = True) -> Callable[..., Array]:
+def kernel(f: Callable[..., Array], front: bool = True, fused: Callable[..., Any] | None = None) -> Callable[..., Array]:
     """`f(*features, **static)`, written for coefficients on the first axis, for features with them on the last but one.
 
     Half precisions are computed in float32. `f` is compiled once per set of static keywords. The backward pass keeps
     nothing but the features: what f needs is computed again, and its tables, being constants of the compiled function,
     are no residuals. A CPU takes a few rows at a time, so that what lies between the features stays in its cache.
-    Without `front`, f takes and gives features as they are.
+    Without `front`, f takes and gives features as they are. `fused(*features, **static)` is a function of the features as
+    they are for TPUs, or None where f is to run there too.
     """
     axis = 0 if front else -2
 
@@ -37,10 +38,10 @@ def kernel(f: Callable[..., Array], front: bool = True) -> Callable[..., Array]:
         columns = math.prod(rows) * max(a.shape[-1] for a in features)
         chunks = columns * max(a.shape[-2] for a in features) // _CHUNK
         f = functools.partial(whole, **static)
-        if chunks < 2:
-            return f(*features)
-        chunked = functools.partial(_in_chunks, f, rows, chunks)
-        return jax.lax.platform_dependent(*features, cpu=chunked, default=f)
+        on_tpu = fused and fused(*features, **static)
+        routes = {"cpu": functools.partial(_in_chunks, f, rows, chunks)} if chunks >= 2 else {}
+        routes |= {"tpu": on_tpu} if on_tpu else {}
+        return jax.lax.platform_dependent(*features, default=f, **routes) if routes else f(*features)
 
     names = [p.name for p in inspect.signature(f).parameters.values() if p.kind is p.KEYWORD_ONLY]
     moved.__name__ = f.__name__.lstrip("_")

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.products import planner
+from equijax.products import _fused, planner
 from equijax.products._kernel import degrees, fit, kernel, leading_fit
 from equijax.products.pointwise import multiply
 from equijax.spherical import quadrature, transforms
@@ -78,12 +78,13 @@ def convolution(
     planner.known(method, METHODS)
     if method == "auto":
         method = "matrix" if l1 + radial_weights.shape[-2] - 1 + lmax <= _MATRIX_UP_TO else "direct"
-    f = {"matrix": _matrix, "direct": _direct, "zonal": _zonal, "aligned": _aligned}[method]
+        f = {"matrix": _matrix_or_fused, "direct": _direct_or_fused}[method]
+    else:
+        f = {"matrix": _matrix, "direct": _direct, "zonal": _zonal, "aligned": _aligned}[method]
     return f(x, direction[..., None], radial_weights, lmax=lmax, odd=odd, precision=precision)
 
 
-@functools.partial(kernel, front=False)
-def _matrix(x, direction, weights, *, lmax, odd, precision):
+def _by_matrix(x, direction, weights, *, lmax, odd, precision):
     l1, lf = round(x.shape[-2] ** 0.5) - 1, weights.shape[-2] - 1
     Y = spherical.harmonics(direction[..., 0], lf)
     coefficients = (spherical.bracket_coefficients if odd else spherical.gaunt_coefficients)(l1, lf, lmax)
@@ -101,13 +102,21 @@ def _matrix(x, direction, weights, *, lmax, odd, precision):
     return jnp.sum(weights[..., None, :] * terms, axis=-3)
 
 
-@kernel
-def _direct(x, direction, weights, *, lmax, odd, precision):
+def _on_tpu(x, direction, weights, *, lmax, odd, precision):
+    f = _fused.on_features(x, weights, direction, lmax=lmax, odd=odd, precision=precision)
+    return f and (lambda x, direction, weights: f(x, weights, direction))
+
+
+def _directly(x, direction, weights, *, lmax, odd, precision):
     lf = weights.shape[0] - 1
     Y = jnp.moveaxis(spherical.harmonics(jnp.moveaxis(direction[..., 0], 0, -1), lf), -1, 0)[..., None]
     rows = jax.lax.split(weights, (1,) * (lf + 1))
     filters = jnp.concatenate([w * y for w, y in zip(rows, transforms.by_degree(Y), strict=True)])
     return multiply(x, filters, lmax=lmax, method="auto", precision=precision, odd=odd)
+
+
+_matrix, _direct = kernel(_by_matrix, front=False), kernel(_directly)
+_matrix_or_fused, _direct_or_fused = kernel(_by_matrix, front=False, fused=_on_tpu), kernel(_directly, fused=_on_tpu)
 
 
 @kernel

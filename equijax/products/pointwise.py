@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.products import planner
+from equijax.products import _fused, planner
 from equijax.products._kernel import degrees, kernel, operands
 from equijax.spherical import transforms
 
@@ -124,7 +124,13 @@ def multiply(x, y, *, lmax, method, precision, odd):
     return planner.route(compute, method, (l1, l2, lmax), x, y)
 
 
-_product = kernel(multiply)
+def _on_tpu(x, y, *, lmax, method, precision, odd):
+    if method != "auto":
+        return None
+    return _fused.on_features(x, y, lmax=lmax, odd=odd, precision=precision)
+
+
+_product = kernel(multiply, fused=_on_tpu)
 
 
 @kernel

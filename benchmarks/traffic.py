@@ -1,0 +1,103 @@
+"""What a program compiled for a TPU moves through its main memory, read from its text."""
+
+import math
+import re
+
+_FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "iota", "after-all", "partition-id"}
+_ARRAY = re.compile(r"(\w+)\[([\d,]*)\](?:{([\d,]*)(?::([^}]*))?})?")
+_INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.-]+) = (.*?) ([a-z][\w-]*)\((.*)$")
+
+
+def main_memory(text):
+    """Bytes that the instructions of a program read from main memory and write to it, in tiles, loops in full.
+
+    Of every instruction but those that move nothing, the result and all operands that are not in fast memory, which a
+    layout marks by S(1); of a pair that starts and ends a copy, the source and the destination once.
+    """
+    computations, entry = _computations(text)
+    return _traffic(computations, entry)
+
+
+def least(compiled):
+    """Bytes of all arguments and results of a compiled program, in tiles, each once."""
+    computations, entry = _computations(compiled.as_text())
+    lines = computations[entry].values()
+    arguments = sum(_bytes(result) for result, name, *_ in lines if name == "parameter")
+    return arguments + sum(_bytes(result) for result, _, _, root in lines if root)
+
+
+def array_bytes(shape, in_main_memory=True):
+    """Bytes of an array such as f32[49,16384,128]{2,1,0:T(8,128)}, padded to whole tiles; 0 for one in fast memory."""
+    kind, dims, order, rest = _ARRAY.match(shape).groups()
+    if in_main_memory and rest and "S(" in rest:
+        return 0
+    sizes = [int(n) for n in dims.split(",") if n]
+    tile = re.search(r"T\(([\d,]*)\)", rest or "")
+    if tile and order:
+        tile = [int(n) for n in tile[1].split(",")]
+        minor = [int(n) for n in order.split(",")][: len(tile)]
+        for axis, n in zip(minor, reversed(tile), strict=False):
+            sizes[axis] = -(-sizes[axis] // n) * n
+    bits = 8 if kind == "pred" else int(re.search(r"\d+$|\d+(?=e)", kind)[0]) if re.search(r"\d", kind) else 0
+    return math.prod(sizes) * bits // 8
+
+
+def largest_constant(text):
+    """Bytes of the largest array that a program holds as a constant: StableHLO text."""
+    found = re.findall(r"stablehlo\.constant dense<.*?> : tensor<((?:\d+x)*)([a-z]+)(\d+)>", text)
+    return max((math.prod(int(n) for n in dims.split("x") if n) * int(bits) // 8 for dims, _, bits in found), default=0)
+
+
+def _computations(text):
+    """For every computation, its instructions: name to (result, operation, rest of the line, whether it is the root)."""
+    computations, entry, current = {}, None, None
+    for line in text.splitlines():
+        head = re.match(r"(ENTRY )?%?([\w.-]+) (?:\(.*\) -> .*)?{$", line)
+        if head:
+            current = computations[head[2]] = {}
+            entry = head[2] if head[1] else entry
+        elif current is not None and (found := _INSTRUCTION.match(line)):
+            name, result, operation, rest = found.groups()
+            current[name] = result, operation, rest, line.lstrip().startswith("ROOT")
+    return computations, entry
+
+
+def _traffic(computations, name):
+    lines, total = computations[name], 0
+    for result, operation, rest, _ in lines.values():
+        if operation == "while":
+            rounds = re.search(r'"known_trip_count":{"n":"(\d+)"', rest)
+            body = re.search(r"body=%?([\w.-]+)", rest)[1]
+            total += int(rounds[1] if rounds else 1) * _traffic(computations, body)
+        elif operation == "call":
+            total += _traffic(computations, re.search(r"to_apply=%?([\w.-]+)", rest)[1])
+        elif operation not in _FREE and not operation.endswith("-done"):
+            total += _bytes(_destination(result, operation) if operation.endswith("-start") else result)
+            operands = re.findall(r"%([\w.-]+)", rest[: _closing(rest)])
+            total += sum(_bytes(lines[operand][0]) for operand in operands if operand in lines)
+    return total
+
+
+def _bytes(result):
+    """Bytes in main memory of an array or a tuple."""
+    return sum(array_bytes(found[0]) for found in _ARRAY.finditer(result))
+
+
+def _destination(result, operation):
+    """Of the tuple that a `-start` makes: (destination, source, ...) for a copy, ((sources), destination, ...) else."""
+    arrays = [found[0] for found in _ARRAY.finditer(result)]
+    if operation == "copy-start":
+        return arrays[0]
+    depth = result[1:].find(")") if result.startswith("((") else -1
+    sources = len(_ARRAY.findall(result[: depth + 1])) if depth >= 0 else 1
+    return arrays[sources]
+
+
+def _closing(rest):
+    """Where the parenthesis of the operands closes."""
+    depth = 1
+    for i, letter in enumerate(rest):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0:
+            return i
+    return len(rest)
