@@ -49,7 +49,7 @@ def largest_constant(text):
 
 
 def _computations(text):
-    """For every computation, its instructions: name to (result, operation, rest of the line, whether it is the root)."""
+    """For every computation, its instructions: name to (result, operation, rest, whether it is the root)."""
     computations, entry, current = {}, None, None
     for line in text.splitlines():
         head = re.match(r"(ENTRY )?%?([\w.-]+) (?:\(.*\) -> .*)?{$", line)

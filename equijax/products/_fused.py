@@ -1,9 +1,10 @@
-"""Products that do not spill: kernels for TPUs that keep all between the features in fast memory, and their derivatives.
+"""Products that do not spill: kernels for TPUs that keep all between the features in fast memory; derivatives.
 
-Two primitives, on features (coefficients, rows, channels) and harmonics (1, rows, coefficients): `_contract` is ∂T/∂(out)
-of a `Form` T for one or several arguments at once, and `_tangent` its change as the arguments move. A TPU runs the
-former as one kernel, which reads each argument once and writes each result once. Elsewhere it is plain XLA, and so it is
-where the compiler divides a program among devices by itself, which it cannot do with a kernel: use `jax.shard_map`.
+Two primitives, on features (coefficients, rows, channels) and harmonics (1, rows, coefficients): `_contract` is
+∂T/∂(out) of a `Form` T for one or several arguments at once, and `_tangent` its change as the arguments move. A TPU
+runs the former as one kernel, which reads each argument once and writes each result once. Elsewhere it is plain XLA,
+and so it is where the compiler divides a program among devices by itself, which it cannot do with a kernel: use
+`jax.shard_map` there.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ _FAST_MEMORY = 2**26  # half of what a TPU v5e, v5p or v6e has
 
 
 def on_features(x, y, direction=None, *, lmax, odd, precision):
-    """The product of features (..., coefficients, channels) by a kernel, as a function of them; None if that does not pay.
+    """The product of features (..., coefficients, channels) by a kernel, as a function of them; None if there is none.
 
     With the `direction` (..., 3, 1) of a filter, y are its weights.
     """
@@ -36,7 +37,13 @@ def on_features(x, y, direction=None, *, lmax, odd, precision):
     l1, l2 = math.isqrt(x.shape[-2]) - 1, (math.isqrt(y.shape[-2]) if direction is None else y.shape[-2]) - 1
     precision = getattr(precision, "name", precision or "default").lower()
     method = planner.fused(l1, l2, lmax, rows, channels, odd, precision)
-    if method is None or channels != y.shape[-1] or len(lead) > 1 or len(varying) > 1 or jnp.result_type(x, y) == jnp.float64:
+    if (
+        method is None
+        or channels != y.shape[-1]
+        or len(lead) > 1
+        or len(varying) > 1
+        or jnp.result_type(x, y) == jnp.float64
+    ):
         return None
     form = Form((l1, l2, lmax), odd, direction is not None, method, precision)
 
@@ -80,7 +87,11 @@ def kernel(*arrays, form, given, outs, dtypes, interpret=False):
             at = pl.ds(i * step, step)
             known = {}
             for k, ref in zip(given, sources, strict=True):
-                tile = jnp.swapaxes(ref[at].astype(jnp.float32), 0, 1) if k in rows_first else ref[:, at].astype(jnp.float32)
+                tile = (
+                    jnp.swapaxes(ref[at].astype(jnp.float32), 0, 1)
+                    if k in rows_first
+                    else ref[:, at].astype(jnp.float32)
+                )
                 known[k] = _split(k, tile)
             found = evaluate(form, read, known, outs)
             for k, ref in zip(outs, results, strict=True):
@@ -144,7 +155,9 @@ def _one_by_one(*arrays, form, given, outs, dtypes, moving):
     for out, dtype in zip(outs, dtypes, strict=True):
         rest = tuple(k for k in given if k != out)
         terms = [
-            _contract.bind(*((at | {k: change})[m] for m in rest), form=form, given=rest, outs=(out,), dtypes=(dtype,))[0]
+            _contract.bind(*((at | {k: change})[m] for m in rest), form=form, given=rest, outs=(out,), dtypes=(dtype,))[
+                0
+            ]
             for k, change in zip(moving, changes, strict=True)
             if k != out
         ]
@@ -203,7 +216,9 @@ def _batched(primitive, arrays, axes, **params):
     size = next(a.shape[d] for a, d in zip(arrays, axes, strict=True) if d is not batching.not_mapped)
 
     def fold(a, axis):
-        batch = jnp.broadcast_to(a[:, None], (a.shape[0], size, *a.shape[1:])) if axis is None else jnp.moveaxis(a, axis, 1)
+        batch = (
+            jnp.broadcast_to(a[:, None], (a.shape[0], size, *a.shape[1:])) if axis is None else jnp.moveaxis(a, axis, 1)
+        )
         return batch.reshape(batch.shape[0], -1, batch.shape[-1])
 
     found = primitive.bind(*map(fold, arrays, axes), **params)

@@ -15,14 +15,16 @@ from equijax import _validate, spherical
 _CHUNK = 400_000  # numbers of the largest feature in a chunk; measured on two cores with 1 to 2 MB of cache each
 
 
-def kernel(f: Callable[..., Array], front: bool = True, fused: Callable[..., Any] | None = None) -> Callable[..., Array]:
+def kernel(
+    f: Callable[..., Array], front: bool = True, fused: Callable[..., Any] | None = None
+) -> Callable[..., Array]:
     """`f(*features, **static)`, written for coefficients on the first axis, for features with them on the last but one.
 
     Half precisions are computed in float32. `f` is compiled once per set of static keywords. The backward pass keeps
     nothing but the features: what f needs is computed again, and its tables, being constants of the compiled function,
     are no residuals. A CPU takes a few rows at a time, so that what lies between the features stays in its cache.
-    Without `front`, f takes and gives features as they are. `fused(*features, **static)` is a function of the features as
-    they are for TPUs, or None where f is to run there too.
+    Without `front`, f takes and gives features as they are. `fused(*features, **static)` is a function for TPUs of the
+    features as they are, or None where f is to run there too.
     """
     axis = 0 if front else -2
 

@@ -134,8 +134,8 @@ def _by_grid(form, tables, features, targets):
 def _parts(form):
     """Parts of x, y and z, and how they make T: Σ ± Σ_p x_a(p) y_b(p) z_c(p) over the terms (a, b, c, ±1).
 
-    A part (argument, a) has the indices of its coefficients and a table (points, coefficients). The parts are those even
-    or odd under reflections, and of x and y in a bracket those of both components of the gradient.
+    A part (argument, a) has the indices of its coefficients and a table (points, coefficients). The parts are those
+    even or odd under reflections, and of x and y in a bracket those of both components of the gradient.
     """
     degree, fields = sum(form.degrees), ("theta", "phi") if form.odd else ("value",)
     weights, parts = reflections.orbits(degree)[1][:, None], {}

@@ -1,7 +1,5 @@
 """The convolution of features with a filter around the direction of an edge."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -87,14 +87,16 @@ def plan(l1: int, l2: int, lmax: int, rows: int, channels: int, backend: str | N
     method, runner_up, reason = _choice(l1 + l2 + lmax, backend)
     kernel = fused(l1, l2, lmax, rows, channels) if backend == "tpu" else None
     if kernel:
-        flops["fused"] = 2 * rows * channels * (_terms(l1, l2, lmax, False) if kernel == "terms" else 0) or flops["split"]
+        terms = kernel == "terms"
+        flops["fused"] = 2 * rows * channels * _terms(l1, l2, lmax, False) if terms else flops["split"]
         memory["fused"] = 4 * rows * channels * sum((l + 1) ** 2 for l in (l1, l2, lmax))
-        seconds = rows * channels * fused_seconds(l1, l2, lmax, False, "highest")[kernel]
         method, runner_up, order = "fused", method, sorted(flops, key=flops.__getitem__)
-        least = max(memory[runner_up] / _BANDWIDTH, _PASSES["highest"] * flops[runner_up] / _MATRIX)
+        least = rows * channels * fused_seconds(l1, l2, lmax, False, "highest")[kernel]
+        spilling = max(memory[runner_up] / _BANDWIDTH, _PASSES["highest"] * flops[runner_up] / _MATRIX)
         reason = (
-            f"a kernel that keeps {"sums over couplings" if kernel == "terms" else "values on the grid"} in fast memory; at least {1e3 * seconds:.3g} ms on a TPU v5e, against "
-            f"{1e3 * least:.3g} ms (by bandwidth and operations, not measured)"
+            f"{'sums over couplings' if terms else 'values on the grid'} never leave fast memory: at least "
+            f"{1e3 * least:.2g} ms on a v5e, and {1e3 * spilling:.2g} ms otherwise (by bandwidth and operations, not "
+            "measured)"
         )
     return Plan(
         l1, l2, lmax, rows, channels, backend, method, runner_up, reason,

@@ -1,4 +1,4 @@
-"""The kernels for TPUs against plain XLA: numbers in interpret mode, derivatives of every kind, what is lowered where."""
+"""The kernels for TPUs against plain XLA: numbers in interpret mode, derivatives, what is lowered where."""
 
 import functools
 import itertools
@@ -158,7 +158,7 @@ def test_which_kernel():
     """Couplings one by one up to degree 6, values on a grid beyond it or where a product is one pass only."""
     chosen = planner.plan(4, 4, 4, 1024, 128, "tpu")
     assert (chosen.method, chosen.runner_up) == ("fused", "grid")
-    assert "0.0502 ms on a TPU v5e, 0.0" not in str(chosen)
+    assert "never leave fast memory: at least" in str(chosen)
     kernels = [planner.fused(l, l, l, 1024, 128) for l in (1, 6, 7, 12, 13)]
     assert kernels == ["terms", "terms", "grid", "grid", None]
     assert planner.fused(4, 4, 4, 1024, 128, precision="default") == "grid"
