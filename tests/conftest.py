@@ -1,10 +1,15 @@
 """Eight CPU devices and one profile of hypothesis for all tests, and a fixture that turns on float64."""
 
+import os
+
 import hypothesis
 import jax
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)  # arrays are on the first one unless a test says otherwise
+# A test runs its programs once or twice: three times faster where they are compiled with little optimization. An
+# empty XLA_FLAGS compiles as users do, which is what CI does for the marked core.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 hypothesis.settings.register_profile(
     "equijax", deadline=None, derandomize=True, max_examples=20, database=None, print_blob=False
 )
