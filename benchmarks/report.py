@@ -38,6 +38,7 @@ def write(results, output):
     output.mkdir(parents=True, exist_ok=True)
     (output / "potential.md").write_text(potential(read(results / "potential.jsonl")))
     tensor_products(read(results / "tensor_products.jsonl"), output)
+    (output / "many_devices.md").write_text(many_devices(read(results / "many_devices.jsonl")))
 
 
 def read(path):
@@ -75,6 +76,27 @@ def potential(lines):
             rows.append((f"{name} (published)", *(str(pair[q]) for pair in pairs for q in units)))
         tables.append(table(head, rows))
     return "\n".join(tables)
+
+
+def many_devices(lines):
+    """The last run of each case, on all devices beside one."""
+    results = list({r["case"]: r for r in lines if not r["small"]}.values())
+    if not results:
+        return "No results are kept yet.\n"
+    rows = []
+    for r in results:
+        size = f"{r['atoms']:,} atoms, {r['edges']:,} edges" if "atoms" in r else f"{r['structures']} structures"
+        errors = (
+            (f"energy {r['energy_an_atom']:.0e} eV an atom", f"forces {r['forces']:.0e}")
+            if "atoms" in r
+            else (f"loss {r['loss']:.0e}", f"gradient {r['gradient']:.0e}")
+        )
+        memory = [r[f"temporary_bytes{which}"] / 1e6 for which in ("_of_one", "")]
+        rows.append((f"{r['case']}, {size}", str(r["devices"]), *errors, *(f"{m:,.0f}" for m in memory),
+                     f"{memory[0] / memory[1]:.1f}"))  # fmt: skip
+    head = ["", "devices", "largest difference", "", "MB, one device", "MB each", "ratio"]
+    last = results[-1]
+    return table(head, rows) + f"\nMeasured with {last['device']}, jax {last['jax']}; MB of temporary memory.\n"
 
 
 def table(head, rows):
