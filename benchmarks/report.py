@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+import group_tables
 import product_tables
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,6 +40,9 @@ def write(results, output):
     (output / "potential.md").write_text(potential(read(results / "potential.jsonl")))
     tensor_products(read(results / "tensor_products.jsonl"), output)
     (output / "many_devices.md").write_text(many_devices(read(results / "many_devices.jsonl")))
+    for name in ("intertwiners", "rotations", "soft_symmetry"):
+        (output / f"{name}.md").write_text(getattr(group_tables, name)(read(results / f"{name}.jsonl"), table))
+    lie_convergence(read(results / "lie_convergence.jsonl"), output)
 
 
 def read(path):
@@ -54,6 +58,14 @@ def tensor_products(lines, output):
         product_tables.plot(lines, picture)
     shown = "../_build/tables/tensor_products.svg" if picture.is_file() else None
     (output / "tensor_products.md").write_text(product_tables.page(lines, table, shown))
+
+
+def lie_convergence(lines, output):
+    """The table and the plot."""
+    if lines:
+        group_tables.plot_convergence(lines, output / "lie_convergence.svg")
+    page = group_tables.lie_convergence(lines, table, "../_build/tables/lie_convergence.svg")
+    (output / "lie_convergence.md").write_text(page)
 
 
 def potential(lines):

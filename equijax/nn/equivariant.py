@@ -81,8 +81,8 @@ class EquivariantBilinear(nn.Module):
         group: The group.
         source: How it acts on x.
         target: How it acts on y.
-        factors: Terms that are multiplied; None for those of `source` whose coordinates the group does not only
-            permute, on which a pointwise function does as well.
+        factors: Terms that are multiplied; None for scalars and those of `source` whose coordinates the group does not
+            only permute, on which a pointwise function does as well.
         rank: Copies of each.
     """
 
@@ -97,10 +97,10 @@ class EquivariantBilinear(nn.Module):
         """y, in the dtype of x; its size is the square of that of x."""
         rank = _validate.integer("rank", self.rank, 1)
         if self.factors is None:
-            kinds = [term for term in dict.fromkeys(terms(self.source)) if _is_gated(self.group, term)]
+            kinds = [Scalar(), *(term for term in dict.fromkeys(terms(self.source)) if _is_gated(self.group, term))]
         else:
             kinds = list(dict.fromkeys(terms(self.factors)))
-        if not kinds:
+        if kinds == [Scalar()]:
             raise ValueError(f"factors: {self.source} only has coordinates that are permuted; name the terms")
         copies = Sum(*(term for term in kinds for _ in range(rank)))
         left, right = (

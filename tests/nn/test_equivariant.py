@@ -85,7 +85,7 @@ def test_unit_variance(name):
 
 def test_products_make_what_no_linear_map_makes(x64):
     """The scalar product of two vectors, and the cross product: a bilinear map of rank 1 with the right numbers."""
-    layer = nn.EquivariantBilinear(groups.SO(3), Sum(V, V), Sum(S, V), rank=1)
+    layer = nn.EquivariantBilinear(groups.SO(3), Sum(V, V), Sum(S, V), factors=V, rank=1)
     left, right = {"coefficients": np.array([1.0, 0])}, {"coefficients": np.array([0, 1.0])}
     params = {"params": {"left": left, "right": right, "out": {"coefficients": np.ones(2)}}}
     a, b = np.random.default_rng(0).normal(size=(2, 7, 3))
