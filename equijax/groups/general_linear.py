@@ -65,7 +65,7 @@ class SL(Matrices):
         """Those of X and of log R in A = e^X R: a chart of the whole group, smooth but where R turns by π."""
         check_element(self, g)
         x, r = log_polar(g)
-        return self.vee(x).at[..., self._symmetric :].set(SO(self.n).log(r))
+        return self.vee(x).at[..., self._symmetric :].set(SO(self.n).log_of_rotation(r))
 
     def from_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         check_coordinates(self, a)

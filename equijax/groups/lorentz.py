@@ -81,7 +81,7 @@ class Lorentz(Matrices):
         check_element(self, g)
         u, gamma, r = _boost_and_rotation(g)
         zeta = _asinhc_sqrt(jnp.sum(u**2, axis=-1, keepdims=True), gamma) * u
-        return jnp.concatenate([zeta, SO(3).log(r)], axis=-1)
+        return jnp.concatenate([zeta, SO(3).log_of_rotation(r)], axis=-1)
 
     def from_coords(self, a: Float[Array, "*batch 6"]) -> Float[Array, "*batch 4 4"]:
         check_coordinates(self, a)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import integer
 from equijax.groups._numerics import exp_and_phi, rotation_nodes, skew_basis
-from equijax.groups.base import Element, Nodes, check_coordinates, float_dtype, matmul, static
+from equijax.groups.base import Element, Nodes, check_coordinates, check_element, float_dtype, matmul, static
 from equijax.groups.decompositions import matrix_log
 from equijax.groups.matrices import Matrices
 
@@ -86,7 +86,15 @@ class SO(Orthogonal):
 
         n = 3 goes through the quaternion (w, v): ω = 2 atan2(‖v‖, w) / ‖v‖ · v, accurate to rounding at all angles. See
         `matrix_log` for n > 3.
+
+        Raises:
+            ValueError: If `g` is no rotation, where its numbers are known.
         """
+        check_element(self, g)
+        return self.log_of_rotation(g)
+
+    def log_of_rotation(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
+        """`log` of what is known to be a rotation, up to more than rounding perhaps."""
         if self.n > 3:
             return self.vee(matrix_log(g, True))
         if self.n == 3:
@@ -147,8 +155,9 @@ class O(Orthogonal):  # noqa: E742
         return SO(self.n).exp(a)
 
     def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
+        check_element(self, g)
         proper = jnp.linalg.det(g)[..., None] > 0
-        return jnp.where(proper, SO(self.n).log(g), jnp.nan)
+        return jnp.where(proper, SO(self.n).log_of_rotation(g), jnp.nan)
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
         return _haar(key, (*shape, self.n, self.n), dtype).astype(float_dtype(dtype))
