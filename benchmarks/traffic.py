@@ -18,12 +18,30 @@ def main_memory(text):
     return _traffic(computations, entry)
 
 
-def least(compiled):
-    """Bytes of all arguments and results of a compiled program, in tiles, each once."""
-    computations, entry = _computations(compiled.as_text())
+def least(text):
+    """Bytes of all arguments and results of a program, in tiles, each once."""
+    computations, entry = _computations(text)
     lines = computations[entry].values()
     arguments = sum(_bytes(result) for result, name, *_ in lines if name == "parameter")
     return arguments + sum(_bytes(result) for result, _, _, root in lines if root)
+
+
+def wide_copies(text):
+    """Arrays of float32 in main memory that are as large as a bfloat16 argument or result of the program: name to type.
+
+    Each is a copy in twice the bytes; the arguments and results themselves do not count.
+    """
+    computations, entry = _computations(text)
+    lines, sizes = computations[entry], set()
+    for result, operation, _, root in lines.values():
+        if operation == "parameter" or root:
+            sizes |= {_count(dims) for kind, dims, *_ in _ARRAY.findall(result) if kind == "bf16"}
+    return {
+        name: result
+        for name, (result, operation, _, root) in lines.items()
+        if result.startswith("f32[") and operation not in _FREE and not root and array_bytes(result)
+        and _count(_ARRAY.match(result)[2]) in sizes - {0, 1}
+    }  # fmt: skip
 
 
 def array_bytes(shape, in_main_memory=True):
@@ -46,6 +64,10 @@ def largest_constant(text):
     """Bytes of the largest array that a program holds as a constant: StableHLO text."""
     found = re.findall(r"stablehlo\.constant dense<.*?> : tensor<((?:\d+x)*)([a-z]+)(\d+)>", text)
     return max((math.prod(int(n) for n in dims.split("x") if n) * int(bits) // 8 for dims, _, bits in found), default=0)
+
+
+def _count(dims):
+    return math.prod(int(n) for n in dims.split(",") if n)
 
 
 def _computations(text):

@@ -1,0 +1,157 @@
+"""What do the programs of equijax cost on a TPU, and do they lower for CUDA? Answered without either.
+
+pip install -e '.[tpu-aot]' && python benchmarks/aot.py --json benchmarks/results/aot.jsonl
+
+libtpu holds the whole compiler for TPUs and needs none. Every public layer, transform and model is compiled for a chip
+of each topology, forward and with gradients, in float32 and bfloat16: operations, main-memory traffic over the least
+possible, temporary memory, time to compile, the largest constant. And each is lowered for CUDA by `jax.export`. No time
+on a device is known. Each topology has a process of its own.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+
+import harness
+import traffic
+
+TOPOLOGIES = {"v5e:2x2": "v5litepod-4", "v6e:2x2": "v6e-4"}
+SETS = ("products", "layers", "transforms", "models")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    harness.add_arguments(parser)
+    parser.add_argument("--topologies", nargs="+", default=list(TOPOLOGIES), choices=TOPOLOGIES)
+    parser.add_argument("--only", nargs="+", choices=SETS, default=SETS, help="these programs")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        measure(args)
+        return
+    if importlib.util.find_spec("libtpu") is None:
+        print("libtpu is missing (pip install -e '.[tpu-aot]'): programs are lowered for CUDA only")
+        args.topologies = ["none"]
+    elif args.small:
+        args.topologies = args.topologies[:1]
+    for topology in args.topologies:
+        command = [sys.executable, __file__, "--one", topology, "--only", *args.only, *["--small"] * args.small]
+        with subprocess.Popen(command, env=environment(topology), stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                if line.startswith("{"):
+                    record = json.loads(line)
+                    print(summary(record), flush=True)
+                    if args.json:
+                        harness.append(args.json, record)
+        if process.returncode:
+            raise SystemExit(f"the process for {topology} ended with {process.returncode}")
+
+
+def environment(topology):
+    """What libtpu has to be told before it is loaded, where there is no TPU."""
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "TPU_ACCELERATOR_TYPE": TOPOLOGIES.get(topology, ""),
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    }
+
+
+def measure(args):
+    """Print a line of JSON for each program."""
+    import jax
+    import jax.numpy as jnp
+
+    device = None if args.one == "none" else sharding(args.one)
+    versions = {name: importlib.metadata.version(name) for name in ("equijax", "jax", "libtpu") if name != "libtpu" or device}
+    for name, dtype in itertools.product(args.only, (jnp.float32, jnp.bfloat16)):
+        if name == "transforms" and dtype == jnp.bfloat16:
+            continue  # of points and groups, where bfloat16 is of no use
+        for case in cases(name, dtype, args.small):
+            for mode in ("forward", "gradient")[: 1 + case.gradient]:
+                f, arguments = (case.f, case.arguments) if mode == "forward" else case.backward()
+                record = {"set": name, "case": case.name, "mode": mode, "dtype": jnp.dtype(dtype).name, "topology": args.one}
+                record |= lowered(jax.jit(f), arguments)
+                if device is not None:
+                    record |= compiled(f, arguments, device)
+                print(json.dumps(record | versions), flush=True)
+
+
+def cases(name, dtype, small):
+    """The programs of a set, at sizes that do not fit in fast memory; only a few if `small`."""
+    import programs
+
+    rows, channels = (64, 128) if small else (16384, 128)
+    found = {
+        "products": lambda: programs.products_of(dtype, rows, channels, (1,) if small else range(1, 7)),
+        "layers": lambda: programs.layers(dtype, rows, channels),
+        "transforms": lambda: programs.transforms(dtype),
+        "models": lambda: programs.models(dtype, rows // 8, rows, channels),
+    }[name]()
+    return itertools.islice(found, 1 if name != "models" else 0) if small else found
+
+
+def sharding(topology):
+    """The first chip of a topology, for the compiler."""
+    import numpy as np
+    from jax.experimental import topologies
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+    devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
+    return NamedSharding(Mesh(np.array(devices[:1]), "chip"), PartitionSpec())
+
+
+def compiled(f, arguments, device):
+    """What the compiler for TPUs says of f, or its error."""
+    import jax
+
+    placed = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), arguments)
+    begin = time.perf_counter()
+    try:
+        program = jax.jit(f, out_shardings=device).lower(*placed).compile()
+    except Exception as e:
+        return {"error": f"{type(e).__name__}: {str(e).splitlines()[0][:200]}"}
+    text = program.as_text()
+    return {
+        "compile_seconds": time.perf_counter() - begin,
+        "operations": (program.cost_analysis() or {}).get("flops", 0),
+        "kernels": text.count('custom_call_target="tpu_custom_call"'),
+        "traffic": traffic.main_memory(text),
+        "least": traffic.least(text),
+        "wide_copies": len(traffic.wide_copies(text)),
+        "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
+    }
+
+
+def lowered(f, arguments):
+    """Whether f lowers for CUDA, and the largest constant that it holds there."""
+    import jax
+
+    try:
+        text = jax.export.export(f, platforms=["cuda"])(*arguments).mlir_module()
+    except Exception as e:
+        return {"cuda": False, "cuda_error": f"{type(e).__name__}: {str(e).splitlines()[0][:200]}"}
+    return {"cuda": True, "constant_bytes": traffic.largest_constant(text)}
+
+
+def summary(record):
+    """A line for a person."""
+    head = f"{record['topology']} {record['case']}, {record['mode']}, {record['dtype']}: "
+    cuda = "lowers for CUDA" if record["cuda"] else record["cuda_error"]
+    if "traffic" not in record:
+        return head + record.get("error", "") + cuda
+    return (
+        head + f"traffic {record['traffic'] / 1e6:.1f} MB, {record['traffic'] / record['least']:.2f} times the least; "
+        f"temporary {record['temporary_bytes'] / 1e6:.1f} MB; compiled in {record['compile_seconds']:.1f} s; {cuda}"
+    )
+
+
+if __name__ == "__main__":
+    main()

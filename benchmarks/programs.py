@@ -1,0 +1,180 @@
+"""The public layers, transforms and models, each as a function with the shapes of its arguments, to be compiled."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+import equijax as ej
+from equijax import frames, graphs, groups, nn, products, reps, rotations, spherical
+from equijax.groups import decompositions
+from equijax.models import potential, training
+
+HIDDEN = reps.Sum(*[reps.Scalar()] * 8, *[reps.Vector()] * 4)
+
+
+class Case(NamedTuple):
+    """A function and its arguments, as shapes."""
+
+    name: str
+    f: Callable
+    arguments: tuple
+    gradient: bool = True  # whether a training step takes its gradient
+
+    def backward(self):
+        """The function of (cotangent, *arguments) that gives the gradients in all arguments, and its arguments."""
+
+        def f(cotangent, *arguments):
+            floating, rest = _partition(arguments)
+            return jax.vjp(lambda floating: _floating(self.f(*_merge(floating, rest))), floating)[1](cotangent)
+
+        return f, (_floating(jax.eval_shape(self.f, *self.arguments)), *self.arguments)
+
+
+def products_of(dtype, rows, channels, degrees):
+    """Products of features of the same degree, and the convolution with a filter of that degree."""
+    for l in degrees:
+        x = _shape(dtype, rows, (l + 1) ** 2, channels)
+        yield Case(f"gaunt, L = {l}", products.gaunt, (x, x))
+        yield Case(f"bracket, L = {l}", products.bracket, (x, x))
+        filters = (_shape(dtype, rows, 3), _shape(dtype, rows, l + 1, channels))
+        yield Case(f"convolution, L = {l}", products.convolution, (x, *filters))
+
+
+def layers(dtype, rows, channels, lmax=2):
+    """Other products, harmonics and all modules of `nn`."""
+    x, r = _shape(dtype, rows, (lmax + 1) ** 2, channels), _shape(dtype, rows, 3)
+    yield Case("power", functools.partial(products.power, order=3), (x,))
+    for method in ("dense", "split", "separable", "fft"):
+        yield Case(f"gaunt, {method}", functools.partial(products.gaunt, method=method), (x, x))
+    yield Case("clebsch_gordan", products.clebsch_gordan, (x, x))
+    for method in ("zonal", "aligned"):
+        weights = _shape(dtype, rows, lmax + 1, channels)
+        yield Case(f"convolution, {method}", functools.partial(products.convolution, method=method), (x, r, weights))
+    yield Case("harmonics", functools.partial(spherical.harmonics, lmax=6), (r,))
+    yield Case("wigner_matrix", functools.partial(spherical.wigner_matrix, lmax=lmax), (_shape(dtype, rows, 3, 3),))
+    graph = graph_shapes(dtype, rows // 8, rows)
+    nodes = _shape(dtype, rows // 8, (lmax + 1) ** 2, channels)
+    modules = [
+        (nn.Linear(channels, use_bias=True), x),
+        (nn.Gate(), x),
+        (nn.NormActivation(), x),
+        (nn.Normalization(), x),
+        (nn.GauntProduct(), x, x),
+        (nn.GauntProduct(bracket=True, rank=2), x, x),
+        (nn.ManyBodyProduct(), x),
+        (nn.ManyBodyProduct(bracket=True), x),
+        (nn.ZonalConvolution(cutoff=5.0), nodes, r, graph),
+        (nn.MessagePassing(lambda sender, receiver, edges: sender - receiver), nodes, None, graph),
+        (nn.RadialBasis(5.0, (64, channels)), _shape(dtype, rows)),
+        (nn.MLP((channels, channels)), _shape(dtype, rows, channels)),
+        (nn.EquivariantMLP(groups.O(3), reps.Sum(*[reps.Vector()] * 4), reps.Tensor(2), (HIDDEN,)), _shape(dtype, rows, 12)),
+    ]
+    for module, *arguments in modules:
+        options = "".join(f", {name}" for name in ("bracket",) if getattr(module, name, False))
+        params = jax.eval_shape(module.init, jax.random.key(0), *arguments)
+        yield Case(f"nn.{type(module).__name__}{options}", module.apply, (params, *arguments))
+
+
+def transforms(dtype, points=64):
+    """Frames, averages, rotations, groups and neighbor lists: small, so judged by whether they compile at all."""
+    x, vectors = _shape(dtype, points, 3), ej.Symmetry(groups.E(3), inputs=reps.Position(), outputs=reps.Vector())
+    f = lambda x: jnp.tanh(x - x[:1])  # noqa: E731
+    for frame in (frames.pca, frames.weighted_pairs):
+        yield Case(f"frame_average, {frame.__name__}", ej.frame_average(f, vectors, frame), (x,))
+    for frame in (frames.pivoted, frames.qr):
+        yield Case(f"canonicalize, {frame.__name__}", ej.canonicalize(f, vectors, frame), (x,))
+    permuted = ej.Symmetry(groups.Permutation(points), inputs=reps.Permutation(-2), outputs=reps.Permutation(-2))
+    sorted_by = functools.partial(ej.canonicalize(f, permuted, frames.sorting, frame_input=lambda x: x))
+    yield Case("canonicalize, sorting", sorted_by, (x,))
+    for frame, group, size in ((frames.lorentz, groups.Lorentz(), 4), (frames.whitened, groups.Affine(3), 3)):
+        yield Case(f"frames.{frame.__name__}", lambda x, a=frame, g=group: a(g, x)[0], (_shape(dtype, points, size),))
+    yield Case("invariant_coordinates", lambda x: frames.invariant_coordinates(x)[0], (x,))
+    yield Case("coordinates_from_distances", lambda d: frames.coordinates_from_distances(d, 3)[0], (_shape(dtype, 8, 8),))
+    image = ej.Symmetry(groups.Cyclic(4), inputs=reps.Image(), outputs=reps.Image())
+    yield Case("group_average", ej.group_average(jnp.tanh, image), (_shape(dtype, 32, 32, 8),))
+    rotated = ej.Symmetry(groups.SO(3), inputs=reps.Position(), outputs=reps.Vector())
+    yield Case("group_average, SO(3)", ej.group_average(jnp.tanh, rotated), (x,))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    measure = lambda x, key: ej.equivariance_error(f, vectors, (x,), key=key, samples=4)  # noqa: E731
+    yield Case("equivariance_error", measure, (x, key), False)
+    yield Case("augment", lambda x, key: ej.augment(vectors, key, (x,)), (x, key), False)
+    penalty = lambda x, key: ej.objectives.equivariance_penalty(f, vectors, (x,), key=key)  # noqa: E731
+    yield Case("equivariance_penalty", penalty, (x, key))
+    for name, sizes in (("from_6d", (6,)), ("from_5d", (5,)), ("from_quaternion", (4,)), ("from_axis_angle", (3,)),
+                        ("from_svd", (3, 3)), ("to_axis_angle", (3, 3)), ("to_quaternion", (3, 3))):  # fmt: skip
+        yield Case(f"rotations.{name}", getattr(rotations, name), (_shape(dtype, points, *sizes),))
+    yield Case("polar", decompositions.polar, (_shape(dtype, points, 3, 3),))
+    yield Case("matrix_log", decompositions.matrix_log, (_shape(dtype, points, 3, 3),), False)
+    for group in (groups.SO(3), groups.O(3), groups.SE(3), groups.E(3), groups.Similarity(3), groups.SL(3), groups.GLPlus(2),
+                  groups.Affine(2), groups.Lorentz(), groups.Scaling()):  # fmt: skip
+
+        def chart(a, key, group=group):
+            g = group.compose(group.exp(a), group.sample(key, (points,)))
+            return group.inverse(g), group.coords(g)
+
+        yield Case(f"group {group}", chart, (_shape(dtype, points, group.dim), key), False)
+    neighbors = functools.partial(graphs.traced_neighbor_list, cutoff=3.0, capacity=512, images=(1, 1, 1))
+    yield Case("traced_neighbor_list", neighbors, (x, _shape(dtype, 3, 3)), False)
+
+
+def models(dtype, atoms, edges, channels):
+    """The potential: energies and forces, the gradient of its loss, and the update of its parameters."""
+    model = potential.Potential(species=(1, 6, 8), atomic_energies=(0.0, 0.0, 0.0), channels=channels)
+    params = jax.tree.map(lambda a: _shape(dtype, *a.shape), jax.eval_shape(lambda key: init(model, key), jax.random.key(0)))
+    graph = graph_shapes(dtype, atoms, edges)
+    yield Case("potential.predict", functools.partial(potential.predict, model), (params, graph), False)
+    of_atoms, of_graphs = jax.ShapeDtypeStruct((atoms,), bool), jax.ShapeDtypeStruct((2,), bool)
+    labels = graphs.Labels(
+        energies=_shape(dtype, 2), forces=_shape(dtype, atoms, 3), stresses=_shape(dtype, 2, 3, 3),
+        energy_mask=of_graphs, force_mask=of_atoms, stress_mask=of_graphs,
+    )  # fmt: skip
+    stacks = jax.eval_shape(training.stack, params)
+    yield Case("training.gradient", training.gradient(model, params), (stacks, graph, labels), False)
+    transformation = training.optimizer(1000)
+    state = jax.eval_shape(functools.partial(training.start, transformation=transformation), params)
+    yield Case("training.update", training.update(transformation), (state, stacks), False)
+
+
+def init(model, key):
+    """Parameters of the model for the smallest graph."""
+    vector = jnp.ones((1, 3))
+    graph = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), graph_shapes(jnp.float32, 1, 1))
+    return model.init(key, vector, graph._replace(species=jnp.ones(1, jnp.int32)))
+
+
+def graph_shapes(dtype, atoms, edges):
+    """A graph of one structure and the padding."""
+    number, flag = jnp.int32, jnp.bool_
+    return graphs.Graph(
+        species=_shape(number, atoms), positions=_shape(dtype, atoms, 3), node_mask=_shape(flag, atoms),
+        graph_of_node=_shape(number, atoms), senders=_shape(number, edges), receivers=_shape(number, edges),
+        shifts=_shape(number, edges, 3), edge_mask=_shape(flag, edges), cells=_shape(dtype, 2, 3, 3),
+        pbc=_shape(flag, 2, 3), graph_mask=_shape(flag, 2),
+    )  # fmt: skip
+
+
+def _shape(dtype, *sizes):
+    return jax.ShapeDtypeStruct(sizes, dtype)
+
+
+def _is_floating(a):
+    return jnp.issubdtype(a.dtype, jnp.floating)
+
+
+def _floating(tree):
+    """The arrays of floating point."""
+    return [a for a in jax.tree.leaves(tree) if _is_floating(a)]
+
+
+def _partition(tree):
+    leaves, structure = jax.tree.flatten(tree)
+    return [a for a in leaves if _is_floating(a)], ([None if _is_floating(a) else a for a in leaves], structure)
+
+
+def _merge(floating, rest):
+    leaves, structure = rest
+    found = iter(floating)
+    return jax.tree.unflatten(structure, [next(found) if a is None else a for a in leaves])
