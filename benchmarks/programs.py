@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +70,10 @@ def layers(dtype, rows, channels, lmax=2):
         (nn.MessagePassing(lambda sender, receiver, edges: sender - receiver), nodes, None, graph),
         (nn.RadialBasis(5.0, (64, channels)), _shape(dtype, rows)),
         (nn.MLP((channels, channels)), _shape(dtype, rows, channels)),
-        (nn.EquivariantMLP(groups.O(3), reps.Sum(*[reps.Vector()] * 4), reps.Tensor(2), (HIDDEN,)), _shape(dtype, rows, 12)),
+        (
+            nn.EquivariantMLP(groups.O(3), reps.Sum(*[reps.Vector()] * 4), reps.Tensor(2), (HIDDEN,)),
+            _shape(dtype, rows, 12),
+        ),
     ]
     for module, *arguments in modules:
         options = "".join(f", {name}" for name in ("bracket",) if getattr(module, name, False))
@@ -92,7 +95,9 @@ def transforms(dtype, points=64):
     for frame, group, size in ((frames.lorentz, groups.Lorentz(), 4), (frames.whitened, groups.Affine(3), 3)):
         yield Case(f"frames.{frame.__name__}", lambda x, a=frame, g=group: a(g, x)[0], (_shape(dtype, points, size),))
     yield Case("invariant_coordinates", lambda x: frames.invariant_coordinates(x)[0], (x,))
-    yield Case("coordinates_from_distances", lambda d: frames.coordinates_from_distances(d, 3)[0], (_shape(dtype, 8, 8),))
+    yield Case(
+        "coordinates_from_distances", lambda d: frames.coordinates_from_distances(d, 3)[0], (_shape(dtype, 8, 8),)
+    )
     image = ej.Symmetry(groups.Cyclic(4), inputs=reps.Image(), outputs=reps.Image())
     yield Case("group_average", ej.group_average(jnp.tanh, image), (_shape(dtype, 32, 32, 8),))
     rotated = ej.Symmetry(groups.SO(3), inputs=reps.Position(), outputs=reps.Vector())
@@ -108,8 +113,8 @@ def transforms(dtype, points=64):
         yield Case(f"rotations.{name}", getattr(rotations, name), (_shape(dtype, points, *sizes),))
     yield Case("polar", decompositions.polar, (_shape(dtype, points, 3, 3),))
     yield Case("matrix_log", decompositions.matrix_log, (_shape(dtype, points, 3, 3),), False)
-    for group in (groups.SO(3), groups.O(3), groups.SE(3), groups.E(3), groups.Similarity(3), groups.SL(3), groups.GLPlus(2),
-                  groups.Affine(2), groups.Lorentz(), groups.Scaling()):  # fmt: skip
+    rigid = (groups.SO(3), groups.O(3), groups.SE(3), groups.E(3), groups.Similarity(3))
+    for group in (*rigid, groups.SL(3), groups.GLPlus(2), groups.Affine(2), groups.Lorentz(), groups.Scaling()):
 
         def chart(a, key, group=group):
             g = group.compose(group.exp(a), group.sample(key, (points,)))
@@ -123,7 +128,9 @@ def transforms(dtype, points=64):
 def models(dtype, atoms, edges, channels):
     """The potential: energies and forces, the gradient of its loss, and the update of its parameters."""
     model = potential.Potential(species=(1, 6, 8), atomic_energies=(0.0, 0.0, 0.0), channels=channels)
-    params = jax.tree.map(lambda a: _shape(dtype, *a.shape), jax.eval_shape(lambda key: init(model, key), jax.random.key(0)))
+    params = jax.tree.map(
+        lambda a: _shape(dtype, *a.shape), jax.eval_shape(lambda key: init(model, key), jax.random.key(0))
+    )
     graph = graph_shapes(dtype, atoms, edges)
     yield Case("potential.predict", functools.partial(potential.predict, model), (params, graph), False)
     of_atoms, of_graphs = jax.ShapeDtypeStruct((atoms,), bool), jax.ShapeDtypeStruct((2,), bool)

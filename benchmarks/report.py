@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+import aot_tables
 import group_tables
 import product_tables
 
@@ -43,6 +44,10 @@ def write(results, output):
     for name in ("intertwiners", "rotations", "soft_symmetry"):
         (output / f"{name}.md").write_text(getattr(group_tables, name)(read(results / f"{name}.jsonl"), table))
     lie_convergence(read(results / "lie_convergence.jsonl"), output)
+    lines = read(results / "aot.jsonl")
+    (output / "aot.md").write_text(aot_tables.programs(lines, table))
+    (output / "aot_bounds.md").write_text(aot_tables.bounds(lines, table))
+    (output / "precision.md").write_text(aot_tables.precision(read(results / "precision.jsonl"), table))
 
 
 def read(path):

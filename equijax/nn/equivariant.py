@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -33,6 +34,7 @@ class EquivariantLinear(nn.Module):
         source: How it acts on x.
         target: How it acts on y; `reps.Sum` for several terms, `reps.Sum(*[reps.Vector()] * 8)` for eight vectors.
         use_bias: Whether to add a bias where the target has invariant vectors.
+        precision: Of the matrix product.
 
     References:
         Finzi, Welling and Wilson 2021, arXiv:2104.09459.
@@ -42,6 +44,7 @@ class EquivariantLinear(nn.Module):
     source: Rep
     target: Rep
     use_bias: bool = True
+    precision: Any = "highest"
 
     @nn.compact
     def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
@@ -61,7 +64,7 @@ class EquivariantLinear(nn.Module):
                 piece[:] = np.sqrt(rows.shape[1] / max(total, 1))
         c = self.param("coefficients", nn.initializers.normal(1.0), (maps.dim,))
         w = reps.equivariant_matrix(self.group, self.source, self.target, (c * scale).astype(x.dtype))
-        y = jnp.matmul(x, w.T, precision="highest")
+        y = jnp.matmul(x, w.T, precision=self.precision)
         invariants = layout(self.group, Scalar(), self.target).dim
         if not self.use_bias or not invariants:
             return y
@@ -84,6 +87,7 @@ class EquivariantBilinear(nn.Module):
         factors: Terms that are multiplied; None for scalars and those of `source` whose coordinates the group does not
             only permute, on which a pointwise function does as well.
         rank: Copies of each.
+        precision: Of the matrix products.
     """
 
     group: Group
@@ -91,6 +95,7 @@ class EquivariantBilinear(nn.Module):
     target: Rep
     factors: Rep | None = None
     rank: int = 4
+    precision: Any = "highest"
 
     @nn.compact
     def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
@@ -103,14 +108,16 @@ class EquivariantBilinear(nn.Module):
         if kinds == [Scalar()]:
             raise ValueError(f"factors: {self.source} only has coordinates that are permuted; name the terms")
         copies = Sum(*(term for term in kinds for _ in range(rank)))
-        left, right = (
-            self._by_kind(EquivariantLinear(self.group, self.source, copies, False, name=name)(x), kinds, rank)
+        maps = (
+            EquivariantLinear(self.group, self.source, copies, False, self.precision, name=name)
             for name in ("left", "right")
         )
+        left, right = (self._by_kind(linear(x), kinds, rank) for linear in maps)
         pairs = list(itertools.combinations_with_replacement(range(len(kinds)), 2))
         products = [(left[a][..., :, None] * right[b][..., None, :]).reshape(*x.shape[:-1], -1) for a, b in pairs]
         spread = Sum(*(TensorProduct(kinds[a], kinds[b]) for a, b in pairs for _ in range(rank)))
-        return EquivariantLinear(self.group, spread, self.target, False, name="out")(jnp.concatenate(products, axis=-1))
+        out = EquivariantLinear(self.group, spread, self.target, False, self.precision, name="out")
+        return out(jnp.concatenate(products, axis=-1))
 
     def _by_kind(self, x, kinds, rank):
         """The copies of each term, (..., rank, dim)."""
@@ -134,6 +141,7 @@ class EquivariantMLP(nn.Module):
         rank: Of the bilinear maps.
         activation: φ of `gated`.
         gate_activation: σ of `gated`.
+        precision: Of the matrix products.
 
     References:
         Finzi, Welling and Wilson 2021, arXiv:2104.09459, section 5.
@@ -146,6 +154,7 @@ class EquivariantMLP(nn.Module):
     rank: int = 4
     activation: Callable = jax.nn.silu
     gate_activation: Callable = jax.nn.sigmoid
+    precision: Any = "highest"
 
     @nn.compact
     def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
@@ -154,12 +163,13 @@ class EquivariantMLP(nn.Module):
         for hidden in self.hidden:
             gates = sum(_is_gated(self.group, term) for term in terms(hidden))
             target = Sum(hidden, *[Scalar()] * gates)
-            y = EquivariantLinear(self.group, source, target)(x)
+            y = EquivariantLinear(self.group, source, target, precision=self.precision)(x)
             if any(_is_gated(self.group, term) for term in terms(source)):
-                y = (y + EquivariantBilinear(self.group, source, target, rank=self.rank)(x)) / 2**0.5
+                bilinear = EquivariantBilinear(self.group, source, target, rank=self.rank, precision=self.precision)
+                y = (y + bilinear(x)) / 2**0.5
             x = gated(self.group, hidden, y, activation=self.activation, gate_activation=self.gate_activation)
             source = hidden
-        return EquivariantLinear(self.group, source, self.target)(x)
+        return EquivariantLinear(self.group, source, self.target, precision=self.precision)(x)
 
 
 def gated(

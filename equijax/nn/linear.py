@@ -1,5 +1,7 @@
 """Linear maps that commute with rotations."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -26,12 +28,14 @@ class Linear(nn.Module):
         use_bias: A bias on l = 0.
         axis: Where the coefficients are: -2, or -3 for kernels that keep them in front of the rows, which is faster on
             a CPU.
+        precision: Of the matrix products.
     """
 
     features: int
     lmax: int | None = None
     use_bias: bool = False
     axis: int = -2
+    precision: Any = "highest"
 
     @nn.compact
     def __call__(self, x: Input) -> Output:
@@ -44,7 +48,7 @@ class Linear(nn.Module):
             biased = self.use_bias and not suffix
             bias = self.param("bias", nn.initializers.zeros, (self.features,)) if biased else None
             kept = jax.lax.slice_in_dim(x, 0, (lmax + 1) ** 2, axis=self.axis % x.ndim)
-            return linear(kept / channels**0.5, w, bias, axis=self.axis)
+            return linear(kept / channels**0.5, w, bias, axis=self.axis, precision=self.precision)
 
         return each("x", x, one, self.axis)
 
@@ -55,6 +59,7 @@ def linear(
     bias: Float[Array | np.ndarray, " features"] | None = None,
     *,
     axis: int = -2,
+    precision="highest",
 ) -> Float[Array, "*shape features"]:
     """y[l] = x[l] w[l], and the bias on l = 0: `Linear` for those who hold their own weights.
 
@@ -67,14 +72,14 @@ def linear(
     if w.shape[:2] != (lmax + 1, x.shape[-1]):
         raise ValueError(f"w: expected shape ({lmax + 1}, {x.shape[-1]}, features) for x {x.shape}, got {w.shape}")
     if lmax == 0:
-        y = jnp.matmul(x, w[0].astype(x.dtype), precision="highest")
+        y = jnp.matmul(x, w[0].astype(x.dtype), precision=precision)
     else:
         degrees = np.eye(lmax + 1, dtype=x.dtype)[spherical.degree_of_coefficient(lmax)]
         by_coefficient = jnp.tensordot(
             degrees, w.astype(x.dtype), 1, precision="highest"
         )  # faster to compile than w[l]
         rows = "...mc,mcf->...mf" if axis == -2 else "...mnc,mcf->...mnf"
-        y = jnp.einsum(rows, x, by_coefficient, precision="highest")
+        y = jnp.einsum(rows, x, by_coefficient, precision=precision)
     if bias is None:
         return y
     scalars = (..., 0, *[slice(None)] * (-1 - axis))

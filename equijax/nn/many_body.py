@@ -1,5 +1,7 @@
 """Products of many functions on the sphere, with learned factors."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -25,12 +27,14 @@ class ManyBodyProduct(nn.Module):
         lmax: Degree of the results; None keeps that of x.
         bracket: Whether to add the double bracket.
         axis: Where the coefficients are, -2 or -3, as in `Linear`.
+        precision: Of the matrix products.
     """
 
     order: int = 3
     lmax: int | None = None
     bracket: bool = False
     axis: int = -2
+    precision: Any = "highest"
 
     @nn.compact
     def __call__(self, x: ArrayLike) -> Float[Array, "..."]:
@@ -44,13 +48,14 @@ class ManyBodyProduct(nn.Module):
         rows = x.reshape(x.shape[0], -1, x.shape[-1])
 
         def factors(count, name):
-            return Linear(count * x.shape[-1], axis=-3, name=name)(rows).reshape(*x.shape[:-1], -1)
+            linear = Linear(count * x.shape[-1], axis=-3, precision=self.precision, name=name)
+            return linear(rows).reshape(*x.shape[:-1], -1)
 
         def values(f, field="value"):
-            return transforms.to_grid("grid", f, degree, 0, field)
+            return transforms.to_grid("grid", f, degree, 0, field, self.precision)
 
         def project(f, lmax):
-            return transforms.from_grid("grid", f, degree - lmax, lmax)
+            return transforms.from_grid("grid", f, degree - lmax, lmax, self.precision)
 
         def bracket(f, g, lmax):
             f, g = f * spin, g * spin

@@ -136,7 +136,8 @@ class ZonalConvolution(nn.Module):
 
         kinds = contributions(found, (0,), self.bracket)
         shape = (sum(map(len, kinds.values())), filter_lmax + 1, channels)
-        w = RadialBasis(self.cutoff, (*self.hidden, math.prod(shape)), self.functions, name="radial")(
+        features = (*self.hidden, math.prod(shape))
+        w = RadialBasis(self.cutoff, features, self.functions, precision=self.precision, name="radial")(
             graphs.edge_lengths(vectors)
         )
         weights = iter(jnp.moveaxis(w.reshape(-1, *shape), 1, 0))

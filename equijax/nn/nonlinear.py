@@ -1,6 +1,7 @@
 """Nonlinearities that commute with rotations and reflections."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -26,10 +27,12 @@ class Gate(nn.Module):
     Attributes:
         activation: φ.
         gate_activation: σ.
+        precision: Of the matrix products that make the gates.
     """
 
     activation: Callable = jax.nn.silu
     gate_activation: Callable = jax.nn.sigmoid
+    precision: Any = "highest"
 
     @nn.compact
     def __call__(self, x: Input) -> Output:
@@ -47,7 +50,8 @@ class Gate(nn.Module):
             start = 0 if suffix else 1  # the first degree that is gated
             degree = spherical.degree_of_coefficient(spherical.lmax_of(x, "x"))[start:] - start
             shape = (spherical.lmax_of(x, "x") + 1 - start, x.shape[-1])
-            gates = self.gate_activation(MLP((shape[0] * shape[1],), name="gates" + suffix)(scalars))
+            network = MLP((shape[0] * shape[1],), precision=self.precision, name="gates" + suffix)
+            gates = self.gate_activation(network(scalars))
             gates = (gates * gain(self.gate_activation)).reshape(*gates.shape[:-1], *shape)
             gated = x[..., start:, :] * gates[..., degree, :]
             if suffix:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -59,17 +60,19 @@ class MLP(nn.Module):
     Attributes:
         features: Width of every layer, the output last.
         activation: Between the layers, not after the last.
+        precision: Of the matrix products.
     """
 
     features: Sequence[int]
     activation: Callable = jax.nn.silu
+    precision: Any = "highest"
 
     @nn.compact
     def __call__(self, x: ArrayLike) -> Float[Array, "... outputs"]:
         y = _validate.floating("x", x)
         for k, width in enumerate(self.features):
             w = self.param(f"kernel_{k}", nn.initializers.normal(1.0), (y.shape[-1], width))
-            y = jnp.matmul(y / y.shape[-1] ** 0.5, w.astype(y.dtype), precision="highest")
+            y = jnp.matmul(y / y.shape[-1] ** 0.5, w.astype(y.dtype), precision=self.precision)
             if k + 1 < len(self.features):
                 y = self.activation(y) * gain(self.activation)
         return y
@@ -87,17 +90,20 @@ class RadialBasis(nn.Module):
         features: Width of every layer, the output last.
         functions: Bessel functions that go into the network.
         order: p of `polynomial_cutoff`.
+        precision: Of the matrix products.
     """
 
     cutoff: float
     features: Sequence[int]
     functions: int = 8
     order: int = 6
+    precision: Any = "highest"
 
     @nn.compact
     def __call__(self, r: ArrayLike) -> Float[Array, "... outputs"]:
         f = polynomial_cutoff(r, self.cutoff, self.order)[..., None]
-        return f * MLP(self.features)(bessel_basis(r, self.cutoff, self.functions) * (self.cutoff**3 / 3) ** 0.5)
+        network = MLP(self.features, precision=self.precision)
+        return f * network(bessel_basis(r, self.cutoff, self.functions) * (self.cutoff**3 / 3) ** 0.5)
 
 
 def _sinc(x):

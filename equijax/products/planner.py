@@ -23,7 +23,7 @@ _UP_TO_ELSEWHERE = (("dense", 3), ("grid", 26), ("split", 44), ("separable", mat
 # A TPU v5e: bytes from main memory, operations of its matrix units on bfloat16 and of its vector units, in a second. A
 # float32 product takes several passes of the former; tables of fewer than 128 columns (of points on the way back) are
 # padded to that.
-_BANDWIDTH, _MATRIX, _VECTOR, _PASSES, _WIDTH = 819e9, 197e12, 6.1e12, {"default": 1, "high": 3, "highest": 6}, 128
+BANDWIDTH, _MATRIX, _VECTOR, _PASSES, _WIDTH = 819e9, 197e12, 6.1e12, {"default": 1, "high": 3, "highest": 6}, 128
 _FUSED_UP_TO = 36  # degree of the integrand: beyond it, kernels take too long to compile
 _MOST_TERMS = 7000  # the same for couplings one by one
 
@@ -91,8 +91,9 @@ def plan(l1: int, l2: int, lmax: int, rows: int, channels: int, backend: str | N
         flops["fused"] = 2 * rows * channels * _terms(l1, l2, lmax, False) if terms else flops["split"]
         memory["fused"] = 4 * rows * channels * sum((l + 1) ** 2 for l in (l1, l2, lmax))
         method, runner_up, order = "fused", method, sorted(flops, key=flops.__getitem__)
-        least = rows * channels * fused_seconds(l1, l2, lmax, False, "highest")[kernel]
-        spilling = max(memory[runner_up] / _BANDWIDTH, _PASSES["highest"] * flops[runner_up] / _MATRIX)
+        moved = memory["fused"] / BANDWIDTH
+        least = max(moved, rows * channels * kernel_seconds(l1, l2, lmax, False, "highest")[kernel])
+        spilling = max(memory[runner_up] / BANDWIDTH, _PASSES["highest"] * flops[runner_up] / _MATRIX)
         reason = (
             f"{'sums over couplings' if terms else 'values on the grid'} never leave fast memory: at least "
             f"{1e3 * least:.2g} ms on a v5e, and {1e3 * spilling:.2g} ms otherwise (by bandwidth and operations, not "
@@ -135,22 +136,27 @@ def fused(
     """
     if channels % _WIDTH or not channels or rows < 32 or l1 + l2 + lmax > _FUSED_UP_TO or precision not in _PASSES:
         return None
-    seconds = fused_seconds(l1, l2, lmax, odd, precision)
+    memory = bytes_moved(l1, l2, lmax)[0] / BANDWIDTH
+    seconds = {k: max(memory, v) for k, v in kernel_seconds(l1, l2, lmax, odd, precision).items()}
     return min(seconds, key=seconds.__getitem__)
 
 
+def bytes_moved(l1: int, l2: int, lmax: int) -> tuple[int, int]:
+    """Main-memory traffic of a product for a row and channel, in float32: of a kernel, and of plain XLA."""
+    return 4 * sum((l + 1) ** 2 for l in (l1, l2, lmax)), 4 * _floats(choose(l1, l2, lmax, "tpu"), l1, l2, lmax)
+
+
 @functools.cache
-def fused_seconds(l1: int, l2: int, lmax: int, odd: bool, precision: str) -> dict[str, float]:
-    """The larger of traffic over bandwidth and operations over rate, for a row and channel on a TPU v5e in float32."""
+def kernel_seconds(l1: int, l2: int, lmax: int, odd: bool, precision: str) -> dict[str, float]:
+    """What the operations of a kernel take for a row and channel on a TPU v5e, at full rate."""
     sizes = [(l + 1) ** 2 for l in (l1, l2, lmax)]
-    memory = 4 * sum(sizes) / _BANDWIDTH
     points, fields = _points("split", l1 + l2 + lmax), 1 + odd
     back = sizes[2] * -(-points // _WIDTH)
     matrix = 2 * _WIDTH * (points * _parts("split", l1 + l2 + lmax) * 2 * fields + back) * _PASSES[precision] / _MATRIX
     seconds = {}
     if math.prod(sizes) < 2**18 and _terms(l1, l2, lmax, odd) <= _MOST_TERMS:
-        seconds["terms"] = max(memory, 2 * _terms(l1, l2, lmax, odd) / _VECTOR)
-    return seconds | {"grid": max(memory, matrix)}
+        seconds["terms"] = 2 * _terms(l1, l2, lmax, odd) / _VECTOR
+    return seconds | {"grid": matrix}
 
 
 def _terms(l1, l2, lmax, odd):

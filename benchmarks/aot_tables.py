@@ -1,0 +1,90 @@
+"""Tables of what is known of accelerators without one, from the results of aot.py and precision.py."""
+
+NONE = "No results are kept yet.\n"
+
+
+def programs(lines, table):
+    """A line a program: traffic over the least for each chip and dtype; the rest for the first chip, in float32."""
+    latest = {(r["case"], r["mode"], r["topology"], r["dtype"]): r for r in lines if "case" in r}
+    if not latest:
+        return NONE
+    columns = sorted({key[2:] for key in latest}, key=lambda key: (key[0], key[1] != "float32"))
+    chips = list(dict.fromkeys(topology for topology, _ in columns))
+    head = ["program", "", *(f"traffic, {topology.split(':')[0]}, {dtype}" for topology, dtype in columns)]
+    head += ["MB moved", "temporary MB", "Gflop", "compile s", "constant kB", "CUDA"]
+    rows = []
+    for case, mode in dict.fromkeys(key[:2] for key in latest):
+        found = [latest.get((case, mode, *column)) for column in columns]
+        first = next(r for r in found if r)
+        large = first["set"] in ("products", "layers")  # others fit in fast memory, or hold more than they are given
+        inside = first.get("kernels") and first["operations"] < 1e9  # XLA does not count those of kernels
+        rows.append((
+            case, mode, *(_ratio(r, large) for r in found),
+            *(_number(first, name, unit) for name, unit in (("traffic", 1e6), ("temporary_bytes", 1e6))),
+            "in the kernel" if inside else _number(first, "operations", 1e9),
+            *(_number(first, name, unit) for name, unit in (("compile_seconds", 1), ("constant_bytes", 1e3))),
+            "yes" if first["cuda"] else "no",
+        ))  # fmt: skip
+    versions = ", ".join(f"{name} {first[name]}" for name in ("jax", "libtpu") if name in first)
+    chips = ", ".join(chip.split(":")[0] for chip in chips)
+    return (
+        table(head, rows)
+        + f"\nCompiled for {chips} with {versions}. The other columns are of the first chip in float32.\n"
+    )
+
+
+def bounds(lines, table):
+    """Least milliseconds of the Gaunt product by memory and by arithmetic, of kernels and of plain XLA."""
+    found = {r["degree"]: r for r in lines if r.get("table") == "bounds"}
+    if not found:
+        return NONE
+    head = [
+        "L",
+        "memory, kernel",
+        "terms",
+        "grid, highest",
+        "grid, default",
+        "memory, plain XLA",
+        "chosen at highest, default",
+    ]
+    names = ("memory", "terms", "grid_highest", "grid_default", "plain_memory")
+    rows = [
+        (
+            str(l),
+            *("-" if r[name] is None else f"{1e3 * r[name]:.2f}" for name in names),
+            f"{r['highest']}, {r['default']}",
+        )
+        for l, r in sorted(found.items())
+    ]
+    first = next(iter(found.values()))
+    size = f"{first['rows']:,} rows x {first['channels']} channels, float32"
+    return (
+        table(head, rows)
+        + f"\nMilliseconds on a v5e that the traffic or the operations of a product take at least, {size}.\n"
+    )
+
+
+def precision(lines, table):
+    """Errors of equivariance, a layer a line."""
+    found = {(r["case"], r["dtype"], r["precision"]): r["error"] for r in lines}
+    if not found:
+        return NONE
+    columns = list(dict.fromkeys(key[1:] for key in found))
+    names = {"bfloat16": "default of TPUs", "TF32": "default of GPUs", "three passes": "high", "highest": "highest"}
+    head = ["", *(f"{dtype}, {names[mode]}" for dtype, mode in columns)]
+    cell = lambda value: "-" if value is None else f"{value:.0e}"  # noqa: E731
+    return table(
+        head, [(case, *(cell(found.get((case, *c))) for c in columns)) for case in dict.fromkeys(k[0] for k in found)]
+    )
+
+
+def _ratio(record, large):
+    if record is None:
+        return "-"
+    if "error" in record:
+        return "fails"
+    return f"{record['traffic'] / record['least']:.2f}" if large else "compiles"
+
+
+def _number(record, name, unit):
+    return f"{record[name] / unit:.3g}" if name in record else "-"

@@ -1,0 +1,119 @@
+"""What can be known of accelerators without one: everything lowers for CUDA and TPU, and what a TPU would run."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import programs  # noqa: E402
+import traffic  # noqa: E402
+
+CASES = [
+    *programs.products_of(jnp.float32, 64, 128, (2,)),
+    *programs.layers(jnp.bfloat16, 64, 8, lmax=1),
+    *programs.transforms(jnp.float32, 8),
+    *programs.models(jnp.float32, 16, 64, 8),
+]
+
+
+def lowered(f, arguments):
+    return jax.export.export(jax.jit(f), platforms=["cuda", "tpu"])(*arguments).mlir_module()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_it_lowers_for_cuda_and_tpu(case):
+    """With the gradient where a training step takes one."""
+    text = lowered(*(case.backward() if case.gradient else (case.f, case.arguments)))
+    assert traffic.largest_constant(text) < 4 * 2**20
+
+
+@pytest.mark.parametrize("degree", [14, 20])
+def test_no_large_constants_at_high_degrees(degree):
+    """Of all platforms, with plain routes and with kernels: 14 is the last degree of the parts under reflections."""
+    for case in programs.products_of(jnp.float32, 8, 4, (degree,)):
+        text = lowered(case.f, case.arguments)
+        assert 10_000 < traffic.largest_constant(text) < 4 * 2**20
+
+
+def test_what_has_no_lowering_is_seen():
+    with pytest.raises(NotImplementedError, match="schur"):
+        jax.export.export(jax.jit(jax.scipy.linalg.schur), platforms=["tpu"])(jax.ShapeDtypeStruct((3, 3), jnp.float32))
+
+
+PROGRAM = """
+%fused (p.1: f32[16,128]) -> f32[16,128] {
+  %p.1 = f32[16,128]{1,0:T(8,128)} parameter(0)
+  ROOT %a.1 = f32[16,128]{1,0:T(8,128)} add(%p.1, %p.1)
+}
+
+%body (s: (s32[], f32[16,128])) -> (s32[], f32[16,128]) {
+  %s = (s32[]{:T(128)}, f32[16,128]{1,0:T(8,128)}) parameter(0)
+  %i = s32[]{:T(128)} get-tuple-element(%s), index=0
+  %v = f32[16,128]{1,0:T(8,128)} get-tuple-element(%s), index=1
+  %w = f32[16,128]{1,0:T(8,128)} fusion(%v), kind=kLoop, calls=%fused
+  ROOT %t = (s32[]{:T(128)}, f32[16,128]{1,0:T(8,128)}) tuple(%i, %w)
+}
+
+ENTRY %main (x: f32[16,128], y: bf16[5,3]) -> f32[16,128] {
+  %x = f32[16,128]{1,0:T(8,128)} parameter(0)
+  %y = bf16[5,3]{1,0:T(8,128)(2,1)} parameter(1)
+  %fast = f32[16,128]{1,0:T(8,128)S(1)} fusion(%x), kind=kLoop, calls=%fused
+  %start = (f32[16,128]{1,0:T(8,128)}, f32[16,128]{1,0:T(8,128)S(1)}, u32[]{:S(2)}) copy-start(%fast)
+  %done = f32[16,128]{1,0:T(8,128)} copy-done(%start)
+  %wide = f32[5,3]{1,0:T(8,128)} convert(%y)
+  %zero = s32[]{:T(128)} constant(0)
+  %state = (s32[]{:T(128)}, f32[16,128]{1,0:T(8,128)}) tuple(%zero, %done)
+  %loop = (s32[]{:T(128)}, f32[16,128]{1,0:T(8,128)}) while(%state), condition=%c, body=%body, \
+backend_config={"known_trip_count":{"n":"3"}}
+  ROOT %z = f32[16,128]{1,0:T(8,128)} get-tuple-element(%loop), index=1
+}
+"""
+
+
+@pytest.mark.core
+def test_traffic_of_a_known_program():
+    """Of 8 kB arrays: one read for `fast`, one written by the copy, 3 rounds of 2; 2 kB read and 4 kB written for y."""
+    assert traffic.main_memory(PROGRAM) == 8192 * (1 + 1 + 3 * 2) + 2048 + 4096
+    assert traffic.least(PROGRAM) == 8192 * 2 + 2048
+    assert list(traffic.wide_copies(PROGRAM)) == ["wide"]
+    assert traffic.array_bytes("f32[49,1000,128]{2,1,0:T(8,128)}") == 49 * 1000 * 128 * 4
+    assert traffic.array_bytes("bf16[1000,49,100]{2,0,1:T(8,128)(2,1)}") == 49 * 1000 * 128 * 2
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A few programs for a TPU v5e, compiled in a process of their own."""
+    if importlib.util.find_spec("libtpu") is None:
+        pytest.skip("libtpu is not installed: pip install -e '.[tpu-aot]'")
+    out = tmp_path_factory.mktemp("aot") / "aot.jsonl"
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "aot.py"),
+        "--only",
+        "selection",
+        "--topologies",
+        "v5e:2x2",
+        "--json",
+        str(out),
+    ]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"JAX_PLATFORMS": "cpu"}, timeout=300)
+    return {(r["case"], r["mode"], r["dtype"]): r for r in map(json.loads, out.read_text().splitlines())}
+
+
+def test_products_do_not_spill(compiled):
+    """Main-memory traffic is the least possible but for tables, with the gradient too; no copy in float32."""
+    for (case, mode, dtype), record in compiled.items():
+        assert "error" not in record, (case, mode, dtype)
+        assert record["wide_copies"] == 0, (case, mode, dtype)
+        assert record["traffic"] < 1.1 * record["least"], (case, mode, dtype)
+        assert record["kernels"] == 1
+    assert len(compiled) == 12
