@@ -124,9 +124,16 @@ def rotations_of(group):
     return groups.SO((group.linear if isinstance(group, groups.Semidirect) else group).size)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def chart_errors(group, rule, counts, key):
     """For each number of nodes: the first so many of one sequence, which both kinds of points allow."""
+    elements, weights = group.nodes(counts[-1], key, method="random" if rule == "random" else "quasi")
+    if rule == "unweighted":
+        weights = weights / jax.jit(lambda g: jnp.exp(group.log_haar_coords(group.coords(g))))(elements)
+    return errors_of_prefixes(group, counts, elements, weights)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def errors_of_prefixes(group, counts, elements, weights):
     rng, rotations = np.random.default_rng(0), rotations_of(group)
     free = group.dim - rotations.dim
     size = np.repeat([0.2, 1.0], [free, rotations.dim])
@@ -134,9 +141,6 @@ def chart_errors(group, rule, counts, key):
     h = group.from_coords(jnp.asarray(np.repeat([0.2, 0.7], [free, rotations.dim]) * rng.choice([-1, 1], group.dim)))
     center, slope = 0.1 * rng.choice([-1, 1], free), 0.5 * rng.normal(size=free)
     turn = rotations.exp(jnp.full(rotations.dim, 0.3))
-    elements, weights = group.nodes(counts[-1], key, method="random" if rule == "random" else "quasi")
-    if rule == "unweighted":
-        weights = weights / jnp.exp(group.log_haar_coords(group.coords(elements)))
 
     def kernel(g):
         value, a, r = bump(group, g, 0.35, 0.0, jnp.eye(rotations.n))
@@ -144,7 +148,7 @@ def chart_errors(group, rule, counts, key):
 
     def correlate(shift, outputs):
         feature, *_ = bump(group, group.compose(group.inverse(shift), elements), 0.3, center, turn)
-        terms = jax.vmap(lambda g: weights * feature * kernel(group.compose(group.inverse(g), elements)))(outputs)
+        terms = jax.lax.map(lambda g: weights * feature * kernel(group.compose(group.inverse(g), elements)), outputs)
         return jnp.cumsum(terms, axis=1)[:, np.array(counts) - 1]
 
     exact = correlate(group.identity(), group.compose(group.inverse(h), outputs))
