@@ -33,7 +33,9 @@ class Preset(NamedTuple):
     compiler_options: dict = {}  # noqa: RUF012
 
 
-QUICK = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+QUICK: dict = {"xla_backend_optimization_level": 1}
+if jax.__version_info__ < (0, 11):  # there is no choice later
+    QUICK["xla_cpu_use_fusion_emitters"] = False
 PRESETS = {
     "small": Preset(20, {"channels": 4, "radial_features": 8, "probes": 2}, every=10, compiler_options=QUICK),
     "default": Preset(6000, {}),
