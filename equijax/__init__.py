@@ -8,7 +8,20 @@ import importlib
 from typing import Any
 
 _MODULES = (
-    *("checks", "data", "frames", "graphs", "groups", "interop", "models", "nn", "products", "reps", "rotations"),
+    *(
+        "checks",
+        "data",
+        "frames",
+        "graphs",
+        "groups",
+        "interop",
+        "lie",
+        "models",
+        "nn",
+        "products",
+        "reps",
+        "rotations",
+    ),
     "spherical",
 )
 _NAMES = {
