@@ -17,7 +17,7 @@ from equijax.lie.kernels import (
 )
 from equijax.lie.nodes import chart_nodes
 from equijax.lie.points import correlate_points, lift_points, nearest
-from equijax.lie.pooling import interior, normalize, project
+from equijax.lie.pooling import downsample, interior, normalize, project
 
 __all__ = [
     "Separable",
@@ -27,6 +27,7 @@ __all__ = [
     "coordinates",
     "correlate",
     "correlate_points",
+    "downsample",
     "gaussian",
     "gaussian_features",
     "interior",

@@ -136,8 +136,10 @@ def correlate(
     if isinstance(kernel, Separable):
         y = _mix(f, kernel, moved, weights)
         filters = kernel.space(points) * volume[:, None, None]
-        if filters.shape != (*points.shape[:2], y.shape[-1]):
-            raise ValueError(f"kernel.space: expected shape (..., {y.shape[-1]}), got {filters.shape}")
+        count, features = len(outputs), y.shape[-1] // len(outputs)
+        if filters.shape != (*points.shape[:2], features):
+            raise ValueError(f"kernel.space: expected shape (..., {features}), got {filters.shape}")
+        filters = jnp.moveaxis(filters, 0, 1).reshape(-1, count * features)
         y = convolve_channels(y, filters.astype(f.dtype), size, stride, padding)
     else:
         filters = kernel(AffineElement(points[:, None], moved[:, :, None]))
@@ -145,7 +147,7 @@ def correlate(
         count, given, places, channels, features = _shape("kernel", filters, f)
         filters = jnp.transpose(filters, (2, 1, 3, 0, 4)).reshape(places, given * channels, count * features)
         y = convolve(_fold(f), filters.astype(f.dtype), size, stride, padding)
-        y = _unfold(y, count)
+    y = _unfold(y, count)
     return y.reshape(*lead, *y.shape[1:])
 
 
@@ -208,15 +210,17 @@ def checked_elements(name: str, elements: Any, n: int | None = None) -> Float[Ar
 
 
 def _mix(f, kernel, moved, weights):
-    """Σ_j w_j f(A_j) k_group(A_i⁻¹ A_j), pixel by pixel."""
+    """Σ_j w_j f(A_j) k_group(A_i⁻¹ A_j), pixel by pixel: (batch, *space, outputs · features)."""
     mixing = kernel.group(moved) * weights.reshape(-1, *(1,) * (1 if kernel.channels is not None else 2))
     if kernel.channels is None:
-        _shape("kernel.group", mixing, f)
-        return jnp.einsum("bj...c,ijco->bi...o", f, mixing.astype(f.dtype), precision="highest")
+        outputs, nodes, channels, features = _shape("kernel.group", mixing, f)
+        matrix = jnp.moveaxis(mixing, 0, 2).reshape(nodes * channels, outputs * features)
+        return jnp.matmul(_fold(f), matrix.astype(f.dtype), precision="highest")
     if mixing.shape[-1] != f.shape[-1]:
         raise ValueError(f"kernel.group: expected shape (..., {f.shape[-1]}), got {mixing.shape}")
-    y = jnp.einsum("bj...c,ijc->bi...c", f, mixing.astype(f.dtype), precision="highest")
-    return jnp.matmul(y, jnp.asarray(kernel.channels).astype(f.dtype), precision="highest")
+    y = jnp.einsum("bj...c,ijc->b...ic", f, mixing.astype(f.dtype), precision="highest")
+    y = jnp.matmul(y, jnp.asarray(kernel.channels).astype(f.dtype), precision="highest")
+    return y.reshape(*y.shape[:-2], -1)
 
 
 def _fold(f):

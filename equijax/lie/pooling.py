@@ -54,6 +54,20 @@ def project(
     return jnp.sum(weights * f, axis=axis)
 
 
+def downsample(f: Float[Array, "*batch_space_channels"], factor: int = 2, dimension: int = 2) -> Float[Array, "*shape"]:
+    """Means over blocks of `factor` pixels along each of the `dimension` axes of space, the last but the channels.
+
+    Raises:
+        ValueError: If the axes of space are no multiples of the factor.
+    """
+    f = floating("f", f)
+    lead, space = f.shape[: -1 - dimension], f.shape[-1 - dimension : -1]
+    if any(length % factor for length in space) or len(space) < dimension:
+        raise ValueError(f"factor: expected a divisor of the axes of space {space}, got {factor}")
+    blocks = f.reshape(*lead, *(n for length in space for n in (length // factor, factor)), f.shape[-1])
+    return jnp.mean(blocks, axis=tuple(len(lead) + 2 * k + 1 for k in range(dimension)))
+
+
 def interior(nodes: Nodes, reach: float) -> Nodes:
     """The same nodes, with weight zero where a kernel of that reach sees beyond the edge of the window.
 

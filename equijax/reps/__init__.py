@@ -1,7 +1,7 @@
 """How a symmetry acts on arrays: scalars, vectors, points, tensors, spherical features, permutations, images."""
 
 from equijax.reps.base import Rep
-from equijax.reps.combine import Dual, Ignore, Joint, Product, Sum, TensorProduct
+from equijax.reps.combine import Dual, Ignore, Joint, Product, Quadrature, Sum, TensorProduct
 from equijax.reps.finite import Element, Index, Permutation, Regular, Shift
 from equijax.reps.geometric import Position, Scalar, Tensor, Vector
 from equijax.reps.image import Image
@@ -19,6 +19,7 @@ __all__ = [
     "Permutation",
     "Position",
     "Product",
+    "Quadrature",
     "Regular",
     "Rep",
     "Scalar",
