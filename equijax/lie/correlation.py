@@ -5,7 +5,7 @@ A_i a node of H. Nodes are pairs (elements, weights), an argument like the image
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from equijax._validate import floating, integer
 from equijax.groups import AffineElement
 from equijax.lie.grid import convolve, convolve_channels, stencil
 
-Nodes = tuple[Any, Any]  # matrices (nodes, n, n) and weights (nodes,)
+Nodes: TypeAlias = Any  # a pair: matrices (nodes, n, n) and weights (nodes,)
 
 
 class Separable(NamedTuple):
@@ -35,7 +35,7 @@ class Separable(NamedTuple):
 
 
 def lift(
-    x: Float[Array, "*batch_space_channels"],
+    x: Float[Array | np.ndarray, "*batch_space_channels"],
     kernel: Callable,
     nodes: Nodes,
     *,
@@ -83,7 +83,7 @@ def lift(
 
 
 def correlate(
-    f: Float[Array, "*batch_group_space_channels"],
+    f: Float[Array | np.ndarray, "*batch_group_space_channels"],
     kernel: Callable | Separable,
     nodes: Nodes,
     *,

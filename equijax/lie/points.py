@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from equijax._validate import floating
@@ -13,7 +14,10 @@ from equijax.lie.correlation import Nodes, checked_nodes
 
 
 def lift_points(
-    positions: Float[Array, "points n"], values: Float[Array, "points channels"], nodes: Nodes, volumes: Any = None
+    positions: Float[Array | np.ndarray, "points n"],
+    values: Float[Array | np.ndarray, "points channels"],
+    nodes: Nodes,
+    volumes: Any = None,
 ) -> tuple[Float[Array, "elements channels"], tuple[AffineElement, Float[Array, " elements"]]]:
     """Values at points as a feature on the group: each point x carries its value to all elements (x, A_j).
 
@@ -65,7 +69,7 @@ def nearest(
 
 
 def correlate_points(
-    f: Float[Array, "elements channels"],
+    f: Float[Array | np.ndarray, "elements channels"],
     kernel: Callable,
     nodes: tuple[AffineElement, Float[Array, " elements"]],
     neighbors: Int[Array, "outputs most"] | None = None,

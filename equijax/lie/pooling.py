@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import floating
@@ -14,7 +15,7 @@ METHODS = ("mean", "max", "logsumexp")
 
 
 def project(
-    f: Float[Array, "*batch_group_space_channels"],
+    f: Float[Array | np.ndarray, "*batch_group_space_channels"],
     nodes: Nodes,
     *,
     method: str = "mean",
@@ -54,7 +55,9 @@ def project(
     return jnp.sum(weights * f, axis=axis)
 
 
-def downsample(f: Float[Array, "*batch_space_channels"], factor: int = 2, dimension: int = 2) -> Float[Array, "*shape"]:
+def downsample(
+    f: Float[Array | np.ndarray, "*batch_space_channels"], factor: int = 2, dimension: int = 2
+) -> Float[Array, "*shape"]:
     """Means over blocks of `factor` pixels along each of the `dimension` axes of space, the last but the channels.
 
     Raises:
@@ -87,7 +90,7 @@ def interior(nodes: Nodes, reach: float) -> Nodes:
 
 
 def normalize(
-    f: Float[Array, "*batch_group_space_channels"], nodes: Nodes, *, epsilon: float = 1e-5
+    f: Float[Array | np.ndarray, "*batch_group_space_channels"], nodes: Nodes, *, epsilon: float = 1e-5
 ) -> Float[Array, "*batch_group_space_channels"]:
     """Each channel with mean zero and variance one over the group and space, each sample by itself.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import lie
@@ -41,7 +42,7 @@ class LiftingConv(nn.Module):
     use_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*batch_space_channels"], nodes: Nodes) -> Float[Array, "*lifted"]:
+    def __call__(self, x: Float[Array | np.ndarray, "*batch_space_channels"], nodes: Nodes) -> Float[Array, "*lifted"]:
         """The lifted image, shape (..., nodes, *space, features), in the dtype of x."""
         x, (elements, _) = floating("x", x), checked_nodes("nodes", nodes)
         shape, radius = (x.shape[-1], self.features), _radius(self)
@@ -97,7 +98,7 @@ class GroupConv(nn.Module):
 
     @nn.compact
     def __call__(
-        self, f: Float[Array, "*batch_group_space_channels"], nodes: Nodes, outputs: Any = None
+        self, f: Float[Array | np.ndarray, "*batch_group_space_channels"], nodes: Nodes, outputs: Any = None
     ) -> Float[Array, "*batch_group_space_features"]:
         """The correlated feature, shape (..., outputs, *space, features), in the dtype of f; see `lie.correlate`."""
         f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)

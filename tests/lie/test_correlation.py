@@ -10,6 +10,7 @@ import pytest
 
 import equijax as ej
 from equijax import groups, lie, reps
+from equijax.lie import grid
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(size=(6, 7, 2))
@@ -60,18 +61,19 @@ def test_is_the_integral_over_the_group(kind, x64):
     def haar(g):  # what `correlate` leaves to the kernel
         return AS_FULL[kind](g) * jnp.abs(jnp.linalg.det(g.linear))[..., None, None]
 
-    direct = lie.correlate_points(values.reshape(60, 3), haar, (elements, weights))
+    direct = jax.jit(lambda f: lie.correlate_points(f, haar, (elements, weights)))(values.reshape(60, 3))
     direct = jnp.moveaxis(direct.reshape(4, 5, 3, 4), 2, 0)
     wide = jnp.pad(f, ((0, 0), (3, 3), (2, 2), (0, 0)))  # so that a stencil of 9 pixels sees all
-    found = lie.correlate(wide, KERNELS[kind], nodes, size=9)[:, 3:-3, 2:-2]
+    found = jax.jit(lambda f: lie.correlate(f, KERNELS[kind], nodes, size=9))(wide)[:, 3:-3, 2:-2]
     np.testing.assert_allclose(found, direct, atol=1e-12 * jnp.abs(direct).max())
 
 
 @pytest.mark.parametrize("kind", KERNELS)
 def test_moving_the_nodes_with_the_input_is_exact(kind, x64):
-    """h = (0, B) with det B = 4 sin² 1 maps a grid of spacing one to one of spacing 2, if B = 2 I; any nodes."""
+    """h = 2 I, with det h = 4, moves a grid of spacing one to one of spacing 2; any nodes will do."""
     elements, weights = groups.GLPlus(2).nodes(3)
 
+    @functools.partial(jax.jit, static_argnums=2)
     def network(x, elements, spacing):
         nodes = (elements, weights)
         f = jnp.tanh(lie.lift(x, on_space, nodes, size=3, spacing=spacing))
@@ -128,9 +130,10 @@ def test_quarter_turns_equal_a_handwritten_convolution(x64):
             [(turn == j)[..., None, None] for j in range(4)], [looked_up(t)(g.translation) for t in second]
         )
 
-    found = lie.lift(jnp.asarray(x), looked_up(first), nodes, size=3)
+    found = jax.jit(lambda x: lie.lift(x, looked_up(first), nodes, size=3))(x)
     np.testing.assert_allclose(found, lifted, atol=1e-12)
-    np.testing.assert_allclose(lie.correlate(found, kernel, nodes, size=3), expected, atol=1e-11)
+    found = jax.jit(lambda f: lie.correlate(f, kernel, nodes, size=3))(found)
+    np.testing.assert_allclose(found, expected, atol=1e-11)
 
 
 @pytest.mark.core
@@ -155,24 +158,29 @@ def test_circular_shifts_are_exact(x64):
     nodes = groups.GLPlus(2).nodes(2)
     x = jnp.asarray(RNG.normal(size=(6, 8, 2)))
 
-    def network(x, kernel):
+    @jax.jit
+    def network(x):
         f = lie.lift(x, on_space, nodes, size=3, padding="wrap")
-        return lie.correlate(f, kernel, nodes, size=4, stride=2, padding="wrap")
+        options = {"size": 4, "stride": 2, "padding": "wrap"}
+        return [lie.correlate(f, kernel, nodes, **options) for kernel in (on_group, SEPARABLE)]
 
-    for kernel in (on_group, SEPARABLE):
-        moved = network(jnp.roll(x, (2, -4), (0, 1)), kernel)
-        np.testing.assert_allclose(moved, jnp.roll(network(x, kernel), (1, -2), (1, 2)), atol=1e-12)
+    pairs = zip(network(jnp.roll(x, (2, -4), (0, 1))), network(x), strict=True)
+    for moved, still in pairs:
+        np.testing.assert_allclose(moved, jnp.roll(still, (1, -2), (1, 2)), atol=1e-12)
 
 
 def test_small_and_large_images_take_the_same_sum(x64, monkeypatch):
     f = jnp.asarray(RNG.normal(size=(2, 8, 8, 3)))
-    nodes = groups.GLPlus(2).nodes(2)
-    for size, stride, padding in ((3, 1, "zero"), (4, 2, "wrap"), (3, 1, "valid"), (1, 1, "zero")):
-        options = {"size": size, "stride": stride, "padding": padding}
-        monkeypatch.setattr(lie.grid, "MATRIX", 2**14)
-        by_matrix = lie.correlate(f, SEPARABLE, nodes, **options)
-        monkeypatch.setattr(lie.grid, "MATRIX", 0)
-        np.testing.assert_allclose(lie.correlate(f, SEPARABLE, nodes, **options), by_matrix, atol=1e-12)
+    cases = [(3, 1, "zero"), (4, 2, "wrap"), (3, 1, "valid"), (1, 1, "zero")]
+    filters = [jnp.asarray(RNG.normal(size=(size**2, 3))) for size, _, _ in cases]
+
+    def sums(f, filters):
+        return [grid.convolve_channels(f, k, *case) for k, case in zip(filters, cases, strict=True)]
+
+    by_matrix = jax.jit(sums)(f, filters)
+    monkeypatch.setattr(grid, "MATRIX", 0)
+    for one, other in zip(jax.jit(lambda *a: sums(*a))(f, filters), by_matrix, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
 
 
 # Tier three: convergence
@@ -284,6 +292,7 @@ def test_batches_derivatives_and_half_precision():
     nodes = groups.SO(2).nodes(3)
     x = jnp.asarray(RNG.normal(size=(2, 6, 7, 2)), jnp.float32)
 
+    @jax.jit
     def network(x):
         return lie.correlate(lie.lift(x, on_space, nodes, size=3), SEPARABLE, nodes, size=3)
 
@@ -299,7 +308,8 @@ def test_batches_derivatives_and_half_precision():
 def test_volumes_and_features_of_other_dimensions():
     nodes = groups.SO(3).nodes(4)
     kernel = lambda x: jnp.sin(x).sum(-1)[..., None, None] + 1  # noqa: E731
-    assert lie.lift(jnp.ones((5, 6, 7, 1)), kernel, nodes, size=3).shape == (4, 5, 6, 7, 1)
+    shape = jax.eval_shape(lambda x: lie.lift(x, kernel, nodes, size=3), jnp.ones((5, 6, 7, 1))).shape
+    assert shape == (4, 5, 6, 7, 1)
 
 
 X, NODES = jnp.ones((6, 7, 2)), (jnp.eye(2)[None], jnp.ones(1))
