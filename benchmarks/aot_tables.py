@@ -16,7 +16,11 @@ def programs(lines, table):
     for case, mode in dict.fromkeys(key[:2] for key in latest):
         found = [latest.get((case, mode, *column)) for column in columns]
         first = next(r for r in found if r)
-        large = first["set"] in ("products", "layers", "selection")  # others fit in fast memory, or hold more than they are given
+        large = first["set"] in (
+            "products",
+            "layers",
+            "selection",
+        )  # others fit in fast memory, or hold more than they are given
         inside = first.get("kernels") and first["operations"] < 1e9  # XLA does not count those of kernels
         rows.append((
             case, mode, *(_ratio(r, large) for r in found),

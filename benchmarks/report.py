@@ -39,6 +39,7 @@ def write(results, output):
     """Write every table."""
     output.mkdir(parents=True, exist_ok=True)
     (output / "potential.md").write_text(potential(read(results / "potential.jsonl")))
+    (output / "affine_digits.md").write_text(affine_digits(read(results / "affine_digits.jsonl")))
     tensor_products(read(results / "tensor_products.jsonl"), output)
     (output / "many_devices.md").write_text(many_devices(read(results / "many_devices.jsonl")))
     for name in ("intertwiners", "rotations", "soft_symmetry"):
@@ -114,6 +115,44 @@ def many_devices(lines):
     head = ["", "devices", "largest difference", "", "MB, one device", "MB each", "ratio"]
     last = results[-1]
     return table(head, rows) + f"\nMeasured with {last['device']}, jax {last['jax']}; MB of temporary memory.\n"
+
+
+def affine_digits(lines):
+    """Mean and range over the seeds for each network; then the cost of a full and of the separable layers."""
+    groups, layers = {}, [r for r in lines if r["table"] == "layers"]
+    for r in lines:
+        if r["table"] == "accuracy":
+            groups.setdefault((r["asked_seconds"], r["digits"], r["model"]), {})[r["seed"]] = r
+    if not groups:
+        return "No results are kept yet.\n"
+    rows = []
+    for (seconds, digits, model), seeds in groups.items():
+        runs = list(seeds.values())
+        cells = []
+        for key in ("validation_accuracy", "upright_accuracy", "transformed_accuracy"):
+            values = [100 * r[key] for r in runs]
+            cells.append(f"{sum(values) / len(values):.1f} ± {(max(values) - min(values)) / 2:.1f}")
+        mean = {k: sum(r[k] for r in runs) / len(runs) for k in ("equivariance_error", "steps")}
+        best = {k: min(r[k] for r in runs) for k in ("parameters", "microseconds_an_image", "training_bytes")}
+        cells += [f"{mean['equivariance_error']:.2f}", f"{best['parameters']:,}", f"{mean['steps']:,.0f}"]
+        cells += [f"{best['microseconds_an_image']:.0f}", f"{best['training_bytes'] / 2**20:.0f}"]
+        rows.append((model, f"{len(runs)}", f"{digits:,}, {seconds:.0f} s", *cells))
+    head = ["", "seeds", "digits, training", "validation (%)", "upright (%)", "transformed (%)", "error", "parameters"]
+    tables = [table([*head, "steps", "µs an image", "memory (MiB)"], rows)]
+    for r in layers[-1:]:
+        head = [
+            f"{r['channels']} channels, {r['nodes']} nodes, 5 × 5",
+            "value (ms)",
+            "with gradient (ms)",
+            "operations",
+        ]
+        rows = [
+            (kind, *(f"{r[f'{kind}_{what}_milliseconds']:.1f}" for what in ("value", "gradient")),
+             f"{r[f'{kind}_value_operations'] / 1e6:,.0f} M")
+            for kind in ("full", "separable", "channelwise")
+        ]  # fmt: skip
+        tables.append(table(head, rows))
+    return "\n".join(tables)
 
 
 def table(head, rows):

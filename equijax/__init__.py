@@ -8,8 +8,8 @@ import importlib
 from typing import Any
 
 _MODULES = (
-    *("checks", "data", "frames", "graphs", "groups", "interop", "models", "nn", "objectives", "products", "reps"),
-    *("rotations", "spherical"),
+    *("checks", "data", "frames", "graphs", "groups", "interop", "lie", "models", "nn", "objectives", "products"),
+    *("reps", "rotations", "spherical"),
 )
 _NAMES = {
     "Symmetry": "symmetry",

@@ -43,7 +43,7 @@ class Symmetry:
         object.__setattr__(self, "group", group)
         object.__setattr__(self, "_inputs", _flatten("inputs", group, inputs))
         object.__setattr__(self, "_outputs", _flatten("outputs", group, outputs))
-        if any(isinstance(rep, reps.Ignore) for rep in self._inputs[0]):
+        if any(type(rep) is reps.Ignore for rep in self._inputs[0]):
             raise ValueError("inputs: reps.Ignore() marks outputs; use None for an input that the group does not touch")
 
     @property

@@ -13,7 +13,7 @@ from equijax.checks import verdicts
 from equijax.checks.casts import narrowing
 from equijax.checks.elements import elements_by_part
 from equijax.checks.inputs import hard_inputs, leaf_reps, positions_spread
-from equijax.checks.measure import Errors, array_reps, measure
+from equijax.checks.measure import Errors, array_reps, measure, quadrature_nodes
 from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import WORDS, Report, Row
 
@@ -128,6 +128,7 @@ def _report(program: Program, arrays: list[Any], symmetry: Any, key: Any, sample
         casts=casts,
         notes=(*notes, *_notes(verdict, rows, errors)),
         floor=errors.floor,
+        nodes=quadrature_nodes(symmetry, program.layout, arrays),
         group=symmetry.group,
     )
 

@@ -116,7 +116,14 @@ def measure(
 
 def array_reps(symmetry: Any, layout: Layout) -> list[Any]:
     """The representation that acts on each array argument, None for those that the group does not touch."""
-    return layout.select(leaf_reps(symmetry.inputs, layout.tree))
+    found = layout.select(leaf_reps(symmetry.inputs, layout.tree))
+    return [None if isinstance(rep, reps.Quadrature) else rep for rep in found]
+
+
+def quadrature_nodes(symmetry: Any, layout: Layout, arrays: Sequence[Any]) -> int | None:
+    """Number of nodes among the arguments that are marked as such, None if none are."""
+    found = layout.select(leaf_reps(symmetry.inputs, layout.tree))
+    return next((len(x) for x, rep in zip(arrays, found, strict=True) if isinstance(rep, reps.Quadrature)), None)
 
 
 def _act(symmetry: Any, layout: Layout, acting: list[Any], elements: Any, inputs: list[Any]) -> list[list[Any]]:

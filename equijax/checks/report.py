@@ -72,6 +72,7 @@ class Report:
         notes: What else to know.
         floor: Error of the round trip act(g⁻¹, act(g, x)) where a representation is approximate: no function can be
             expected to do better; None if all are exact.
+        nodes: How many nodes stand for the integrals in the function, where an input is `reps.Quadrature`.
         degenerate: Reports on degenerate inputs, by name.
         group: The group.
     """
@@ -83,6 +84,7 @@ class Report:
     casts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     floor: float | None = None
+    nodes: int | None = None
     degenerate: dict[str, "Report"] = dataclasses.field(default_factory=dict)
     group: Any = None
 
@@ -142,6 +144,8 @@ class Report:
             lines += ["", f"largest error in {worst.place}, {worst.part}: {element}"]
         if self.floor is not None:
             lines.append(f"floor: the representation itself has a round-trip error of {self.floor:.1e}")
+        if self.nodes is not None:
+            lines.append(f"nodes: {self.nodes}, error {self.error:.1e}")
         lines += [f"input {name}: {r.verdict}, error {r.error:.1e}; {r.reason}" for name, r in self.degenerate.items()]
         if self.casts:
             lines += ["digits lost in the float64 program:", *(f"  {cast}" for cast in self.casts[:MOST_CASTS])]

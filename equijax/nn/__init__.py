@@ -1,7 +1,9 @@
-"""Flax modules: linear maps, nonlinearities, products, messages and radial functions with learned parameters."""
+"""Flax modules: linear maps, nonlinearities, products, messages, radial functions, group convolutions."""
 
 from equijax.nn.equivariant import EquivariantBilinear, EquivariantLinear, EquivariantMLP, gated
 from equijax.nn.gaunt_product import GauntProduct
+from equijax.nn.group_convolution import GroupConv, LiftingConv
+from equijax.nn.kernel_network import GaussianKernel, SineKernel, SplineKernel
 from equijax.nn.linear import Linear, linear
 from equijax.nn.many_body import ManyBodyProduct
 from equijax.nn.message_passing import MessagePassing, ZonalConvolution, aggregate
@@ -16,12 +18,17 @@ __all__ = [
     "EquivariantMLP",
     "Gate",
     "GauntProduct",
+    "GaussianKernel",
+    "GroupConv",
+    "LiftingConv",
     "Linear",
     "ManyBodyProduct",
     "MessagePassing",
     "NormActivation",
     "Normalization",
     "RadialBasis",
+    "SineKernel",
+    "SplineKernel",
     "ZonalConvolution",
     "aggregate",
     "bessel_basis",

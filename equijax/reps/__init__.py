@@ -2,7 +2,7 @@
 
 from equijax.reps._solve import permutes_coordinates
 from equijax.reps.base import Rep
-from equijax.reps.combine import Dual, Ignore, Joint, Product, Sum, TensorProduct
+from equijax.reps.combine import Dual, Ignore, Joint, Product, Quadrature, Sum, TensorProduct
 from equijax.reps.finite import Element, Index, Permutation, Regular, Shift
 from equijax.reps.geometric import Position, Scalar, Tensor, Vector
 from equijax.reps.image import Image
@@ -20,6 +20,7 @@ __all__ = [
     "Permutation",
     "Position",
     "Product",
+    "Quadrature",
     "Regular",
     "Rep",
     "Scalar",

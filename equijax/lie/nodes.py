@@ -1,0 +1,48 @@
+"""Nodes in a neighborhood of the identity, for symmetries that are wanted only that far."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from equijax._validate import integer
+from equijax.groups import Group
+from equijax.groups.base import Nodes, float_dtype
+from equijax.groups.quadrature import cube_points
+
+
+def chart_nodes(
+    group: Group,
+    n: int,
+    window: float | Sequence[float],
+    key: Any = None,
+    *,
+    dtype: Any = None,
+    method: str = "quasi",
+) -> Nodes:
+    """Nodes that fill a box about the identity in the coordinates of `group.coords`, with weights of the Haar measure.
+
+    A box of rotations up to 30°, say, stands for a symmetry that is wanted only near the identity: a 6 is no 9. What
+    lies beyond is cut off as it is at the edge of a window of scalings.
+
+    Args:
+        group: A connected group with coordinates, such as `groups.Affine(2).linear`.
+        n: Number of nodes.
+        window: Half the length of the box along each coordinate, one number or one a coordinate.
+        key: Moves the nodes at random.
+        dtype: Of elements and weights.
+        method: See `groups.quadrature.cube_points`.
+
+    Raises:
+        ValueError: If the window is not positive, or has not one number a coordinate.
+    """
+    half = np.broadcast_to(np.asarray(window, float), (group.dim,)) if np.ndim(window) == 0 else np.asarray(window)
+    if half.shape != (group.dim,) or not (half > 0).all():
+        raise ValueError(f"window: expected {group.dim} positive numbers for {group}, got {window}")
+    dtype = float_dtype(dtype)
+    points, weights = cube_points(method, integer("n", n, 1), group.dim, key, dtype)
+    a = (2 * points - 1) * half.astype(points.dtype)
+    volume = float(np.prod(2 * half))
+    weights = weights * volume * jnp.exp(group.log_haar_coords(a))
+    return group.from_coords(a).astype(dtype), weights.astype(dtype)

@@ -1,0 +1,135 @@
+"""Lifting and group correlation on scattered points."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from equijax._validate import floating
+from equijax.groups import AffineElement
+from equijax.lie.correlation import Nodes, checked_nodes
+
+
+def lift_points(
+    positions: Float[Array | np.ndarray, "points n"],
+    values: Float[Array | np.ndarray, "points channels"],
+    nodes: Nodes,
+    volumes: Any = None,
+) -> tuple[Float[Array, "elements channels"], tuple[AffineElement, Float[Array, " elements"]]]:
+    """Values at points as a feature on the group: each point x carries its value to all elements (x, A_j).
+
+    Args:
+        positions: One point a row.
+        values: One value a row.
+        nodes: Matrices A_j and weights of H.
+        volumes: Volume that each point stands for, (points,); ones if None, zeros for padding.
+
+    Returns:
+        The feature at all elements, points first, and the nodes of the group: elements, and weights of the left Haar
+        measure, w_j volume / ‖det A_j‖.
+
+    Raises:
+        ValueError: If positions and nodes differ in dimension.
+    """
+    positions, values = floating("positions", positions), floating("values", values)
+    elements, weights = checked_nodes("nodes", nodes)
+    if positions.ndim != 2 or positions.shape[-1] != elements.shape[-1]:
+        raise ValueError(f"positions: expected shape (points, {elements.shape[-1]}), got {positions.shape}")
+    shape = (len(positions), len(elements))
+    volumes = jnp.ones(len(positions), weights.dtype) if volumes is None else floating("volumes", volumes)
+    weights = volumes[:, None] * weights / jnp.abs(jnp.linalg.det(elements))
+    everywhere = AffineElement(
+        jnp.broadcast_to(positions[:, None], (*shape, positions.shape[-1])),
+        jnp.broadcast_to(elements.astype(positions.dtype), (*shape, *elements.shape[1:])),
+    )
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), everywhere)
+    return jnp.repeat(values, len(elements), axis=0), (flat, weights.reshape(-1))
+
+
+def nearest(
+    elements: AffineElement, most: int, *, outputs: AffineElement | None = None, radius: float | None = None
+) -> tuple[Int[Array, "outputs most"], Bool[Array, ""]]:
+    """The neighborhood of each output element g: the `most` elements g̃ with the smallest ‖translation of g⁻¹ g̃‖.
+
+    That is a function of g⁻¹ g̃, so that moving all elements moves nothing here.
+
+    Returns:
+        Indices of the neighbors, and a flag: True if some neighborhood holds more than `most` elements within
+        `radius`. With a window that vanishes from there on the list loses nothing unless the flag is set.
+    """
+    outputs = elements if outputs is None else outputs
+    t = _between(outputs, elements, jnp.arange(len(elements.linear))[None]).translation
+    squares = jnp.sum(t**2, axis=-1)
+    index = jax.lax.top_k(-squares, most)[1]
+    within = jnp.sum(squares < (jnp.inf if radius is None else radius**2), axis=-1)
+    return index, jnp.max(within) > most if radius is not None else jnp.asarray(False)
+
+
+def correlate_points(
+    f: Float[Array | np.ndarray, "elements channels"],
+    kernel: Callable,
+    nodes: tuple[AffineElement, Float[Array, " elements"]],
+    neighbors: Int[Array, "outputs most"] | None = None,
+    *,
+    outputs: AffineElement | None = None,
+    window: Callable | None = None,
+) -> Float[Array, "outputs features"]:
+    """Correlate a feature at scattered elements of the group with a kernel:
+
+        y(g_i) = Σ_j w_j m_ij k(g_i⁻¹ g_j) f(g_j)  (/ Σ_j w_j m_ij  with a window) ,   m_ij = window(g_i⁻¹ g_j) .
+
+    With all elements and no window this is the quadrature of `correlate` on any points. A window makes it a mean over
+    the neighborhood, which does not depend on how densely the points lie. It is exact under every element of the
+    group if positions and frames move together, with any number of nodes.
+
+    Args:
+        f: Feature, one element a row.
+        kernel: k, from `AffineElement`, whose leading axes broadcast, to matrices (..., channels, features).
+        nodes: Elements and weights, as from `lift_points`.
+        neighbors: Indices of the elements that each output sees, as from `nearest`; all if None.
+        outputs: Elements where y is wanted; those of `nodes` if None.
+        window: A smooth function of g⁻¹ g̃ that vanishes before the neighborhood ends.
+
+    Raises:
+        ValueError: If the feature is not one row an element, or the kernel has other channels.
+
+    References:
+        Finzi, Stanton, Izmailov and Wilson 2020, arXiv:2002.12880, eq. 7, with g_j⁻¹ g_i for g_i⁻¹ g_j.
+    """
+    f = floating("f", f)
+    elements, weights = nodes
+    if f.ndim != 2 or len(f) != len(weights):
+        raise ValueError(f"f: expected shape ({len(weights)}, channels), one row an element, got {f.shape}")
+    outputs = elements if outputs is None else outputs
+    neighbors = jnp.arange(len(f))[None] if neighbors is None else neighbors
+    between = _between(outputs, elements, neighbors)
+    k = kernel(between)
+    if k.shape[-2] != f.shape[-1]:
+        raise ValueError(f"kernel: expected matrices (..., {f.shape[-1]}, features), got shape {k.shape}")
+    w = weights[neighbors]
+    if window is not None:
+        w = w * window(between)
+        total = jnp.sum(w, axis=-1, keepdims=True)
+        w = w / jnp.where(total > 0, total, 1)
+    w = jnp.broadcast_to(w, k.shape[:2])
+    seen = jnp.broadcast_to(f[neighbors], (*k.shape[:2], f.shape[-1]))
+    return jnp.einsum("im,imco,imc->io", w.astype(f.dtype), k.astype(f.dtype), seen, precision="highest")
+
+
+def _between(outputs, elements, neighbors):
+    """g_i⁻¹ g_j for each output i and its neighbors j."""
+    there = jax.tree.map(lambda x: x[neighbors], elements)
+    inverse = jnp.linalg.inv(outputs.linear)[:, None]
+    apart = there.translation - outputs.translation[:, None]
+    return AffineElement(
+        jnp.einsum(
+            "imab,imb->ima",
+            jnp.broadcast_to(inverse, (*apart.shape[:2], *inverse.shape[2:])),
+            apart,
+            precision="highest",
+        ),
+        jnp.matmul(inverse, there.linear, precision="highest"),
+    )

@@ -1,0 +1,115 @@
+"""From features on the group back to images, the edge of the window, and normalization."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax._validate import floating
+from equijax.lie.correlation import Nodes, checked_nodes
+from equijax.lie.kernels import stretch
+
+METHODS = ("mean", "max", "logsumexp")
+
+
+def project(
+    f: Float[Array | np.ndarray, "*batch_group_space_channels"],
+    nodes: Nodes,
+    *,
+    method: str = "mean",
+    rep: Any = None,
+    temperature: float = 1.0,
+) -> Float[Array, "*batch_space_channels"]:
+    """A feature on the group as an image, by what its nodes have in common.
+
+        "mean"        Σ_j w_j f(A_j) / Σ_j w_j : a quadrature, converges with the nodes
+        "max"         max_j f(A_j) over the nodes of positive weight: converges slowly, and is cut off by the window
+        "logsumexp"   T log(Σ_j w_j e^{f(A_j)/T} / Σ_j w_j) : between the two, by the temperature T
+
+    With `rep` the mean is Σ_j w_j ρ(A_j) f(A_j) / Σ_j w_j, a field of vectors or tensors.
+
+    Args:
+        f: Feature, shape (..., nodes, *space, channels).
+        nodes: Matrices and weights.
+        method: "mean", "max" or "logsumexp".
+        rep: Representation that acts on the channels, such as `reps.Vector()`, with method="mean".
+        temperature: T, in the unit of f.
+
+    Raises:
+        ValueError: If the method is unknown or not the mean with `rep`, or the nodes are not those of `f`.
+    """
+    f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)
+    axis = -2 - elements.shape[-1]
+    if method not in METHODS or (rep is not None and method != "mean"):
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, and 'mean' with a rep, got {method!r}")
+    weights = _along("f", f, weights.astype(f.dtype), elements.shape[-1])
+    if method == "max":
+        return jnp.max(jnp.where(weights > 0, f, -jnp.inf), axis=axis)
+    weights = weights / jnp.sum(weights)
+    if method == "logsumexp":
+        return temperature * jax.nn.logsumexp(f / temperature, axis=axis, b=weights)
+    if rep is not None:
+        f = jnp.moveaxis(jax.vmap(rep.act)(elements, jnp.moveaxis(f, axis, 0)), 0, axis)
+    return jnp.sum(weights * f, axis=axis)
+
+
+def downsample(
+    f: Float[Array | np.ndarray, "*batch_space_channels"], factor: int = 2, dimension: int = 2
+) -> Float[Array, "*shape"]:
+    """Means over blocks of `factor` pixels along each of the `dimension` axes of space, the last but the channels.
+
+    Raises:
+        ValueError: If the axes of space are no multiples of the factor.
+    """
+    f = floating("f", f)
+    lead, space = f.shape[: -1 - dimension], f.shape[-1 - dimension : -1]
+    if any(length % factor for length in space) or len(space) < dimension:
+        raise ValueError(f"factor: expected a divisor of the axes of space {space}, got {factor}")
+    blocks = f.reshape(*lead, *(n for length in space for n in (length // factor, factor)), f.shape[-1])
+    return jnp.mean(blocks, axis=tuple(len(lead) + 2 * k + 1 for k in range(dimension)))
+
+
+def interior(nodes: Nodes, reach: float) -> Nodes:
+    """The same nodes, with weight zero where a kernel of that reach sees beyond the edge of the window.
+
+    The window ends at the largest ‖X‖ of the nodes A = e^X R; nodes within `reach` of it are left out. This is "valid"
+    in H: what is integrated, pooled or normalized with these weights does not depend on the zeros beyond the window,
+    nor on the last layer's wrong values. Each layer needs its own reach.
+
+    Args:
+        nodes: Matrices and weights.
+        reach: Largest ‖X‖ where the kernel is not zero.
+    """
+    elements, weights = checked_nodes("nodes", nodes)
+    size = jnp.sqrt(stretch(elements))
+    edge = jnp.max(jnp.where(weights > 0, size, 0))
+    kept = size <= edge - reach + 8 * jnp.finfo(size.dtype).eps
+    return nodes[0], jnp.where(kept, weights, 0).astype(jnp.result_type(nodes[1]))
+
+
+def normalize(
+    f: Float[Array | np.ndarray, "*batch_group_space_channels"], nodes: Nodes, *, epsilon: float = 1e-5
+) -> Float[Array, "*batch_group_space_channels"]:
+    """Each channel with mean zero and variance one over the group and space, each sample by itself.
+
+    The mean over the group is Σ_j w_j f(A_j) / Σ_j w_j, so that it converges with the nodes and moves with the input.
+    """
+    f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)
+    n = elements.shape[-1]
+    weights = _along("f", f, (weights / jnp.sum(weights)).astype(f.dtype), n)
+    space = tuple(range(-1 - n, -1))
+
+    def mean(y):
+        return jnp.sum(weights * jnp.mean(y, axis=space, keepdims=True), axis=-2 - n, keepdims=True)
+
+    centered = f - mean(f)
+    return centered * jax.lax.rsqrt(mean(centered**2) + epsilon)
+
+
+def _along(name, f, weights, n):
+    """Weights in the shape of the group axis of a feature."""
+    if f.ndim < n + 2 or f.shape[-2 - n] != len(weights):
+        raise ValueError(f"{name}: expected {len(weights)} nodes along axis {-2 - n}, got shape {f.shape}")
+    return weights.reshape(-1, *(1,) * (n + 1))

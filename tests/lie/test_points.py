@@ -1,0 +1,78 @@
+"""Correlation on scattered points: exact under affine maps, neighborhoods, padding."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import equijax as ej
+from equijax import groups, lie, reps
+
+RNG = np.random.default_rng(0)
+AFF = groups.Affine(2)
+W = RNG.normal(size=(9, 6))
+POINTS, VALUES = RNG.normal(size=(6, 2)).astype(np.float32), RNG.normal(size=(6, 3)).astype(np.float32)
+NODES = groups.GLPlus(2).nodes(2)
+
+
+def kernel(g):
+    z = jnp.concatenate([g.translation, lie.coordinates(g.linear)], axis=-1)
+    return jnp.sin(z @ W.astype(z.dtype)).reshape(*z.shape[:-1], 3, 2)
+
+
+def window(g):
+    return lie.bump(jnp.sum(g.translation**2, axis=-1) / 4)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("weighted_mean", [False, True])
+def test_is_exact_when_nodes_move_with_the_input(weighted_mean):
+    """Tier one, with any number of nodes: elements of Aff(2) act on themselves, g̃ → h g̃, and det h ≠ 1."""
+    f, (elements, weights) = lie.lift_points(POINTS, VALUES, NODES)
+
+    def layer(f, elements):
+        return lie.correlate_points(f, kernel, (elements, weights), window=window if weighted_mean else None)
+
+    symmetry = ej.Symmetry(AFF, (None, reps.Element(AFF)), None)
+    ej.check(layer, symmetry, (f, elements)).assert_exact()
+
+
+def test_neighborhoods_lose_nothing_inside_of_the_window():
+    f, nodes = lie.lift_points(POINTS, VALUES, NODES)
+    index, overflow = jax.jit(lie.nearest, static_argnums=1, static_argnames="radius")(nodes[0], 11, radius=2.0)
+    correlate = jax.jit(lambda index: lie.correlate_points(f, kernel, nodes, index, window=window))
+    everything = jnp.broadcast_to(jnp.arange(12), (12, 12))
+    assert not overflow
+    np.testing.assert_allclose(correlate(index), correlate(everything), atol=1e-5)
+    few, overflow = jax.jit(lie.nearest, static_argnums=1, static_argnames="radius")(nodes[0], 2, radius=2.0)
+    assert overflow
+    assert jnp.abs(correlate(few) - correlate(everything)).max() > 1e-2
+
+
+def test_points_without_volume_do_not_count():
+    padded = [np.concatenate([x, np.full((2, x.shape[1]), 7, np.float32)]) for x in (POINTS, VALUES)]
+    volumes = jnp.asarray([1.0] * 6 + [0.0] * 2)
+
+    @jax.jit
+    def layer(points, values, volumes):
+        f, nodes = lie.lift_points(points, values, NODES, volumes)
+        return lie.correlate_points(f, kernel, nodes)
+
+    found = layer(*padded, volumes)[:12]
+    np.testing.assert_allclose(found, layer(POINTS, VALUES, jnp.ones(6)), atol=1e-5)
+
+
+def test_a_lonely_element_gives_zero_and_not_nan():
+    f, nodes = lie.lift_points(POINTS[:1], VALUES[:1], NODES)
+    nothing = lambda g: jnp.zeros(g.translation.shape[:-1])  # noqa: E731
+    np.testing.assert_array_equal(lie.correlate_points(f, kernel, nodes, window=nothing), jnp.zeros((2, 2)))
+
+
+def test_bad_input_is_named():
+    f, nodes = lie.lift_points(POINTS, VALUES, NODES)
+    with pytest.raises(ValueError, match=r"positions: expected shape \(points, 3\)"):
+        lie.lift_points(POINTS, VALUES, groups.SO(3).nodes(4))
+    with pytest.raises(ValueError, match=r"f: expected shape \(12, channels\)"):
+        lie.correlate_points(f[:3], kernel, nodes)
+    with pytest.raises(ValueError, match=r"kernel: expected matrices \(..., 2, features\)"):
+        lie.correlate_points(f[:, :2], kernel, nodes)
