@@ -147,19 +147,20 @@ def _sizes(text):
     return [int(n) for n in text.split(",") if n]
 
 
-def in_turns(calls, *, seconds=0.5, least=3, most=60, stop=()):
+def in_turns(calls, *, seconds=0.5, least=3, most=60, stop=(), clock=time.perf_counter):
     """Seconds of a call of each of `calls`, which take turns: a list of samples for each.
 
     Each call gets about `seconds` in all; the samples of all are spread evenly over the same time. A sample is the mean
     of so many calls that it takes a millisecond, each waited for. Ends early, after a sample, once `stop` is not empty.
+    `clock` may be time.process_time on one core of a CPU: other work on the machine changes it little.
     """
     import jax
 
     def sample(call, repeats):
-        begin = time.perf_counter()
+        begin = clock()
         for _ in range(repeats):
             jax.block_until_ready(call())
-        return (time.perf_counter() - begin) / repeats
+        return (clock() - begin) / repeats
 
     first = []
     for call in calls:

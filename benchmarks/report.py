@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import aot_tables
+import frame_tables
 import group_tables
 import product_tables
 
@@ -41,6 +42,7 @@ def write(results, output):
     (output / "potential.md").write_text(potential(read(results / "potential.jsonl")))
     (output / "affine_digits.md").write_text(affine_digits(read(results / "affine_digits.jsonl")))
     tensor_products(read(results / "tensor_products.jsonl"), output)
+    frames(read(results / "frames.jsonl"), output)
     (output / "many_devices.md").write_text(many_devices(read(results / "many_devices.jsonl")))
     for name in ("intertwiners", "rotations", "soft_symmetry"):
         (output / f"{name}.md").write_text(getattr(group_tables, name)(read(results / f"{name}.jsonl"), table))
@@ -72,6 +74,15 @@ def lie_convergence(lines, output):
         group_tables.plot_convergence(lines, output / "lie_convergence.svg")
     page = group_tables.lie_convergence(lines, table, "../_build/tables/lie_convergence.svg")
     (output / "lie_convergence.md").write_text(page)
+
+
+def frames(lines, output):
+    """The tables, and the picture if there is something to show."""
+    picture = output / "frames.svg"
+    if any(r["table"] == "path" for r in frame_tables.latest(lines)):
+        frame_tables.plot(lines, picture)
+    shown = "../_build/tables/frames.svg" if picture.is_file() else None
+    (output / "frames.md").write_text(frame_tables.page(lines, table, shown))
 
 
 def potential(lines):

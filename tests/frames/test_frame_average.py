@@ -40,24 +40,50 @@ ENERGY_FRAMES = {
 @pytest.mark.core
 def test_strategies_jit_and_batches_agree(x64):
     batch = jnp.stack([POINTS, POINTS[::-1] * 2]).astype(jnp.float64)
-    expected = np.stack([jax.jit(ej.frame_average(forces, FORCES, frames.pca))(x) for x in batch])
-    for strategy in ("vmap", "map", 3):
+    expected = np.stack([ej.frame_average(forces, FORCES, frames.pca, strategy="vmap")(x) for x in batch])
+    for strategy in ("vmap", "map", 3, "auto"):
         averaged = jax.jit(jax.vmap(ej.frame_average(forces, FORCES, frames.pca, strategy=strategy)))
         np.testing.assert_allclose(averaged(batch), expected, rtol=1e-12)
 
 
+@pytest.mark.core
+def test_auto_changes_its_program_for_derivatives_and_not_its_numbers(x64):
+    """The function closes over integers, a mask and parameters that are differentiated, all of them batched."""
+
+    def gradient(strategy, scale, x, order, mask):
+        def f(x):
+            return jnp.sum(jnp.where(mask[:, None], jnp.sin(scale * x[order] @ WEIGHTS), 0)), order
+
+        return ej.frame_average(f, ej.Symmetry(SE(3), reps.Position(), None), frames.pca, strategy=strategy)(x)[0]
+
+    x = jnp.stack([POINTS, POINTS[::-1] * 2]).astype(jnp.float64)
+    args = (
+        jnp.array([1.0, 2.0]),
+        x,
+        jnp.array([[0, 1, 2, 2], [3, 1, 0, 0]]),
+        jnp.array([[1, 1, 1, 0], [0, 1, 1, 1]]) > 0,
+    )
+    value = {s: jax.vmap(functools.partial(gradient, s)) for s in ("auto", "vmap")}
+    slope = {s: jax.vmap(jax.grad(functools.partial(gradient, s), argnums=(0, 1))) for s in value}
+    for auto, plain in ((value["auto"], value["vmap"]), (slope["auto"], slope["vmap"])):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), jax.jit(auto)(*args), jax.jit(plain)(*args)
+        )
+    loops = lambda f: str(jax.make_jaxpr(f)(*args)).count("scan[")  # noqa: E731
+    assert [loops(f) for f in (value["auto"], slope["auto"], value["vmap"])] == [1, 0, 0]
+
+
 def test_samples_average_to_the_whole_and_differ_between_samples(x64):
     x = POINTS.astype(jnp.float64)
-    for frame, weights in ((frames.pca, None), (frames.weighted_pairs, 12)):
-        one = ej.frame_average(energy, ENERGY, frame, samples=1)
-        both = jax.jit(jax.vmap(jax.value_and_grad(lambda x, key, one=one: one(x, key=key)), (None, 0)))
-        values, gradients = both(x, jax.random.split(KEY, 4000))
-        whole, gradient = jax.jit(jax.value_and_grad(ej.frame_average(energy, ENERGY, frame)))(x)
-        assert len(np.unique(values.round(9))) == (weights or 4)
-        assert np.abs(values.mean() - whole) < 4 * values.std() / 4000**0.5
-        error = np.abs(gradients.mean(0) - gradient)
-        assert (error < 5 * gradients.std(0) / 4000**0.5).all()  # weights have gradients too
-        np.testing.assert_allclose(both(x, jax.random.split(KEY, 4000)[:3])[0], values[:3], rtol=1e-12)
+    one = ej.frame_average(energy, ENERGY, frames.weighted_pairs, samples=1)
+    both = jax.jit(jax.vmap(jax.value_and_grad(lambda x, key: one(x, key=key)), (None, 0)))
+    values, gradients = both(x, jax.random.split(KEY, 4000))
+    whole, gradient = jax.jit(jax.value_and_grad(ej.frame_average(energy, ENERGY, frames.weighted_pairs)))(x)
+    assert len(np.unique(values.round(9))) == 12  # each its own element
+    assert np.abs(values.mean() - whole) < 4 * values.std() / 4000**0.5
+    error = np.abs(gradients.mean(0) - gradient)
+    assert (error < 5 * gradients.std(0) / 4000**0.5).all()  # weights have gradients too
+    np.testing.assert_array_equal(both(x, jax.random.split(KEY, 4000))[0], values)
 
 
 @pytest.mark.core
@@ -68,6 +94,8 @@ def test_forces_of_an_averaged_energy_have_no_torque_and_are_its_gradient(frame,
     gradient = jax.jit(jax.grad(averaged))
     f = gradient(x)
     assert np.abs(f).max() > 0.1
+    plain = jax.grad(energy)(x)
+    assert min(np.abs(plain.sum(0)).max(), np.abs(np.cross(x, plain).sum(0)).max()) > 0.1  # without a frame
     np.testing.assert_allclose(f.sum(0), 0, atol=1e-12)
     np.testing.assert_allclose(np.cross(x, f).sum(0), 0, atol=1e-12)
     direction = jnp.asarray(np.random.default_rng(3).normal(size=x.shape))
@@ -110,7 +138,9 @@ def test_masks_velocities_and_pseudoscalars(x64):
     mask = jnp.ones(4, bool)
     out = averaged(mask, state)
     assert np.abs(out[0]) > 1e-6
-    assert jax.jit(functools.partial(ej.equivariance_error, averaged, symmetry, key=KEY))((mask, state)) < 1e-10
+    error = lambda f: jax.jit(functools.partial(ej.equivariance_error, f, symmetry, key=KEY))((mask, state))  # noqa: E731
+    assert error(averaged) < 1e-10
+    assert error(f) > 0.1
     padded = jax.tree.map(lambda x: jnp.concatenate([x, jnp.full((2, 3), 1e3)]), state)
     wide = averaged(jnp.arange(6) < 4, padded)
     np.testing.assert_allclose(wide[0], out[0], rtol=1e-9)
@@ -119,12 +149,14 @@ def test_masks_velocities_and_pseudoscalars(x64):
 
 def test_info_and_policies_at_a_tetrahedron():
     tetrahedron = jnp.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-    run = lambda frame, x: jax.jit(ej.frame_average(energy, ENERGY, frame, return_info=True))(x)  # noqa: E731
+    averaged = functools.cache(lambda frame: jax.jit(ej.frame_average(energy, ENERGY, frame, return_info=True)))
+    run = lambda frame, x: averaged(frame)(x)  # noqa: E731
+    audited = frames.guarded(frames.pca)
     assert run(frames.pca, tetrahedron)[1].degenerate
     assert not run(frames.pca, POINTS)[1].degenerate
     assert not run(frames.weighted_pairs, tetrahedron)[1].degenerate
-    assert jnp.isnan(run(frames.guarded(frames.pca), tetrahedron)[0])
-    assert jnp.isfinite(run(frames.guarded(frames.pca), POINTS)[0])
+    assert jnp.isnan(run(audited, tetrahedron)[0])
+    assert jnp.isfinite(run(audited, POINTS)[0])
     either = frames.guarded(frames.pca, frames.weighted_pairs)
     for x, frame in ((tetrahedron, frames.weighted_pairs), (POINTS, frames.pca)):
         np.testing.assert_allclose(run(either, x)[0], run(frame, x)[0], rtol=1e-5)
@@ -261,4 +293,4 @@ BAD = [
 @pytest.mark.parametrize(("make", "error", "message"), BAD, ids=[message for *_, message in BAD])
 def test_errors_name_the_argument(make, error, message):
     with pytest.raises(error, match=message):
-        make()
+        jax.eval_shape(make)  # while it is traced

@@ -73,12 +73,11 @@ def moved_and_image(frame, group, x, h):
     def mean(elements, weights):
         return weights @ jax.vmap(features)(elements)
 
-    def one(h):
-        moved = frame(group, reps.Position().act(h, x), None)
-        return mean(*moved[:2]), mean(jax.vmap(lambda g: group.compose(h, g))(elements), weights)
-
-    elements, weights, info = frame(group, x, None)
-    return *jax.vmap(one)(h), (elements, weights, info)
+    cloud = jnp.concatenate([x[None], jax.vmap(reps.Position().act, (0, None))(h, x)])
+    found = jax.vmap(lambda x: frame(group, x, None))(cloud)  # compiled once for all
+    elements, weights, info = jax.tree.map(lambda leaf: leaf[0], found)
+    image = jax.vmap(lambda h: mean(jax.vmap(lambda g: group.compose(h, g))(elements), weights))(h)
+    return jax.vmap(mean)(*found[:2])[1:], image, (elements, weights, info)
 
 
 def frame_error(frame, group, h):
@@ -215,11 +214,12 @@ BAD = [
 @pytest.mark.parametrize(("make", "error", "message"), BAD, ids=[message for *_, message in BAD])
 def test_errors_name_the_argument(make, error, message):
     with pytest.raises(error, match=message):
-        make()
+        jax.eval_shape(make)  # while it is traced
 
 
 def test_a_row_that_is_not_a_number_is_named():
-    for frame in (frames.pca, frames.weighted_pairs, frames.pivoted):
-        info = compiled(frame, SE(3), FOUR.at[2, 1].set(jnp.nan))[2]
+    whitened = functools.partial(frames.whitened, rotations=frames.pivoted)
+    for frame, group in [(frames.weighted_pairs, SE(3)), (frames.pivoted, E(3)), (whitened, groups.SL(3))]:
+        info = compiled(frame, group, FOUR.at[2, 1].set(jnp.nan))[2]
         assert info.nonfinite_row == 2
         assert info.degenerate
