@@ -80,7 +80,8 @@ def predict(model: potential.Potential, mesh: Mesh):
         by `split_graph`; forces and node energies are split as its nodes are.
     """
     axis = _axis(mesh)
-    parted, of_all = PartitionSpec(axis), PartitionSpec()
+    parted: Any = PartitionSpec(axis)
+    of_all: Any = PartitionSpec()
     graph = graphs.Graph(*(of_all if name in _OF_ALL else parted for name in graphs.Graph._fields))
     result = potential.Prediction(energies=of_all, forces=parted, stresses=of_all, node_energies=parted)
 

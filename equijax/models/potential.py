@@ -109,7 +109,8 @@ class Potential(nn.Module):
         for t in range(self.layers):
             edges = EdgeNetwork(self.radial_features, self.probes, name=f"edges_{t}")
             R = edges(h, basis, Y, senders, receivers, whole)
-            sent: Any = whole(Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h))
+            sent: Any = Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h)
+            sent = whole(sent)
             source = sent[0][senders] * cutoff
             messages = []
             for l in range(self.lmax + 1):

@@ -106,7 +106,7 @@ class GroupConv(nn.Module):
         points, moved = lie.stencil_points(outputs, self.size), lie.relative(elements, outputs)
         kernel = self._separable if self.separable else self._full
         kernel = kernel(f.shape[-1], points, moved, weights, volumes(outputs))
-        options = {"size": self.size, "stride": self.stride, "padding": self.padding}
+        options: dict[str, Any] = {"size": self.size, "stride": self.stride, "padding": self.padding}
         return _biased(self, lie.correlate(f, kernel, nodes, outputs=outputs, **options))
 
     def _separable(self, channels, points, moved, weights, volume):
