@@ -45,7 +45,7 @@ def wide_copies(text):
 
 
 def array_bytes(shape, in_main_memory=True):
-    """Bytes of an array such as f32[49,16384,128]{2,1,0:T(8,128)}, padded to whole tiles; 0 for one in fast memory."""
+    """Bytes of an array such as f32[49,16384,128]{2,1,0:T(8,128)} in tiles; 0 in fast memory, unless that counts."""
     kind, dims, order, rest = _ARRAY.match(shape).groups()
     if in_main_memory and rest and "S(" in rest:
         return 0
@@ -94,9 +94,13 @@ def _traffic(computations, name):
         elif operation == "call":
             total += _traffic(computations, re.search(r"to_apply=%?([\w.-]+)", rest)[1])
         elif operation not in _FREE and not operation.endswith("-done"):
-            total += _bytes(_destination(result, operation) if operation.endswith("-start") else result)
-            operands = re.findall(r"%([\w.-]+)", rest[: _closing(rest)])
-            total += sum(_bytes(lines[operand][0]) for operand in operands if operand in lines)
+            made = _destination(result, operation) if operation.endswith("-start") else result
+            total += _bytes(made)
+            operands = [lines[name][0] for name in re.findall(r"%([\w.-]+)", rest[: _closing(rest)]) if name in lines]
+            if operation == "slice-start":  # reads no more of its source than it copies
+                total += array_bytes(made, in_main_memory=False) if _bytes(operands[0]) else 0
+            else:
+                total += sum(map(_bytes, operands))
     return total
 
 
