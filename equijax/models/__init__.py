@@ -1,6 +1,20 @@
 """Models, one file a paper, made of layers of `equijax.nn` and transforms only; how they are trained and kept."""
 
 from equijax.models import checkpoint, parallel, potential, training
+from equijax.models.egnn import EGNN
+from equijax.models.gaunt_network import GauntNetwork
+from equijax.models.graph_network import GraphNetwork
 from equijax.models.potential import Potential
+from equijax.models.set_network import SetNetwork
 
-__all__ = ["Potential", "checkpoint", "parallel", "potential", "training"]
+__all__ = [
+    "EGNN",
+    "GauntNetwork",
+    "GraphNetwork",
+    "Potential",
+    "SetNetwork",
+    "checkpoint",
+    "parallel",
+    "potential",
+    "training",
+]

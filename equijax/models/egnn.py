@@ -1,0 +1,60 @@
+"""The E(n)-equivariant graph neural network, with velocities."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal
+
+
+class EGNN(nn.Module):
+    """Where particles go, from distances and products of charges; equivariant under E(d) and permutations.
+
+        m_ij = φ_e(h_i, h_j, ‖x_i − x_j‖², q_i q_j, ‖x_i − x_j‖² at the start)
+        x_i ← x_i + 1/(n−1) Σ_j (x_i − x_j) φ_x(m_ij) + φ_v(h_i) v_i ,   h_i ← h_i + φ_h(h_i, Σ_j m_ij) ,
+
+    all from the values before the layer, with h_i = W ‖v_i‖ + b at first; every particle sees all others.
+
+    Attributes:
+        features: Width of all layers.
+        layers: How often messages are passed.
+
+    References:
+        Satorras, Hoogeboom and Welling 2021, arXiv:2102.09844, equations 3 to 7.
+    """
+
+    features: int = 64
+    layers: int = 4
+
+    @nn.compact
+    def __call__(
+        self, positions: Float[Array, "n d"], velocities: Float[Array, "n d"], charges: Float[Array, " n"]
+    ) -> Float[Array, "n d"]:
+        """The positions that the particles move to."""
+        x, n, silu = positions, len(positions), jax.nn.silu
+        h = Dense(self.features, name="embedding")(_norm(velocities))
+        fixed = jnp.stack([off_diagonal(charges[:, None] * charges), jnp.sum(differences(x) ** 2, axis=-1)], axis=-1)
+        for t in range(self.layers):
+            r = differences(x)
+            edges = jnp.concatenate([jnp.sum(r**2, axis=-1, keepdims=True), fixed], axis=-1)
+            m = silu(PairDense(self.features, name=f"message_{t}")(h, edges))
+            m = silu(Dense(self.features, name=f"message_{t}_hidden")(m))
+            pull = silu(Dense(self.features, name=f"position_{t}")(m))
+            pull = nn.Dense(1, use_bias=False, kernel_init=_SMALL, precision="highest", name=f"position_{t}_out")(pull)
+            keep = silu(Dense(self.features, name=f"velocity_{t}")(h))
+            keep = Dense(1, name=f"velocity_{t}_out")(keep)
+            x = x + jnp.sum(r * pull, axis=1) / max(n - 1, 1) + keep * velocities
+            update = jnp.concatenate([h, jnp.sum(m, axis=1)], axis=-1)
+            update = silu(Dense(self.features, name=f"update_{t}")(update))
+            h = h + Dense(self.features, name=f"update_{t}_out")(update)
+        return x
+
+
+_SMALL = nn.initializers.variance_scaling(1e-6, "fan_avg", "uniform")  # Xavier's with a gain of 0.001
+
+
+def _norm(x):
+    """‖x‖ along the last axis, kept, with gradient 0 at 0."""
+    square = jnp.sum(x**2, axis=-1, keepdims=True)
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)

@@ -1,0 +1,103 @@
+"""Message passing with Gaunt products for particles that move."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from equijax import spherical
+from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal
+from equijax.nn.linear import Linear
+from equijax.nn.many_body import ManyBodyProduct
+from equijax.nn.normalization import Normalization
+
+
+class GauntNetwork(nn.Module):
+    """Where particles go, from functions on the sphere around each; equivariant under E(3) and permutations.
+
+    With functions h_i of particle i, at first made of its speed and its velocity, and r = x_i − x_j, a layer is
+
+        m_ij = φ(h_i^0, h_j^0, h_i(r̂), h_j(r̂), ‖r‖, q_i q_j)
+        A_i = 1/√(n−1) Σ_j [R_l(m_ij) Y_l(r̂) + R'_l(m_ij) h_j^l]
+        h_i ← h_i + W_0 h_i + W_1 A_i + W_2 A_i ⊗ A_i + ... ,   x_i ← x_i + w h_i^1 ,
+
+    where h and A are normalized before they are used. The values h(r̂) of the functions at both ends in the direction of
+    the edge are invariant: no product is formed on the edges, the Gaunt products are taken once a particle.
+
+    Attributes:
+        features: Width of the messages.
+        channels: Channels of the functions.
+        lmax: Their degree, at least 1.
+        layers: How often messages are passed.
+        order: Factors of the longest Gaunt product, at least 2.
+        bracket: Whether to take the double bracket.
+        probes: Channels in which an edge sees h_i(r̂) and h_j(r̂).
+
+    References:
+        Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216 (Gaunt products); Brandstetter et al. 2022, arXiv:2110.02905
+        (messages that depend on vectors at both ends).
+    """
+
+    features: int = 64
+    channels: int = 32
+    lmax: int = 1
+    layers: int = 4
+    order: int = 2
+    bracket: bool = False
+    probes: int = 8
+
+    @nn.compact
+    def __call__(
+        self, positions: Float[Array, "n 3"], velocities: Float[Array, "n 3"], charges: Float[Array, " n"]
+    ) -> Float[Array, "n 3"]:
+        """The positions that the particles move to.
+
+        Raises:
+            ValueError: If `lmax` is below 1: velocities are of degree 1.
+        """
+        if self.lmax < 1:
+            raise ValueError(f"lmax: expected at least 1, for velocities, got {self.lmax}")
+        x, n, silu = positions, len(positions), jax.nn.silu
+        degrees = [slice(l * l, (l + 1) ** 2) for l in range(self.lmax + 1)]
+        pairs = off_diagonal(charges[:, None] * charges)[..., None]
+        speed = Dense(self.channels, name="speed")(jnp.sum(velocities**2, axis=-1, keepdims=True))
+        start = self.param("velocity", nn.initializers.normal(1.0), (self.channels,)).astype(x.dtype)
+        h = jnp.concatenate([speed[:, None], velocities[..., None] * start], axis=1)
+        h = jnp.pad(h, ((0, 0), (0, (self.lmax + 1) ** 2 - 4), (0, 0)))  # (n, coefficients, channels)
+        for t in range(self.layers):
+            r = differences(x)
+            square = jnp.sum(r**2, axis=-1, keepdims=True)
+            near = jax.lax.rsqrt(square + 0.1)
+            Y = spherical.harmonics(r, self.lmax) * (4 * np.pi) ** 0.5  # (n, others, coefficients)
+            g: Any = Normalization(name=f"norm_{t}")(h)
+            probes: Any = Linear(2 * self.probes, name=f"probes_{t}")(g)
+            sent = _senders(jnp.concatenate([probes[..., self.probes :], g], axis=-1))
+            seen = [
+                jnp.sum(Y[..., None] * at_end, axis=2)
+                for at_end in (probes[:, None, :, : self.probes], sent[..., : self.probes])
+            ]
+            edges = jnp.concatenate([square / 16, near, pairs, pairs * near, *seen], axis=-1)
+            m = silu(PairDense(self.features, name=f"message_{t}")(g[:, 0], edges))
+            m = silu(Dense(self.features, name=f"message_{t}_hidden")(m))
+            parts = []
+            for l, of_degree in enumerate(degrees):
+                made, passed = jnp.split(Dense(2 * self.channels, name=f"filters_{t}_{l}")(m), 2, axis=-1)
+                message = Y[..., of_degree, None] * made[:, :, None]
+                message = message + sent[:, :, of_degree, self.probes :] * passed[:, :, None]
+                parts.append(jnp.sum(message, axis=1))
+            A: Any = Normalization(name=f"norm_of_messages_{t}")(jnp.concatenate(parts, axis=1) / max(n - 1, 1) ** 0.5)
+            products = ManyBodyProduct(self.order, self.lmax, self.bracket, name=f"products_{t}")(A)
+            terms = jnp.concatenate([A, products, g], axis=-1)
+            update: Any = Linear(self.channels, use_bias=True, name=f"update_{t}")(terms)
+            h = h + update
+            move: Any = Linear(1, name=f"move_{t}")(h)
+            x = x + 0.1 * move[:, 1:4, 0]
+        return x
+
+
+def _senders(h):
+    """h_j for all j ≠ i, (n, ...) to (n, n − 1, ...)."""
+    return off_diagonal(jnp.broadcast_to(h, (len(h), *h.shape)))

@@ -1,0 +1,78 @@
+"""Layers for the graph in which every node sends to every other one."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def off_diagonal(a: Array) -> Array:
+    """Rows without their own column: a[i, j] for j ≠ i in order, (n, n, ...) to (n, n − 1, ...).
+
+    Raises:
+        ValueError: If the first two axes are not of one length.
+    """
+    n = a.shape[0]
+    if a.ndim < 2 or a.shape[1] != n:
+        raise ValueError(f"a: expected shape (n, n, ...), got {a.shape}")
+    flat = a.reshape(n * n, *a.shape[2:])[1:]  # the diagonal is now the last of every n + 1
+    return flat.reshape(n - 1, n + 1, *a.shape[2:])[:, :-1].reshape(n, n - 1, *a.shape[2:])
+
+
+def differences(x: Float[Array, "n d"]) -> Float[Array, "n others d"]:
+    """x_i − x_j for j ≠ i."""
+    return off_diagonal(x[:, None] - x)
+
+
+class Dense(nn.Module):
+    """x W + b, with W and b drawn evenly from ± 1/√inputs.
+
+    Attributes:
+        features: Length of the result.
+        use_bias: Whether there is a b.
+    """
+
+    features: int
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... features"]:
+        bound = _even(x.shape[-1])
+        w = self.param("kernel", bound, (x.shape[-1], self.features))
+        y = jnp.matmul(x, w.astype(x.dtype), precision="highest")
+        return y + self.param("bias", bound, (self.features,)).astype(x.dtype) if self.use_bias else y
+
+
+class PairDense(nn.Module):
+    """[h_i, h_j, e_ij] W + b for all j ≠ i, as the sum of three products, two of them a node and not an edge.
+
+    Attributes:
+        features: Length of the result.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(
+        self, h: Float[Array, "n inputs"], edges: Float[Array, "n others inputs_of_edges"]
+    ) -> Float[Array, "n others features"]:
+        """The result for each edge.
+
+        Args:
+            h: Features of the nodes.
+            edges: Features of the edges, in the order of `off_diagonal`.
+        """
+        bound = _even(2 * h.shape[-1] + edges.shape[-1])
+        receiver, sender, edge = (
+            jnp.matmul(a, self.param(name, bound, (a.shape[-1], self.features)).astype(a.dtype), precision="highest")
+            for name, a in (("receiver", h), ("sender", h), ("edge", edges))
+        )
+        bias = self.param("bias", bound, (self.features,)).astype(h.dtype)
+        return off_diagonal((receiver + bias)[:, None] + sender) + edge
+
+
+def _even(inputs: int) -> Callable:
+    bound = inputs**-0.5
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)

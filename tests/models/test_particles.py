@@ -1,0 +1,131 @@
+"""Networks for particles that move: which symmetries they have by themselves, and which from frames."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import equijax as ej
+from equijax import frames, groups, reps
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork
+from equijax.nn.all_pairs import PairDense, differences, off_diagonal
+
+N = 4
+RNG = np.random.default_rng(0)
+X, V = (jnp.asarray(RNG.normal(size=(N, 3)) * [1, 2, 3], jnp.float32) for _ in range(2))
+Q = jnp.asarray([1.0, -1.0, -1.0, 1.0])
+E3 = ej.Symmetry(groups.E(3), inputs=(None, reps.Position(), reps.Vector(), None), outputs=reps.Position())
+PERMUTED = ej.Symmetry(
+    groups.Permutation(N),
+    inputs=(None, reps.Permutation(-2), reps.Permutation(-2), reps.Permutation(-1)),
+    outputs=reps.Permutation(-2),
+)
+BOTH = ej.Symmetry(
+    groups.Product(groups.E(3), groups.Permutation(N)),
+    inputs=(
+        None,
+        reps.Product(reps.Position(), reps.Permutation(-2)),
+        reps.Product(reps.Vector(), reps.Permutation(-2)),
+        reps.Product(None, reps.Permutation(-1)),
+    ),
+    outputs=reps.Product(reps.Position(), reps.Permutation(-2)),
+)
+
+
+class Sets(nn.Module):
+    """A set network that moves particles."""
+
+    @nn.compact
+    def __call__(self, x, v, q):
+        return x + SetNetwork(8, layers=1)(x, v, q[:, None])
+
+
+def parameters(module, seed=0):
+    """Normal numbers in the shapes of the parameters, so that no small one at the start hides an error."""
+    shapes = jax.eval_shape(module.init, jax.random.key(0), X, V, Q)
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape) * 0.3, a.dtype), shapes)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    "module", [EGNN(8, layers=2), GauntNetwork(8, channels=4, layers=2, probes=2)], ids=["EGNN", "GauntNetwork"]
+)
+def test_equivariant_by_their_layers(module):
+    ej.check(jax.jit(module.apply), BOTH, (parameters(module), X, V, Q), samples=2).assert_exact()
+
+
+def test_functions_of_degree_two_with_brackets_are_equivariant():
+    module = GauntNetwork(4, channels=2, lmax=2, layers=1, bracket=True, probes=1)
+    ej.check(jax.jit(module.apply), BOTH, (parameters(module), X, V, Q), samples=2).assert_exact()
+
+
+@pytest.mark.parametrize("frame", [frames.pca, frames.weighted_pairs])
+@pytest.mark.parametrize("module", [GraphNetwork(8, layers=1), Sets()], ids=["GraphNetwork", "SetNetwork"])
+def test_equivariant_by_their_frames_only(module, frame):
+    averaged = jax.jit(ej.frame_average(module.apply, E3, frame, frame_input=1))
+    args = (parameters(module), X, V, Q)
+    ej.check(averaged, BOTH, args, samples=2).assert_exact()
+    plain = jax.jit(module.apply)
+    assert ej.check(plain, PERMUTED, args, samples=2).verdict == "exact"
+    assert ej.check(plain, E3, args, samples=2).verdict == "broken"
+
+
+@pytest.mark.core
+def test_egnn_has_the_parameters_of_the_paper():
+    module = EGNN()
+    shapes = jax.eval_shape(module.init, jax.random.key(0), X, V, Q)
+    assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)) == 134_020
+
+
+@pytest.mark.core
+def test_egnn_without_its_last_weights_leaves_particles_where_they_are():
+    params = parameters(module := EGNN(8, layers=2))
+    still = jax.tree_util.tree_map_with_path(lambda path, a: jnp.zeros_like(a) if _moves(path[1].key) else a, params)
+    np.testing.assert_array_equal(module.apply(still, X, V, Q), X)
+    assert np.abs(module.apply(params, X, V, Q) - X).max() > 0.1
+
+
+def _moves(name):
+    return name.endswith("_out") and not name.startswith("update")
+
+
+@pytest.mark.parametrize("module", [EGNN(4, layers=1), GauntNetwork(4, channels=2, layers=1, probes=1)])
+def test_coincident_particles_at_rest_have_finite_gradients(module):
+    x = jnp.zeros_like(X).at[0].set(1.0)
+    params = parameters(module)
+    gradient = jax.jit(jax.grad(lambda x, v: jnp.sum(module.apply(params, x, v, Q) ** 2), (0, 1)))(x, 0 * V)
+    assert all(np.isfinite(g).all() for g in gradient)
+
+
+def test_sets_do_not_see_padding():
+    module = SetNetwork(8)
+    params = module.init(jax.random.key(0), X)
+    padded = jnp.concatenate([X, jnp.full((2, 3), jnp.nan)])
+    found = module.apply(params, padded, mask=np.arange(N + 2) < N)
+    np.testing.assert_allclose(found[:N], module.apply(params, X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found[N:], 0)
+
+
+@pytest.mark.core
+def test_pairs_leave_out_the_diagonal():
+    a = jnp.arange(N * N).reshape(N, N)
+    np.testing.assert_array_equal(off_diagonal(a), [[a[i, j] for j in range(N) if j != i] for i in range(N)])
+    np.testing.assert_array_equal(differences(X)[2], [X[2] - X[j] for j in (0, 1, 3)])
+    with pytest.raises(ValueError, match=r"a: expected shape \(n, n, \.\.\.\), got \(4, 3\)"):
+        off_diagonal(X)
+
+
+def test_a_dense_layer_of_pairs_is_one_product_with_both_ends_and_the_edge():
+    module, e = PairDense(5), jnp.asarray(RNG.normal(size=(N, N - 1, 2)), jnp.float32)
+    params = module.init(jax.random.key(0), X, e)
+    p = params["params"]
+    w = jnp.concatenate([p["receiver"], p["sender"], p["edge"]])
+    row = jnp.concatenate([X[1], X[3], e[1, 2]])  # j = 3 is the third of those that are not 1
+    np.testing.assert_allclose(module.apply(params, X, e)[1, 2], row @ w + p["bias"], rtol=1e-5, atol=1e-6)
+
+
+def test_networks_name_a_degree_that_is_too_low():
+    with pytest.raises(ValueError, match="lmax: expected at least 1"):
+        GauntNetwork(lmax=0).init(jax.random.key(0), X, V, Q)
