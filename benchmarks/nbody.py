@@ -80,7 +80,7 @@ def main():
         args.seconds, args.seeds = 1200, 1
     if args.small:
         args.seconds, args.seeds, args.epochs = 1.0, 1, args.epochs and [1]
-        args.models = [name for name in args.models if name in ("linear", "EGNN", "GNN, a PCA frame")]
+        args.models = [name for name in args.models if name in ("linear", "GNN, a PCA frame")]
 
     sizes = {"train": 200, "validation": 100, "test": 100} if args.small else {}
     sets = data.charged_particles(cache=args.cache, **sizes)
