@@ -1,6 +1,6 @@
 """Lifting and group correlation on images, for any group ℝⁿ ⋊ H of affine maps.
 
-A feature on the group is an array (..., group, *space, channels): its values at the elements (t, A_i), t a pixel and
+A feature on the group is an array (..., group, space, channels): its values at the elements (t, A_i), t a pixel and
 A_i a node of H. Nodes are pairs (elements, weights), an argument like the image: other nodes do not compile again.
 """
 
@@ -51,7 +51,7 @@ def lift(
     The factor is forced: with it, and no other, moving x by any affine map moves y.
 
     Args:
-        x: Image, shape (..., *space, channels) with n axes of space, such as (..., height, width, channels).
+        x: Image, shape (..., space, channels) with n axes of space, such as (..., height, width, channels).
         kernel: k, from points (..., n) to matrices (..., channels, features). Points are in the unit of `spacing`, x
             to the right and y up, as in `reps.Image`.
         nodes: Pair of matrices A_i, shape (nodes, n, n), and weights (nodes,), such as `group.linear.nodes(10)`. The
@@ -63,7 +63,7 @@ def lift(
         spacing: Distance of neighboring pixels.
 
     Returns:
-        y at the nodes, shape (..., nodes, *space, features), in the dtype of x.
+        y at the nodes, shape (..., nodes, space, features), in the dtype of x.
 
     Raises:
         TypeError: If `x` is not floating-point, or `nodes` has no weights.
@@ -106,7 +106,7 @@ def correlate(
     computes only the nodes of a smaller window; both are "valid" in H.
 
     Args:
-        f: Feature, shape (..., nodes, *space, channels).
+        f: Feature, shape (..., nodes, space, channels).
         kernel: k, from `AffineElement(translation (..., n), linear (..., n, n))`, whose leading axes broadcast, to
             matrices (..., channels, features); or a `Separable` kernel, which is much cheaper.
         nodes: Matrices A_j, shape (nodes, n, n), and weights (nodes,), where f is given.
@@ -117,7 +117,7 @@ def correlate(
         spacing: As for `lift`.
 
     Returns:
-        y at the output nodes, shape (..., outputs, *space, features), in the dtype of f.
+        y at the output nodes, shape (..., outputs, space, features), in the dtype of f.
 
     Raises:
         TypeError: If `f` is not floating-point, or `nodes` has no weights.
@@ -210,7 +210,7 @@ def checked_elements(name: str, elements: Any, n: int | None = None) -> Float[Ar
 
 
 def _mix(f, kernel, moved, weights):
-    """Σ_j w_j f(A_j) k_group(A_i⁻¹ A_j), pixel by pixel: (batch, *space, outputs · features)."""
+    """Σ_j w_j f(A_j) k_group(A_i⁻¹ A_j), pixel by pixel: (batch, space, outputs · features)."""
     mixing = kernel.group(moved) * weights.reshape(-1, *(1,) * (1 if kernel.channels is not None else 2))
     if kernel.channels is None:
         outputs, nodes, channels, features = _shape("kernel.group", mixing, f)
@@ -224,7 +224,7 @@ def _mix(f, kernel, moved, weights):
 
 
 def _fold(f):
-    """(batch, group, *space, channels) → (batch, *space, group · channels)."""
+    """(batch, group, space, channels) → (batch, space, group · channels)."""
     y = jnp.moveaxis(f, 1, -2)
     return y.reshape(*y.shape[:-2], -1)
 

@@ -31,7 +31,7 @@ def project(
     With `rep` the mean is Σ_j w_j ρ(A_j) f(A_j) / Σ_j w_j, a field of vectors or tensors.
 
     Args:
-        f: Feature, shape (..., nodes, *space, channels).
+        f: Feature, shape (..., nodes, space, channels).
         nodes: Matrices and weights.
         method: "mean", "max" or "logsumexp".
         rep: Representation that acts on the channels, such as `reps.Vector()`, with method="mean".

@@ -43,7 +43,7 @@ class LiftingConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array | np.ndarray, "*batch_space_channels"], nodes: Nodes) -> Float[Array, "*lifted"]:
-        """The lifted image, shape (..., nodes, *space, features), in the dtype of x."""
+        """The lifted image, shape (..., nodes, space, features), in the dtype of x."""
         x, (elements, _) = floating("x", x), checked_nodes("nodes", nodes)
         shape, radius = (x.shape[-1], self.features), _radius(self)
         network = self.network(shape[0] * shape[1], name="space")
@@ -100,7 +100,7 @@ class GroupConv(nn.Module):
     def __call__(
         self, f: Float[Array | np.ndarray, "*batch_group_space_channels"], nodes: Nodes, outputs: Any = None
     ) -> Float[Array, "*batch_group_space_features"]:
-        """The correlated feature, shape (..., outputs, *space, features), in the dtype of f; see `lie.correlate`."""
+        """The correlated feature, shape (..., outputs, space, features), in the dtype of f; see `lie.correlate`."""
         f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)
         outputs = elements if outputs is None else checked_elements("outputs", outputs, elements.shape[-1])
         points, moved = lie.stencil_points(outputs, self.size), lie.relative(elements, outputs)
