@@ -69,7 +69,7 @@ def nearest(
 
 
 def correlate_points(
-    f: Float[Array | np.ndarray, "elements channels"],
+    f: Float[Array | np.ndarray, "rows channels"],
     kernel: Callable,
     nodes: tuple[AffineElement, Float[Array, " elements"]],
     neighbors: Int[Array, "outputs most"] | None = None,

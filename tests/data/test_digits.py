@@ -1,10 +1,11 @@
 """Digits under affine maps: fixed by the seed, inside of the image, as large and as turned as they should be."""
 
+import importlib
+
 import numpy as np
 import pytest
 
 from equijax import data
-from equijax.data import digits
 
 BOX = np.zeros((1, 28, 28), np.uint8)
 BOX[0, 8:20, 12:16] = 200
@@ -31,8 +32,9 @@ def test_maps_are_fixed_by_the_seed_and_keep_the_ink_inside():
 
 
 def test_no_map_moves_nothing(monkeypatch):
+    module = importlib.import_module("equijax.data.digits")  # which a function of the same name hides
     for name, value in (("ROTATION", 0.0), ("SHEAR", 0.0), ("SCALES", (1.0, 1.0))):
-        monkeypatch.setattr(digits, name, value)
+        monkeypatch.setattr(module, name, value)
     image = np.zeros((1, 9, 9), np.float32)
     image[0, [0, 8], [0, 8]] = 1  # from corner to corner: there is no room to move
     np.testing.assert_allclose(data.affine_digits(image), image, atol=1e-6)
@@ -49,7 +51,7 @@ def test_reads_the_file_in_a_folder(tmp_path):
 
 
 def test_bad_input_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"mnist\.npz: not found"):
+    with pytest.raises(FileNotFoundError, match=r"nothing: not found; pass the folder that holds mnist\.npz"):
         data.digits(tmp_path / "nothing")
     with pytest.raises(ValueError, match="size: expected at least"):
         data.pad(BOX, 20)
