@@ -16,11 +16,8 @@ def programs(lines, table):
     for case, mode in dict.fromkeys(key[:2] for key in latest):
         found = [latest.get((case, mode, *column)) for column in columns]
         first = next(r for r in found if r)
-        large = first["set"] in (
-            "products",
-            "layers",
-            "selection",
-        )  # others fit in fast memory, or hold more than they are given
+        # the others fit in fast memory, or hold more than they are given
+        large = first["set"] in ("products", "layers", "selection")
         inside = first.get("kernels") and first["operations"] < 1e9  # XLA does not count those of kernels
         rows.append((
             case, mode, *(_ratio(r, large) for r in found),
@@ -83,8 +80,8 @@ def precision(lines, table):
 
 
 def _ratio(record, large):
-    if record is None:
-        return "-"
+    if record is None or not {"error", "traffic"} & set(record):
+        return "-"  # without libtpu programs are lowered for CUDA only
     if "error" in record:
         return "fails"
     return f"{record['traffic'] / record['least']:.2f}" if large else "compiles"

@@ -22,12 +22,11 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
-from jax.flatten_util import ravel_pytree  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import equijax as ej  # noqa: E402
 from equijax import data, frames, groups, reps  # noqa: E402
-from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork  # noqa: E402
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, training  # noqa: E402
 
 E3 = ej.Symmetry(groups.E(3), inputs=(None, reps.Position(), reps.Vector(), None), outputs=reps.Position())
 O3 = ej.Symmetry(groups.O(3), inputs=(reps.Vector(), reps.Vector(), None), outputs=reps.Vector())
@@ -168,9 +167,10 @@ def run(case, sets, seed, seconds, epochs):
         tuple(jnp.asarray(a, jnp.float32) for a in (w.positions, w.velocities, w.charges, w.targets)) for w in sets
     )
     random = jax.random.key(seed)
-    weights, unravel = ravel_pytree(jax.jit(case.module.init)(random, *(a[0] for a in train[:3])))
-    optimizer = optax.adam(5e-4 if epochs else RATE)
-    step, errors = one_epoch(case, unravel, optimizer, falling=not epochs), tester(case, unravel)
+    params = jax.jit(case.module.init)(random, *(a[0] for a in train[:3]))
+    unstack, weights = functools.partial(training.unstack, like=params), training.stack(params)
+    optimizer = optax.adam(5e-4) if epochs else training.optimizer(None, adam=RATE)
+    step, errors = one_epoch(case, unstack, optimizer, falling=not epochs), tester(case, unstack)
     state, best, lowest, curve = (weights, optimizer.init(weights)), weights, math.inf, []
     step = step.lower(state, train, random, 0.0, 0.0).compile()
     errors = jax.jit(errors).lower(weights, validation).compile()
@@ -188,7 +188,7 @@ def run(case, sets, seed, seconds, epochs):
             error = float(jnp.mean(errors(state[0], validation)))
             curve.append((passes, float(fitted), error))
             if error < lowest:
-                best, lowest = jnp.copy(state[0]), error
+                best, lowest = jax.tree.map(jnp.copy, state[0]), error
     spent, elapsed = clock() - begin, time.perf_counter() - wall
     found = np.asarray(errors(best, test))
     return {
@@ -200,16 +200,16 @@ def run(case, sets, seed, seconds, epochs):
         "compile_seconds": compiled - begin,
         "processor_seconds": spent,
         "wall_seconds": elapsed,
-        "parameters": weights.size,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "curve": curve,
     }
 
 
-def one_epoch(case, unravel, optimizer, falling):
+def one_epoch(case, unstack, optimizer, falling):
     """The function (state, set, key, progress, pace) -> (state, mean loss): all batches of an epoch in one program."""
 
     def loss(weights, batch, keys):
-        return jnp.mean(jax.vmap(case.loss, (None, 0, 0, 0, 0, 0))(unravel(weights), *batch, keys))
+        return jnp.mean(jax.vmap(case.loss, (None, 0, 0, 0, 0, 0))(unstack(weights), *batch, keys))
 
     @functools.partial(jax.jit, donate_argnums=0)
     def epoch(state, train, key, progress, pace):
@@ -223,10 +223,10 @@ def one_epoch(case, unravel, optimizer, falling):
             weights, inner = state
             batch = tuple(a[rows] for a in train)
             value, gradient = jax.value_and_grad(loss)(weights, batch, jax.random.split(key, BATCH))
-            updates, inner = optimizer.update(gradient, inner)
+            updates, inner = optimizer.update(gradient, inner, weights)
             spent = jnp.clip(progress + pace * k / steps, 0, 1)
             rate = (1 + jnp.cos(jnp.pi * spent)) / 2 if falling else 1.0
-            return (weights + rate * updates, inner), value
+            return (jax.tree.map(lambda w, u: w + rate * u, weights, updates), inner), value
 
         state, values = jax.lax.scan(step, state, (jnp.arange(steps), rows, jax.random.split(draws, steps)))
         return state, jnp.mean(values)
@@ -234,11 +234,11 @@ def one_epoch(case, unravel, optimizer, falling):
     return epoch
 
 
-def tester(case, unravel):
+def tester(case, unstack):
     """The function (weights, set) -> squared error of each system."""
 
     def errors(weights, windows):
-        params = unravel(weights)
+        params = unstack(weights)
 
         def error(window):
             return jnp.mean((case.predict(params, *window[:3]) - window[3]) ** 2)

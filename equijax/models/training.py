@@ -25,7 +25,7 @@ class State(NamedTuple):
 
 
 def optimizer(
-    steps: int, *, muon: float = 0.02, adam: float = 0.01, warmup: int = 200, final: float = 1e-3
+    steps: int | None, *, muon: float = 0.02, adam: float = 0.01, warmup: int = 200, final: float = 1e-3
 ) -> optax.GradientTransformation:
     """Muon for matrices, Adam for the rest, both warmed up and then lowered along a cosine.
 
@@ -34,7 +34,7 @@ def optimizer(
     and reaches in one tenth of the steps what Adam reaches.
 
     Args:
-        steps: Length of the run, in steps.
+        steps: Length of the run, in steps; None for constant rates, to be multiplied by a schedule of the caller.
         muon: Largest learning rate of the matrices.
         adam: Largest learning rate of everything else.
         warmup: Steps from zero to the largest rate; at most a tenth of the run.
@@ -45,6 +45,8 @@ def optimizer(
     """
 
     def schedule(peak):
+        if steps is None:
+            return peak
         return optax.warmup_cosine_decay_schedule(0.0, peak, min(warmup, steps // 10 + 1), steps, peak * final)
 
     def axes(stacks):
