@@ -22,11 +22,12 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
+import optax.contrib  # noqa: E402
 
 import equijax as ej  # noqa: E402
 from equijax import data, groups, lie  # noqa: E402
 
-BATCH, EVALUATIONS, LEARNING_RATE = 32, 5, 5e-3
+BATCH, EVALUATIONS, MUON, ADAM = 32, 5, 0.02, 5e-3
 COPIES, TEST_SEED, AUGMENTATION_SEED = 1, 2026, 7
 NODES = 8
 ROTATION, SCALING, SHEAR = 0.5, 0.3, 0.3  # half-widths of the windows: radians, log of the scale, coordinates of X
@@ -172,7 +173,7 @@ def run(model, splits, seed, seconds):
         images = data.affine_digits(train.images, COPIES, AUGMENTATION_SEED)
         train = Split(images, np.repeat(train.labels, COPIES))
     variables = jax.jit(model.network.init)(jax.random.key(seed), as_input(train.images[:1]), model.nodes)
-    adam = optax.scale_by_adam()
+    muon = optax.contrib.muon(MUON, adam_learning_rate=ADAM, muon_weight_dimension_numbers=matrices)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def step(state, images, labels, rate, nodes):
@@ -183,12 +184,12 @@ def run(model, splits, seed, seconds):
             return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
 
         value, gradient = jax.value_and_grad(loss)(variables)
-        updates, memory = adam.update(gradient, memory)
-        return (optax.apply_updates(variables, jax.tree.map(lambda u: -rate * u, updates)), memory), value
+        updates, memory = muon.update(gradient, memory, variables)
+        return (optax.apply_updates(variables, jax.tree.map(lambda u: rate * u, updates)), memory), value
 
     predict = jax.jit(lambda variables, images, nodes: model.network.apply(variables, as_input(images), nodes))
     begin = time.perf_counter()
-    state = variables, adam.init(variables)
+    state = variables, muon.init(variables)
     program = step.lower(state, train.images[:BATCH], train.labels[:BATCH].astype(np.int32), 0.0, model.nodes).compile()
     scores(predict, variables, splits["validation"].images[:BATCH], model.nodes)
     compiled = time.perf_counter() - begin
@@ -199,7 +200,7 @@ def run(model, splits, seed, seconds):
         if len(order) < BATCH:
             order = rng.permutation(len(train.labels))
         batch, order = order[:BATCH], order[BATCH:]
-        rate = LEARNING_RATE * min(1.0, (steps + 1) / 50) * 0.5 * (1 + np.cos(np.pi * min(1.0, spent / seconds)))
+        rate = min(1.0, (steps + 1) / 50) * 0.5 * (1 + np.cos(np.pi * min(1.0, spent / seconds)))
         state, value = program(state, train.images[batch], train.labels[batch].astype(np.int32), rate, model.nodes)
         value.block_until_ready()
         spent, steps = spent + time.process_time() - begin, steps + 1
@@ -227,6 +228,15 @@ def run(model, splits, seed, seconds):
         "microseconds_an_image": 1e6 * float(np.min(samples)) / len(images),
         "training_bytes": program.memory_analysis().temp_size_in_bytes,
     }
+
+
+def matrices(variables):
+    """Which weights are matrices, for Muon: those of convolutions have all axes but the last for rows."""
+
+    def axes(x):
+        return optax.contrib.MuonDimensionNumbers(tuple(range(x.ndim - 1)), x.ndim - 1) if x.ndim > 1 else None
+
+    return jax.tree.map(axes, variables)
 
 
 def as_input(images):

@@ -66,7 +66,7 @@ class Sets(nn.Module):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = list(cases())
-    parser.add_argument("--seconds", type=float, default=30, help="of the processor, for each model and seed")
+    parser.add_argument("--seconds", type=float, default=60, help="of the processor, for each model and seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", nargs="+", choices=names, default=names)
     parser.add_argument("--long", action="store_true", help="twenty minutes of the processor for each model, one seed")
