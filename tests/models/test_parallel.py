@@ -1,9 +1,11 @@
 """Many devices: the numbers of one device, one compilation, checkpoints that move, clear errors."""
 
 import chex
+import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -75,6 +77,41 @@ def test_a_structure_in_parts_is_the_structure_in_one():
         for other in (b, c):
             np.testing.assert_allclose(other[: len(a)], a, rtol=1e-5, atol=1e-5 * np.max(np.abs(a)))
     assert {shard.data.shape for shard in got.forces.addressable_shards} == {(len(parts.species) // 8, 3)}
+
+
+class Image(linen.Module):
+    """A network on SE(2) with statistics of the batch."""
+
+    @linen.compact
+    def __call__(self, x, nodes):
+        f = nn.LiftingConv(2, size=5)(x, nodes)
+        f = linen.relu(linen.BatchNorm(use_running_average=False)(f))
+        return linen.Dense(3)(jnp.mean(nn.GroupConv(4, size=3)(f, nodes), axis=(1, 2, 3)))
+
+
+@pytest.mark.core
+def test_images_split_over_eight_devices_are_the_images_on_one():
+    """Loss, gradient and running statistics of one batch, from arrays that are split, with nothing else said."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(16, 8, 8, 1)).astype(np.float32), np.arange(16) % 3
+    x *= 1 + np.arange(16, dtype=np.float32)[:, None, None, None]  # the statistics of each device are others
+    model, nodes = Image(), ej.groups.SO(2).nodes(4)
+    variables = model.init(jax.random.key(0), x[:1], nodes)
+
+    def step(variables, x, labels, nodes):
+        def loss(params):
+            scores, after = model.apply({**variables, "params": params}, x, nodes, mutable="batch_stats")
+            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels)), after
+
+        return jax.value_and_grad(loss, has_aux=True)(variables["params"])
+
+    want = jax.jit(step)(variables, x, labels, nodes)
+    (everywhere, there), many = parallel.replicate((variables, nodes), MESH), compiled_once(step)
+    for order in (np.arange(16), np.arange(16)[::-1]):
+        got = many(everywhere, *parallel.split((x[order], labels[order]), MESH), there)
+        chex.assert_trees_all_close(got, want, rtol=1e-3, atol=1e-5)
+    with pytest.raises(AssertionError):  # a wrong picture is seen
+        chex.assert_trees_all_close(many(everywhere, *parallel.split((x, labels[::-1]), MESH), there), want, atol=1e-3)
 
 
 def test_parts_hold_what_ends_there():
