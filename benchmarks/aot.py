@@ -5,7 +5,8 @@ pip install -e '.[tpu-aot]' && python benchmarks/aot.py --json benchmarks/result
 libtpu holds the whole compiler for TPUs and needs none. Every public layer, transform and model is compiled for a chip
 of each topology, forward and with gradients, in float32 and bfloat16: operations, main-memory traffic over the least
 possible, temporary memory, time to compile, the largest constant. And each is lowered for CUDA by `jax.export`. No time
-on a device is known. Each topology has a process of its own.
+on a device is known. Programs for many devices are compiled for a slice of sixteen chips, for the collectives in them.
+Each topology has a process of its own.
 """
 
 import argparse
@@ -21,8 +22,9 @@ import time
 import harness
 import traffic
 
-TOPOLOGIES = {"v5e:2x2": "v5litepod-4", "v6e:2x2": "v6e-4"}
-SETS = ("products", "layers", "transforms", "models")
+TOPOLOGIES = {"v5e:2x2": "v5litepod-4", "v6e:2x2": "v6e-4", "v5e:4x4": "v5litepod-16"}
+SLICE = "v5e:4x4"  # for programs of many devices, the others for programs of one
+SETS = ("products", "layers", "transforms", "models", "many")
 SELECTION = "selection"  # what the tests compile
 
 
@@ -41,6 +43,7 @@ def main():
         args.topologies = ["none"]
     elif args.small:
         args.topologies = args.topologies[:1]
+    args.topologies = [t for t in args.topologies if t != SLICE or "many" in args.only]
     for record in bounds() if "products" in args.only and not args.small else ():
         if args.json:
             harness.append(args.json, record)
@@ -89,30 +92,22 @@ def measure(args):
     import jax
     import jax.numpy as jnp
 
-    device = None if args.one == "none" else sharding(args.one)
-    versions = {
-        name: importlib.metadata.version(name) for name in ("equijax", "jax", "libtpu") if name != "libtpu" or device
-    }
+    mesh = None if args.one == "none" else mesh_of(args.one)
+    versions = {name: importlib.metadata.version(name) for name in ("equijax", "jax", *["libtpu"] * (mesh is not None))}
     for name, dtype in itertools.product(args.only, (jnp.float32, jnp.bfloat16)):
-        if name == "transforms" and dtype == jnp.bfloat16:
-            continue  # of points and groups, where bfloat16 is of no use
-        for case in cases(name, dtype, args.small):
+        if (name == "many") != (args.one == SLICE) or (name in ("transforms", "many") and dtype == jnp.bfloat16):
+            continue  # transforms are of points and groups, where bfloat16 is of no use
+        for case in cases(name, dtype, args.small, mesh):
             for mode in ("forward", "gradient")[: 1 + case.gradient]:
                 f, arguments = (case.f, case.arguments) if mode == "forward" else case.backward()
-                record = {
-                    "set": name,
-                    "case": case.name,
-                    "mode": mode,
-                    "dtype": jnp.dtype(dtype).name,
-                    "topology": args.one,
-                }
-                record |= lowered(jax.jit(f), arguments)
-                if device is not None:
-                    record |= compiled(f, arguments, device)
+                record = {"set": name, "case": case.name, "mode": mode, "dtype": jnp.dtype(dtype).name}
+                record |= {"topology": args.one} | ({} if name == "many" else lowered(jax.jit(f), arguments))
+                if mesh is not None:
+                    record |= compiled(f, arguments, mesh, name == "many")
                 print(json.dumps(record | versions), flush=True)
 
 
-def cases(name, dtype, small):
+def cases(name, dtype, small, mesh):
     """The programs of a set, at sizes that do not fit in fast memory; only a few if `small`."""
     import programs
 
@@ -123,39 +118,47 @@ def cases(name, dtype, small):
         "layers": lambda: programs.layers(dtype, rows, channels),
         "transforms": lambda: programs.transforms(dtype),
         "models": lambda: programs.models(dtype, 256, 4096, 32),
+        "many": lambda: programs.many(dtype, mesh),
     }[name]()
     return itertools.islice(found, name != "models") if small else found
 
 
-def sharding(topology):
-    """The first chip of a topology, for the compiler."""
+def mesh_of(topology):
+    """The chips of a slice, or the first one of another topology, for the compiler."""
     import numpy as np
     from jax.experimental import topologies
-    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+    from jax.sharding import AxisType, Mesh
 
     devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
-    return NamedSharding(Mesh(np.array(devices[:1]), "chip"), PartitionSpec())
+    return Mesh(np.array(devices if topology == SLICE else devices[:1]), "devices", axis_types=(AxisType.Explicit,))
 
 
-def compiled(f, arguments, device):
+def compiled(f, arguments, mesh, many):
     """What the compiler for TPUs says of f, or its error."""
     import jax
+    from jax.sharding import NamedSharding, PartitionSpec
 
-    placed = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), arguments)
+    if not many:
+        device = NamedSharding(mesh, PartitionSpec())
+        arguments = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), arguments)
     begin = time.perf_counter()
     try:
-        program = jax.jit(f, out_shardings=device).lower(*placed).compile()
+        program = jax.jit(f).lower(*arguments).compile()
     except Exception as e:
         return {"error": f"{type(e).__name__}: {str(e).splitlines()[0][:200]}"}
     text = program.as_text()
-    return {
+    record = {
         "compile_seconds": time.perf_counter() - begin,
+        "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
+    }
+    if many:
+        return record | {"devices": mesh.size, "collectives": traffic.collectives(text)}
+    return record | {
         "operations": (program.cost_analysis() or {}).get("flops", 0),
         "kernels": text.count('custom_call_target="tpu_custom_call"'),
         "traffic": traffic.main_memory(text),
         "least": traffic.least(text),
         "wide_copies": len(traffic.wide_copies(text)),
-        "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
     }
 
 
@@ -173,6 +176,8 @@ def lowered(f, arguments):
 def summary(record):
     """A line for a person."""
     head = f"{record['topology']} {record['case']}, {record['mode']}, {record['dtype']}: "
+    if record["set"] == "many":
+        return head + (record.get("error") or f"{record['collectives']} in {record['compile_seconds']:.1f} s")
     cuda = "lowers for CUDA" if record["cuda"] else record["cuda_error"]
     if "traffic" not in record:
         return head + record.get("error", "") + cuda

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 import equijax as ej
 from equijax import frames, graphs, groups, nn, products, reps, rotations, spherical
 from equijax.groups import decompositions
-from equijax.models import potential, training
+from equijax.models import parallel, potential, training
 
 HIDDEN = reps.Sum(*[reps.Scalar()] * 8, *[reps.Vector()] * 4)
 
@@ -133,16 +134,38 @@ def models(dtype, atoms, edges, channels):
     )
     graph = graph_shapes(dtype, atoms, edges)
     yield Case("potential.predict", functools.partial(potential.predict, model), (params, graph), False)
-    of_atoms, of_graphs = jax.ShapeDtypeStruct((atoms,), bool), jax.ShapeDtypeStruct((2,), bool)
-    labels = graphs.Labels(
-        energies=_shape(dtype, 2), forces=_shape(dtype, atoms, 3), stresses=_shape(dtype, 2, 3, 3),
-        energy_mask=of_graphs, force_mask=of_atoms, stress_mask=of_graphs,
-    )  # fmt: skip
+    labels = label_shapes(dtype, graph)
     stacks = jax.eval_shape(training.stack, params)
     yield Case("training.gradient", training.gradient(model, params), (stacks, graph, labels), False)
     transformation = training.optimizer(1000)
     state = jax.eval_shape(functools.partial(training.start, transformation=transformation), params)
     yield Case("training.update", training.update(transformation), (state, stacks), False)
+
+
+def many(dtype, mesh, atoms=256, edges=4096, channels=16):
+    """Programs for all devices of a mesh: training on structures split over it, one structure split by atom, images."""
+    model = potential.Potential(species=(1, 6, 8), atomic_energies=(0.0, 0.0, 0.0), channels=channels)
+    params = jax.eval_shape(lambda key: init(model, key), jax.random.key(0))
+    whole, parted = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), mesh.axis_names))
+    graph = graph_shapes(dtype, mesh.size * atoms, mesh.size * edges, mesh.size)
+    placed = _placed((jax.eval_shape(training.stack, params), graph, label_shapes(dtype, graph)), whole, parted, parted)
+    yield Case("parallel.gradient", parallel.gradient(model, params, mesh), placed, False)
+    graph = graph_shapes(dtype, mesh.size * atoms, mesh.size * edges)
+    of_all = {name: getattr(graph, name) for name in ("cells", "pbc", "graph_mask")}
+    params, graph, of_all = _placed((params, graph, of_all), whole, parted, whole)
+    yield Case("parallel.predict", parallel.predict(model, mesh), (params, graph._replace(**of_all)), False)
+    network = nn.LiftingConv(channels, size=5)
+    nodes = (_shape(dtype, 8, 2, 2), _shape(dtype, 8))
+    images = _shape(dtype, 4 * mesh.size, 32, 32, 3)
+    params = jax.eval_shape(network.init, jax.random.key(0), images, nodes)
+    loss = lambda params, images, nodes: jnp.mean(network.apply(params, images, nodes) ** 2)  # noqa: E731
+    yield Case("images", jax.grad(loss), _placed((params, images, nodes), whole, parted, whole), False)
+
+
+def _placed(trees, *shardings):
+    """Shapes with the places of their arrays on a mesh."""
+    put = lambda a, sharding: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding)  # noqa: E731
+    return tuple(jax.tree.map(lambda a, s=s: put(a, s), tree) for tree, s in zip(trees, shardings, strict=True))
 
 
 def init(model, key):
@@ -152,14 +175,24 @@ def init(model, key):
     return model.init(key, vector, graph._replace(species=jnp.ones(1, jnp.int32)))
 
 
-def graph_shapes(dtype, atoms, edges):
-    """A graph of one structure and the padding."""
+def graph_shapes(dtype, atoms, edges, structures=1):
+    """A graph of so many structures, each with padding."""
+    slots = 2 * structures
     number, flag = jnp.int32, jnp.bool_
     return graphs.Graph(
         species=_shape(number, atoms), positions=_shape(dtype, atoms, 3), node_mask=_shape(flag, atoms),
         graph_of_node=_shape(number, atoms), senders=_shape(number, edges), receivers=_shape(number, edges),
-        shifts=_shape(number, edges, 3), edge_mask=_shape(flag, edges), cells=_shape(dtype, 2, 3, 3),
-        pbc=_shape(flag, 2, 3), graph_mask=_shape(flag, 2),
+        shifts=_shape(number, edges, 3), edge_mask=_shape(flag, edges), cells=_shape(dtype, slots, 3, 3),
+        pbc=_shape(flag, slots, 3), graph_mask=_shape(flag, slots),
+    )  # fmt: skip
+
+
+def label_shapes(dtype, graph):
+    """Labels of the structures of a graph."""
+    atoms, slots = len(graph.species), len(graph.graph_mask)
+    return graphs.Labels(
+        energies=_shape(dtype, slots), forces=_shape(dtype, atoms, 3), stresses=_shape(dtype, slots, 3, 3),
+        energy_mask=_shape(bool, slots), force_mask=_shape(bool, atoms), stress_mask=_shape(bool, slots),
     )  # fmt: skip
 
 

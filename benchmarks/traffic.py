@@ -3,6 +3,7 @@
 import math
 import re
 
+COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "iota", "after-all", "partition-id"}
 _ARRAY = re.compile(r"(\w+)\[([\d,]*)\](?:{([\d,]*)(?::([^}]*))?})?")
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.-]+) = (.*?) ([a-z][\w-]*)\((.*)$")
@@ -24,6 +25,13 @@ def least(text):
     lines = computations[entry].values()
     arguments = sum(_bytes(result) for result, name, *_ in lines if name == "parameter")
     return arguments + sum(_bytes(result) for result, _, _, root in lines if root)
+
+
+def collectives(text):
+    """How many instructions of each kind let the devices of a program speak to each other: name to number."""
+    computations, _ = _computations(text)
+    names = [name.removesuffix("-start") for lines in computations.values() for _, name, *_ in lines.values()]
+    return {kind: names.count(kind) for kind in COLLECTIVES if kind in names}
 
 
 def wide_copies(text):

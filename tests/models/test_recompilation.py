@@ -2,11 +2,12 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equijax import graphs
-from equijax.models import potential, training
+from equijax import graphs, groups, nn
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, potential, training
 
 CUTOFF = 3.0
 
@@ -48,6 +49,44 @@ def test_a_training_step_compiles_once():
     for _, indices in zip(range(4), training.epochs(12, 3, seed=0), strict=False):
         _, found = gradient.trace(state.params, *samples.batch(indices)).out_info
         update.trace(state, found)
+
+
+@pytest.mark.parametrize("network", [EGNN, GauntNetwork, GraphNetwork, SetNetwork])
+def test_networks_of_particles_compile_once(network):
+    """Predictions and gradients for batches of other numbers, by equal networks that are made anew."""
+    chex.clear_trace_counter()
+    step = jax.jit(chex.assert_max_traces(value_and_gradient, n=1), static_argnums=0)
+    charges = (7, 5, 1) if network is SetNetwork else (7, 5)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        batch = [rng.normal(size=shape).astype(np.float32) for shape in ((7, 5, 3), (7, 5, 3), charges)]
+        module = network(8, layers=1)
+        step.trace(module, jax.eval_shape(module.init, jax.random.key(seed), *(a[0] for a in batch)), *batch)
+
+
+def value_and_gradient(module, params, *batch):
+    return jax.value_and_grad(lambda params: jnp.sum(jax.vmap(module.apply, (None, 0, 0, 0))(params, *batch) ** 2))(
+        params
+    )
+
+
+def test_other_nodes_compile_nothing():
+    """Nodes of a group are arguments, as images are: new random ones at each step of training cost nothing."""
+    group, x = groups.GLPlus(2), np.ones((1, 8, 8, 1), np.float32)
+
+    def network(params, x, nodes):
+        f = nn.LiftingConv(2, size=3).apply(params[0], x, nodes)
+        return jnp.sum(nn.GroupConv(2, size=3).apply(params[1], f, nodes))
+
+    step = jax.grad(jax.jit(chex.assert_max_traces(network, n=1)))
+    nodes = group.nodes(4)
+    f = np.ones((1, 4, 8, 8, 2), np.float32)
+    params = [
+        jax.eval_shape(layer.init, jax.random.key(0), a, nodes)
+        for layer, a in ((nn.LiftingConv(2, size=3), x), (nn.GroupConv(2, size=3), f))
+    ]
+    for seed in range(3):
+        jax.eval_shape(step, params, x, group.nodes(4, jax.random.key(seed)))
 
 
 def test_another_shape_is_seen():
