@@ -118,7 +118,7 @@ def cases(name, dtype, small, mesh):
         "layers": lambda: programs.layers(dtype, rows, channels),
         "transforms": lambda: programs.transforms(dtype),
         "models": lambda: programs.models(dtype, 256, 4096, 32),
-        "many": lambda: programs.many(dtype, mesh),
+        "many": lambda: programs.many(dtype, mesh, *((8, 32, 2) if small else (256, 4096, 16))),
     }[name]()
     return itertools.islice(found, name != "models") if small else found
 

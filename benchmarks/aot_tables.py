@@ -1,11 +1,13 @@
 """Tables of what is known of accelerators without one, from the results of aot.py and precision.py."""
 
+from traffic import COLLECTIVES
+
 NONE = "No results are kept yet.\n"
 
 
 def programs(lines, table):
     """A line a program: traffic over the least for each chip and dtype; the rest for the first chip, in float32."""
-    latest = {(r["case"], r["mode"], r["topology"], r["dtype"]): r for r in lines if "case" in r}
+    latest = {(r["case"], r["mode"], r["topology"], r["dtype"]): r for r in lines if r.get("set", "many") != "many"}
     if not latest:
         return NONE
     columns = sorted({key[2:] for key in latest}, key=lambda key: (key[0], key[1] != "float32"))
@@ -31,6 +33,29 @@ def programs(lines, table):
     return (
         table(head, rows)
         + f"\nCompiled for {chips} with {versions}. The other columns are of the first chip in float32.\n"
+    )
+
+
+def collectives(lines, table):
+    """What the devices of a slice say to each other, a program a line."""
+    found = {r["case"]: r for r in lines if "collectives" in r}
+    if not found:
+        return NONE
+    kinds = [k for k in COLLECTIVES if any(k in r["collectives"] for r in found.values())]
+    rows = [
+        (
+            case,
+            *(str(r["collectives"].get(k, 0)) for k in kinds),
+            f"{r['temporary_bytes'] / 1e6:.1f}",
+            f"{r['compile_seconds']:.0f}",
+        )
+        for case, r in found.items()
+    ]
+    last = list(found.values())[-1]
+    head = ["", *kinds, "temporary MB of a device", "compile s"]
+    return (
+        table(head, rows)
+        + f"\nCompiled for {last['topology']}, {last['devices']} chips, with libtpu {last['libtpu']}.\n"
     )
 
 

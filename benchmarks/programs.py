@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import equijax as ej
 from equijax import frames, graphs, groups, nn, products, reps, rotations, spherical
 from equijax.groups import decompositions
-from equijax.models import parallel, potential, training
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, parallel, potential, training
 
 HIDDEN = reps.Sum(*[reps.Scalar()] * 8, *[reps.Vector()] * 4)
 
@@ -76,8 +76,12 @@ def layers(dtype, rows, channels, lmax=2):
             _shape(dtype, rows, 12),
         ),
     ]
+    nodes = (_shape(jnp.float32, 8, 2, 2), _shape(jnp.float32, 8))
+    image, lifted = _shape(dtype, rows // 512 or 1, 32, 32, channels), _shape(dtype, rows // 512 or 1, 8, 32, 32, 16)
+    modules += [(nn.LiftingConv(channels), image, nodes), (nn.GroupConv(16, size=5), lifted, nodes)]
+    modules += [(nn.GroupConv(16, size=5, separable=False), lifted, nodes)]
     for module, *arguments in modules:
-        options = "".join(f", {name}" for name in ("bracket",) if getattr(module, name, False))
+        options = "".join(f", {name}" for name in ("bracket", "separable") if getattr(module, name, False))
         params = jax.eval_shape(module.init, jax.random.key(0), *arguments)
         yield Case(f"nn.{type(module).__name__}{options}", module.apply, (params, *arguments))
 
@@ -127,7 +131,7 @@ def transforms(dtype, points=64):
 
 
 def models(dtype, atoms, edges, channels):
-    """The potential: energies and forces, the gradient of its loss, and the update of its parameters."""
+    """The potential: energies and forces, the gradient of its loss, the update of its parameters. Then particles."""
     model = potential.Potential(species=(1, 6, 8), atomic_energies=(0.0, 0.0, 0.0), channels=channels)
     params = jax.tree.map(
         lambda a: _shape(dtype, *a.shape), jax.eval_shape(lambda key: init(model, key), jax.random.key(0))
@@ -140,9 +144,15 @@ def models(dtype, atoms, edges, channels):
     transformation = training.optimizer(1000)
     state = jax.eval_shape(functools.partial(training.start, transformation=transformation), params)
     yield Case("training.update", training.update(transformation), (state, stacks), False)
+    particles = [_shape(dtype, atoms, 5, 3)] * 2
+    for network in (EGNN(channels), GauntNetwork(channels), GraphNetwork(channels), SetNetwork(channels)):
+        charges = _shape(dtype, atoms, 5, *[1] * isinstance(network, SetNetwork))
+        batch = (*particles, charges)
+        params = jax.eval_shape(network.init, jax.random.key(0), *(_shape(dtype, *a.shape[1:]) for a in batch))
+        yield Case(type(network).__name__, jax.vmap(network.apply, (None, 0, 0, 0)), (params, *batch))
 
 
-def many(dtype, mesh, atoms=256, edges=4096, channels=16):
+def many(dtype, mesh, atoms, edges, channels):
     """Programs for all devices of a mesh: training on structures split over it, one structure split by atom, images."""
     model = potential.Potential(species=(1, 6, 8), atomic_energies=(0.0, 0.0, 0.0), channels=channels)
     params = jax.eval_shape(lambda key: init(model, key), jax.random.key(0))

@@ -49,6 +49,7 @@ def write(results, output):
     lie_convergence(read(results / "lie_convergence.jsonl"), output)
     lines = read(results / "aot.jsonl")
     (output / "aot.md").write_text(aot_tables.programs(lines, table))
+    (output / "aot_collectives.md").write_text(aot_tables.collectives(lines, table))
     (output / "aot_bounds.md").write_text(aot_tables.bounds(lines, table))
     (output / "precision.md").write_text(aot_tables.precision(read(results / "precision.jsonl"), table))
 

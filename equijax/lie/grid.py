@@ -2,14 +2,14 @@
 
 import functools
 import itertools
-import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-MATRIX = 2**14  # most entries of the matrix of a channel
+BLOCK = 24  # most pixels of a row that one matrix gives
 PADDINGS = ("zero", "wrap", "valid")
 
 
@@ -86,53 +86,50 @@ def convolve_channels(
 ) -> Float[Array, "batch *result channels"]:
     """y[t] = Σ_u x[t + u] filters[u], each channel by itself.
 
-    On small images one matrix a channel; else a sum of shifted products. Both, and their derivatives, are many times
-    faster on CPU than a convolution with a group a channel. For the shifts the pixels are first sorted by their place
-    modulo the stride, so that all shifts, and their transposes, are by whole pixels. The barriers keep what comes
-    before and after from being computed anew for each of the shifts.
+    One matrix product a channel: rows of pixels along the last axis of space, those side by side that a result sees,
+    times a banded matrix, in blocks of at most `BLOCK` results. It does more products than there are, but matrix
+    products, and so their derivatives, are many times faster on CPU than a convolution with a group a channel, and
+    their derivatives than those of shifts. Taps along further axes are summed.
     """
-    space, channels = x.shape[1:-1], x.shape[-1]
+    space, channels, n = x.shape[1:-1], x.shape[-1], x.ndim - 2
     added, results = margins(space, size, stride, padding)
-    if math.prod(space) * math.prod(results) <= MATRIX:
-        places = _places(space, size, stride, padding).astype(x.dtype)
-        matrices = jnp.tensordot(filters, places, (0, 0), precision="highest")
-        y = jnp.einsum("bpc,cpq->bqc", x.reshape(len(x), -1, channels), matrices, precision="highest")
-        return y.reshape(len(x), *results, channels)
-    x = _wrap(x, added, 1) if padding == "wrap" else _resize(x, [(k, k) for k in added])
-    slots = [-(-length // stride) for length in x.shape[1:-1]]
-    x = _resize(x, [(0, n * stride - length) for n, length in zip(slots, x.shape[1:-1], strict=True)])
-    x = x.reshape(len(x), *itertools.chain.from_iterable((n, stride) for n in slots), x.shape[-1])
-    whole = slice(None)
-    phases = {
-        phase: jax.lax.optimization_barrier(x[(whole, *itertools.chain.from_iterable((whole, k) for k in phase))])
-        for phase in itertools.product(range(min(stride, size)), repeat=len(slots))
-    }
-    total = jnp.zeros((), x.dtype)
-    for tap, place in zip(filters, itertools.product(range(size), repeat=len(slots)), strict=True):
-        corner = [slice(k // stride, k // stride + length) for k, length in zip(place, results, strict=True)]
-        total = total + phases[tuple(k % stride for k in place)][(whole, *corner)] * tap
-    return jax.lax.optimization_barrier(total)
-
-
-@functools.cache
-def _places(space, size, stride, padding):
-    """One where output pixel q sees input pixel p at tap u, else zero: (taps, input pixels, output pixels)."""
-    added, results = margins(space, size, stride, padding)
-    found = np.ones((1, 1, 1))
-    for length, margin, result in zip(space, added, results, strict=True):
-        taps, inputs, outputs = np.ogrid[:size, :length, :result]
-        source = outputs * stride + taps - margin
-        found = np.kron(found, inputs == (source % length if padding == "wrap" else source))
-    return found
+    blocks = -(-results[-1] // BLOCK)
+    width = -(-results[-1] // blocks)  # results of a block
+    # a single block takes the row as it is, and its band leaves out the margins; more overlap in a row with margins
+    edge, span = (0, space[-1]) if blocks == 1 else (added[-1], (width - 1) * stride + size)
+    x = jnp.moveaxis(x, -1, 0)
+    added, before = [*added[:-1], edge], added[-1] - edge
+    x = _wrap(x, added, 2) if padding == "wrap" else _resize(x, [(0, 0), *((k, k) for k in added)])
+    starts = range(0, blocks * width * stride, width * stride)
+    x = _resize(x, [(0, starts[-1] + span - x.shape[-1])])
+    x = jnp.stack([x[..., k : k + span] for k in starts], axis=-2)
+    pixel, result, tap = np.ogrid[:span, :width, :size]
+    source = result * stride + tap - before
+    band = (pixel == (source % span if padding == "wrap" else source)).astype(x.dtype)
+    bands = jnp.einsum("...uc,stu->...cst", filters.reshape(*(size,) * n, channels), band, precision="highest")
+    if n > 1:
+        bands = jnp.moveaxis(bands, -4, -3).reshape(*(size,) * (n - 2), channels, size * span, width)
+    total: Any = 0.0
+    for taps in itertools.product(range(size), repeat=max(n - 2, 0)):
+        corners = [slice(k, k + (r - 1) * stride + 1, stride) for k, r in zip(taps, results, strict=False)]
+        rows = x[:, :, *corners]
+        if n > 1:
+            rows = jnp.concatenate(
+                [rows[..., k : k + (results[-2] - 1) * stride + 1 : stride, :, :] for k in range(size)], axis=-1
+            )
+        rows = rows.reshape(channels, -1, rows.shape[-1])
+        total = total + jnp.einsum("cps,cst->cpt", rows, bands[taps], precision="highest")
+    y = total.reshape(channels, -1, *results[:-1], blocks * width)[..., : results[-1]]
+    return jnp.moveaxis(y, 0, -1)
 
 
 def _resize(x, margin):
-    """`x` with zeros added to (or pixels cut from) both ends of the axes of space."""
-    still = [(0, 0, 0)]
-    before = still * (x.ndim - 1 - len(margin))
-    return jax.lax.pad(x, jnp.zeros((), x.dtype), [*before, *((a, b, 0) for a, b in margin), *still])
+    """`x` with zeros added to (or pixels cut from) both ends of its last axes."""
+    margin = [(0, 0)] * (x.ndim - len(margin)) + list(margin)
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), [(a, b, 0) for a, b in margin])
 
 
 def _wrap(x, added, first):
-    widths = [(0, 0)] * first + [(k, k) for k in added] + [(0, 0)]
+    """`x` with pixels of the other end added to both ends of the axes from `first` on."""
+    widths = [(0, 0)] * first + [(k, k) for k in added] + [(0, 0)] * (x.ndim - first - len(added))
     return jnp.pad(x, widths, mode="wrap")

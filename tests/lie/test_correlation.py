@@ -169,18 +169,23 @@ def test_circular_shifts_are_exact(x64):
         np.testing.assert_allclose(moved, jnp.roll(still, (1, -2), (1, 2)), atol=1e-12)
 
 
-def test_small_and_large_images_take_the_same_sum(x64, monkeypatch):
-    f = jnp.asarray(RNG.normal(size=(2, 8, 8, 3)))
-    cases = [(3, 1, "zero"), (4, 2, "wrap"), (3, 1, "valid"), (1, 1, "zero")]
-    filters = [jnp.asarray(RNG.normal(size=(size**2, 3))) for size, _, _ in cases]
-
-    def sums(f, filters):
-        return [grid.convolve_channels(f, k, *case) for k, case in zip(filters, cases, strict=True)]
-
-    by_matrix = jax.jit(sums)(f, filters)
-    monkeypatch.setattr(grid, "MATRIX", 0)
-    for one, other in zip(jax.jit(lambda *a: sums(*a))(f, filters), by_matrix, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-12)
+@pytest.mark.parametrize(
+    ("space", "size", "stride", "padding"),
+    [
+        ((9,), 3, 2, "zero"),
+        ((8, 6), 4, 2, "wrap"),
+        ((7, 60), 3, 1, "zero"),  # more than one block of results in a row, and a last one that is not full
+        ((5, 57), 5, 2, "valid"),
+        ((4, 5, 6), 3, 1, "zero"),
+        ((6, 6, 4), 2, 2, "wrap"),
+    ],
+)
+def test_channels_by_themselves_are_a_convolution_with_a_group_a_channel(x64, space, size, stride, padding):
+    n = len(space)
+    f, filters = jnp.asarray(RNG.normal(size=(2, *space, 3))), jnp.asarray(RNG.normal(size=(size**n, 3)))
+    got = jax.jit(lambda f, k: grid.convolve_channels(f, k, size, stride, padding))(f, filters)
+    alone = [grid.convolve(f[..., c : c + 1], filters[:, c, None, None], size, stride, padding) for c in range(3)]
+    np.testing.assert_allclose(got, jnp.concatenate(alone, axis=-1), atol=1e-12)
 
 
 # Tier three: convergence
