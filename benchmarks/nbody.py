@@ -84,7 +84,7 @@ def main():
     sizes = {"train": 200, "validation": 100, "test": 100} if args.small else {}
     sets = data.charged_particles(cache=args.cache, **sizes)
     if args.epochs:
-        todo = [("EGNN", 0, None, epochs) for epochs in args.epochs]
+        todo = [("EGNN", seed, None, epochs) for seed in range(args.seeds) for epochs in args.epochs]
     else:
         todo = [(name, seed, args.seconds, None) for seed in range(args.seeds) for name in args.models]
     done = {key(line) for line in read(args.json)}

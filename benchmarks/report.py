@@ -7,6 +7,7 @@ from pathlib import Path
 import aot_tables
 import frame_tables
 import group_tables
+import nbody_tables
 import product_tables
 
 RESULTS = Path(__file__).parent / "results"
@@ -43,6 +44,7 @@ def write(results, output):
     (output / "affine_digits.md").write_text(affine_digits(read(results / "affine_digits.jsonl")))
     tensor_products(read(results / "tensor_products.jsonl"), output)
     frames(read(results / "frames.jsonl"), output)
+    (output / "nbody.md").write_text(nbody_tables.page(read(results / "nbody.jsonl"), table))
     (output / "many_devices.md").write_text(many_devices(read(results / "many_devices.jsonl")))
     for name in ("intertwiners", "rotations", "soft_symmetry"):
         (output / f"{name}.md").write_text(getattr(group_tables, name)(read(results / f"{name}.jsonl"), table))

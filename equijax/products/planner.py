@@ -12,6 +12,7 @@ from equijax.products._kernel import degrees
 from equijax.spherical import quadrature, reflections, transforms
 
 METHODS = ("dense", "grid", "split", "separable", "fft")
+BACKENDS = ("cpu", "gpu", "tpu")
 
 # The sum of the degrees l1 + l2 + lmax up to which a method is taken, by platform; the last one from there on. Measured
 # on two CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation
@@ -33,8 +34,8 @@ class Plan:
     """What `method="auto"` does for one product, and what every route would cost, forward only, in float32.
 
     "fused" is a kernel for TPUs, taken for channels that are multiples of 128. `flops` and `bytes` are (method, count)
-    pairs, cheapest in operations first; bytes are those of the inputs, the
-    output, the tables and all intermediate arrays once each, an upper bound that fusion lowers.
+    pairs, cheapest in operations first; bytes are those of the inputs, the output, the tables and all intermediate
+    arrays once each, an upper bound that fusion lowers.
     """
 
     l1: int
@@ -74,8 +75,10 @@ def plan(l1: int, l2: int, lmax: int, rows: int, channels: int, backend: str | N
 
     Raises:
         TypeError: If a size is not an integer.
-        ValueError: If a size is negative, or `lmax` exceeds l1 + l2.
+        ValueError: If a size is negative, `lmax` exceeds l1 + l2, or there is no such backend.
     """
+    if backend not in (None, *BACKENDS):
+        raise ValueError(f"backend: expected one of {', '.join(map(repr, BACKENDS))}, got {backend!r}")
     l1, l2, lmax = (_validate.integer(n, v) for n, v in (("l1", l1), ("l2", l2), ("lmax", lmax)))
     rows, channels = _validate.integer("rows", rows), _validate.integer("channels", channels)
     degrees(l1, l2, lmax)

@@ -37,3 +37,5 @@ def test_bad_arguments_are_named():
         plan(2, 2, 5, 1, 1)
     with pytest.raises(ValueError, match="rows: expected an integer of at least 0, got -1"):
         plan(2, 2, 2, -1, 1)
+    with pytest.raises(ValueError, match="backend: expected one of 'cpu', 'gpu', 'tpu', got 'npu'"):
+        plan(2, 2, 2, 1, 1, "npu")

@@ -1,0 +1,51 @@
+"""Tables of nbody.py: models beside each other, and EGNN by the recipe of its paper."""
+
+
+def page(lines, table):
+    """Mean and half the range over the seeds for each model and time; the last run of each seed counts."""
+    runs = {}
+    for r in lines:
+        runs.setdefault((r["budget"], r["epochs"], r["model"]), {})[r["seed"]] = r
+    timed = {key: list(seeds.values()) for key, seeds in runs.items() if key[0] is not None}
+    gated = {key: list(seeds.values()) for key, seeds in runs.items() if key[0] is None}
+    if not timed:
+        return "No results are kept yet.\n"
+    from nbody import FLOOR, GATES, PUBLISHED  # quoted once
+
+    tables = []
+    for budget in sorted({key[0] for key in timed}):
+        found = sorted((_mean(seeds, "test"), key, seeds) for key, seeds in timed.items() if key[0] == budget)
+        head = [
+            f"{budget:,.0f} s of the processor",
+            "seeds",
+            "test error",
+            "without clipped",
+            "epochs",
+            "compiling (s)",
+        ]
+        rows = [
+            (key[2], str(len(seeds)), _spread(seeds, "test"), _spread(seeds, "unclipped"),
+             f"{_mean(seeds, 'passes'):,.0f}", f"{_mean(seeds, 'compile_seconds'):.0f}", f"{seeds[0]['parameters']:,}")
+            for _, key, seeds in found
+        ]  # fmt: skip
+        tables.append(table([*head, "parameters"], rows))
+    published = [(f"{name}, published", f"{error:.4f}") for name, error in PUBLISHED.items()]
+    published.append(("floor of exactly equivariant models", f"{FLOOR:.4f}"))
+    tables.append(table(["", "test error"], published))
+    if gated:
+        rows = [
+            (f"{key[1]}", str(len(seeds)), _spread(seeds, "test"), f"{GATES.get(key[1], float('nan')):.4f}")
+            for key, seeds in sorted(gated.items(), key=lambda item: item[0][1])
+        ]
+        tables.append(table(["EGNN by its recipe, epochs", "seeds", "test error", "asked"], rows))
+    last = lines[-1]
+    return "\n".join(tables) + f"\nMeasured on {last['device']}, {last['cores']} core, with jax {last['jax']}.\n"
+
+
+def _mean(runs, name):
+    return sum(r[name] for r in runs) / len(runs)
+
+
+def _spread(runs, name):
+    values = [r[name] for r in runs]
+    return f"{_mean(runs, name):.4f} ± {(max(values) - min(values)) / 2:.4f}"
