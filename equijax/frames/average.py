@@ -202,7 +202,7 @@ def _unknown_strategy(strategy):
 
 
 def _points(symmetry, args, choice):
-    """The input of the frame; an error if it is an argument that the group does not move."""
+    """The input of the frame; an error if it is an argument that does not move as points do."""
     paths, treedef = jax.tree_util.tree_flatten_with_path(args)
     moving = leaf_reps(symmetry.inputs, treedef)
     if choice is None:
@@ -217,10 +217,18 @@ def _points(symmetry, args, choice):
             f"choose by a position or a function of the arguments{': ' + names if names else ''}"
         )
     points = _select("frame_input", choice, args)
+    located = points[0] if isinstance(points, tuple) else points
     for (path, leaf), rep in zip(paths, moving, strict=True):
-        if leaf is points and not _moves(rep):
-            name = f"args{jax.tree_util.keystr(path)}"
+        if leaf is not located:
+            continue
+        name = f"args{jax.tree_util.keystr(path)}"
+        if not _moves(rep):
             raise ValueError(f"frame_input: {symmetry.group} does not move {name}, a frame of it would not move either")
+        if isinstance(symmetry.group, Semidirect) and not _has(rep, reps.Position):
+            raise ValueError(
+                f"frame_input: {name} is {rep}, which tells nothing of the translations of {symmetry.group}; choose "
+                "points, or a function that returns a pair (points, vectors)"
+            )
     return points
 
 

@@ -66,9 +66,9 @@ def coordinates_from_distances(
     """
     _check_signs(signs)
     squared, d = floating("squared", squared), integer("dimension", dimension, 1)
-    n = len(squared)
-    if squared.shape != (n, n):
+    if squared.ndim != 2 or squared.shape[0] != squared.shape[1]:
         raise ValueError(f"squared: expected shape (n, n), got {squared.shape}")
+    n = len(squared)
     valid = checked_mask(mask, n)
     rows, *_, info = about_center(jnp.where(valid, squared, 0), valid, n, True)
     inner = -jnp.where(valid, rows - jnp.sum(rows, axis=1, keepdims=True) / jnp.maximum(info.valid, 1), 0) / 2

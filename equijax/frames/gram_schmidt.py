@@ -26,7 +26,7 @@ def pivoted(group: Group, points: Any, mask: Any = None) -> tuple[Any, Float[Arr
     Returns:
         An element along an axis of length one, its weight 1, and `Info`.
     """
-    return from_rotations("pivoted", group, points, mask, functools.partial(_gram_schmidt, choose=_farthest))
+    return from_rotations("pivoted", group, points, mask, functools.partial(_gram_schmidt, choose=_farthest), least=2)
 
 
 def qr(group: Group, points: Any, mask: Any = None, *, tolerance: float = 1e-2) -> tuple[Any, Float[Array, " 1"], Info]:
@@ -46,8 +46,10 @@ def qr(group: Group, points: Any, mask: Any = None, *, tolerance: float = 1e-2) 
     Returns:
         An element along an axis of length one, its weight 1, and `Info`.
     """
+    if not tolerance > 0:
+        raise ValueError(f"tolerance: expected a positive number, got {tolerance}")
     choose = functools.partial(_first, tolerance=tolerance)
-    return from_rotations("qr", group, points, mask, functools.partial(_gram_schmidt, choose=choose))
+    return from_rotations("qr", group, points, mask, functools.partial(_gram_schmidt, choose=choose), least=2)
 
 
 def unit(

@@ -51,7 +51,7 @@ def weighted_pairs(
     if integer("power", power, 2) % 2:
         raise ValueError(f"power: expected an even number, got {power}")
     pairs = functools.partial(_pairs, anchors=anchors, power=power)
-    return from_rotations("weighted_pairs", group, points, mask, pairs)
+    return from_rotations("weighted_pairs", group, points, mask, pairs, least=2)
 
 
 def _pairs(points, valid, proper, anchors, power):

@@ -44,6 +44,8 @@ def sorting(
     points = floating("points", points)
     if points.ndim != 2 or len(points) != group.n:
         raise ValueError(f"points: expected keys of shape ({group.n}, q), got {points.shape}")
+    if directions is not None and noise is not None:
+        raise ValueError("noise: decides between equal rows of columns, not along directions; pass one of the two")
     keys, valid, _, info = about_center(points, mask, points.shape[1], False)
     if directions is None:
         breakers = jnp.zeros((1, group.n)) if noise is None else floating("noise", noise)

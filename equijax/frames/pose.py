@@ -45,7 +45,7 @@ Frame = Callable[[Group, Any, Any], tuple[Any, Float[Array, " K"], Info]]
 
 
 def from_rotations(
-    name: str, group: Group, points: Any, mask: Any, rotations: Callable[..., Rotations]
+    name: str, group: Group, points: Any, mask: Any, rotations: Callable[..., Rotations], least: int = 1
 ) -> tuple[Any, Float[Array, " K"], Info]:
     """The frame of a group of rigid motions or similarities, from a frame of rotations.
 
@@ -57,11 +57,14 @@ def from_rotations(
         rotations: Called with the points about the center (about the origin where the group does not translate),
             divided by their root mean square radius, the mask, and whether the determinant must be 1. Rows that are
             not valid are zero. It may not depend on the scale.
+        least: The smallest dimension for which there are such rotations.
 
     Returns:
         The elements along a leading axis K, their weights, which sum to one, and `Info`.
     """
     translates, linear, full, orthogonal = parsed(name, group)
+    if orthogonal.n < least:
+        raise ValueError(f"group: {name} is for {least} dimensions and more, got {group}; see pca")
     cloud, valid, center, info = about_center(points, mask, linear.size, translates)
     moving, enough = _unit(cloud[:, : orthogonal.n], valid)
     matrices, weights, gap, rank, degenerate = rotations(moving, enough, isinstance(orthogonal, SO))

@@ -66,7 +66,8 @@ def orthogonal_factor(a: Float[Array, "*batch n n"], special: bool = False) -> F
     """
     u, _, vt = jnp.linalg.svd(a, full_matrices=False)
     if special:
-        u = u.at[..., -1].multiply(jnp.sign(jnp.linalg.det(u) * jnp.linalg.det(vt))[..., None])
+        sign = jnp.sign(jnp.linalg.det(u) * jnp.linalg.det(vt))[..., None, None]
+        u = u * jnp.where(jnp.arange(u.shape[-1]) == u.shape[-1] - 1, sign, 1)
     return matmul(u, vt)
 
 

@@ -207,7 +207,8 @@ def _positive_qr(a):
 
 def _proper(q):
     """Orthogonal matrices, the first column turned round where the determinant is −1."""
-    return q.at[..., 0].multiply(jnp.sign(jnp.linalg.det(q))[..., None])
+    sign = jnp.sign(jnp.linalg.det(q))[..., None, None]
+    return q * jnp.where(jnp.arange(q.shape[-1]) == 0, sign, 1)  # a scatter is miscompiled on CPU, jax 0.10.1
 
 
 def _sinc_sqrt(t):

@@ -238,6 +238,7 @@ def test_dtypes_stay_and_nothing_compiles_twice():
         counted(POINTS * scale)
 
 
+MOVING = ej.Symmetry(SE(3), (reps.Position(), reps.Vector()), None)
 TWO = ej.Symmetry(SE(3), (reps.Position(), {"y": reps.Position()}), None)
 BAD = [
     (lambda: ej.frame_average(abs, "SE(3)", frames.pca), TypeError, "symmetry: expected a Symmetry"),
@@ -264,6 +265,16 @@ BAD = [
         lambda: ej.frame_average(abs, PARAMETERS, frames.pca, frame_input=lambda p, x: p)(POINTS, POINTS),
         ValueError,
         r"frame_input: SE\(3\) does not move args\[0\]",
+    ),
+    (
+        lambda: ej.frame_average(energy, MOVING, frames.pca, frame_input=1)(POINTS, POINTS),
+        ValueError,
+        r"frame_input: args\[1\] is Vector\(\), which tells nothing of the translations of SE\(3\)",
+    ),
+    (
+        lambda: ej.frame_average(energy, MOVING, frames.pca, frame_input=lambda x, v: (v, v))(POINTS, POINTS + 1),
+        ValueError,
+        r"frame_input: args\[1\] is Vector\(\), which tells nothing of the translations",
     ),
     (
         lambda: ej.frame_average(abs, TWO, frames.pca, frame_input=2)(POINTS, {"y": POINTS}),

@@ -208,6 +208,16 @@ BAD = [
     (lambda: frames.pca(E(3), FOUR, jnp.ones((4, 1))), ValueError, r"mask: expected shape \(4,\).*got \(4, 1\)"),
     (lambda: frames.pca(E(3), FOUR, signs="world"), ValueError, "signs: expected one of all, skewness, largest"),
     (lambda: frames.weighted_pairs(E(3), FOUR, power=3), ValueError, "power: expected an even number"),
+    (lambda: frames.weighted_pairs(E(1), FOUR[:, :1]), ValueError, r"weighted_pairs is for 2 dimensions .*got E\(1\)"),
+    (lambda: frames.pivoted(SO(1), FOUR[:, :1]), ValueError, "group: pivoted is for 2 dimensions and more"),
+    (lambda: frames.qr(Axial(O(1)), FOUR[:, :2]), ValueError, "group: qr is for 2 dimensions and more"),
+    (lambda: frames.qr(E(3), FOUR, tolerance=0.0), ValueError, "tolerance: expected a positive number"),
+    (lambda: frames.coordinates_from_distances(jnp.ones(()), 2), ValueError, r"squared: .*\(n, n\), got \(\)"),
+    (
+        lambda: frames.sorting(groups.Permutation(4), FOUR, noise=FOUR.T, directions=2),
+        ValueError,
+        "noise: decides between equal rows",
+    ),
 ]
 
 

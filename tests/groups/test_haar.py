@@ -30,6 +30,16 @@ def test_moments_of_samples(group):
         assert abs((entry**4).mean() - 3 / (n * (n + 2))) < 5 / count**0.5
 
 
+@pytest.mark.core
+def test_one_sample_about_an_axis_is_a_rotation(x64):
+    """jax 0.10.1 on CPU loses a sign where a scatter turns the column round: one sample, float64, under jit."""
+    sample = jax.jit(lambda key: groups.Axial(SO(2)).sample(key, (1,), jnp.float64))
+    for seed in range(8):
+        a = np.asarray(sample(jax.random.key(seed)))[0]
+        np.testing.assert_allclose(a @ a.T, np.eye(3), atol=1e-12)
+        np.testing.assert_allclose(np.linalg.det(a), 1)
+
+
 @functools.partial(jax.jit, static_argnums=2)
 def averages(elements, weights, lmax):
     """Σ_j w_j D_l(R_j) for each degree: zero for l > 0 where the rule is exact."""
