@@ -16,7 +16,7 @@ from equijax.lie.correlation import Nodes, checked_elements, checked_nodes
 
 def lift_points(
     positions: Float[Array | np.ndarray, "points n"],
-    values: Float[Array | np.ndarray, "points channels"],
+    values: Float[Array | np.ndarray, "rows channels"],
     nodes: Nodes,
     volumes: Any = None,
 ) -> tuple[Float[Array, "elements channels"], tuple[AffineElement, Float[Array, " elements"]]]:
@@ -85,7 +85,7 @@ def nearest(
 def correlate_points(
     f: Float[Array | np.ndarray, "rows channels"],
     kernel: Callable,
-    nodes: tuple[AffineElement, Float[Array, " elements"]],
+    nodes: Any,
     neighbors: Int[Array, "outputs most"] | None = None,
     *,
     outputs: AffineElement | None = None,
@@ -102,7 +102,7 @@ def correlate_points(
     Args:
         f: Feature, one element a row.
         kernel: k, from `AffineElement`, whose leading axes broadcast, to matrices (..., channels, features).
-        nodes: Elements and weights, as from `lift_points`.
+        nodes: Pair of elements and weights, as from `lift_points`.
         neighbors: Indices of the elements that each output sees, as from `nearest`; all if None.
         outputs: Elements where y is wanted; those of `nodes` if None.
         window: A smooth function of g⁻¹ g̃ that vanishes before the neighborhood ends.

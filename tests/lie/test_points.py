@@ -92,8 +92,8 @@ def test_bad_input_is_named():
         lie.correlate_points(f, kernel, (nodes[0]._replace(linear=0 * nodes[0].linear), nodes[1]))
     with pytest.raises(ValueError, match=r"outputs: expected matrices of shape \(nodes, 2, 2\)"):
         lie.correlate_points(f, kernel, nodes, outputs=groups.SE(3).identity((1,)))
-    with pytest.raises(TypeError, match="outputs: expected an AffineElement"):
-        lie.correlate_points(f, kernel, nodes, outputs=NODES[0])
+    with pytest.raises(TypeError, match="nodes: expected an AffineElement"):
+        lie.correlate_points(f, kernel, NODES)
     with pytest.raises(ValueError, match=r"neighbors: expected shape \(12, most\)"):
         lie.correlate_points(f, kernel, nodes, jnp.zeros((5, 3), int))
     with pytest.raises(ValueError, match="most: expected at most the 12 elements"):
