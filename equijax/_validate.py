@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,6 +32,12 @@ def integer(name: str, n: Any, minimum: int = 0) -> int:
     if n < minimum:
         raise ValueError(f"{name}: expected an integer of at least {minimum}, got {n}")
     return int(n)
+
+
+def positive(name: str, x: Any) -> None:
+    """Raise a ValueError unless the number `x` is known and positive, or not known yet."""
+    if not isinstance(x, jax.core.Tracer) and not x > 0:
+        raise ValueError(f"{name}: expected a positive number, got {x}")
 
 
 def last_axis(name: str, x: Any, n: int) -> None:

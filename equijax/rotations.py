@@ -1,7 +1,8 @@
 """Rotations from the numbers that a network gives, and back: 6D, 5D, matrices, quaternions, rotation vectors.
 
-Every map returns rotations to rounding, for any finite input, with right derivatives. Where the input leaves the
-rotation open (a zero vector, two parallel columns) it is one of the possible ones, with a derivative of zero.
+Every map returns rotations to rounding, for any finite input, with right derivatives, and NaN for NaN. Where the input
+leaves the rotation open (a zero vector, parallel columns) it is one of the possible ones, with a derivative of zero.
+The inverses raise a ValueError for what is no rotation, with its distance from one, where the numbers are known.
 
 A network that has to learn rotations wants parameters that depend on the rotation continuously: 6D, 5D and 9D do;
 quaternions, rotation vectors and angles do not (Zhou et al. 2019, arXiv:1812.07035). `from_svd` is the nearest one.
@@ -15,7 +16,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, last_axis
-from equijax.groups.decompositions import orthogonal_factor
+from equijax.groups._numerics import in_single
+from equijax.groups.base import check_element
+from equijax.groups.decompositions import orthogonal_factor, square
 from equijax.groups.orthogonal import SO, quaternion
 from equijax.groups.orthogonal import from_quaternion as _of_unit_quaternion
 
@@ -73,9 +76,9 @@ def from_5d(x: Float[Array, "*batch 5"]) -> Float[Array, "*batch 3 3"]:
     last_axis("x", x, 5)
     x = floating("x", x)
     p = x[..., 2:]
-    square = jnp.sum(p**2, axis=-1, keepdims=True)
-    p = jnp.where(square > 0, p, jnp.asarray([1.0, 0, 0], x.dtype))
-    norm = jnp.sqrt(jnp.where(square > 0, square, 1.0))
+    norm2 = jnp.sum(p**2, axis=-1, keepdims=True)
+    p = jnp.where(norm2 == 0, jnp.asarray([1.0, 0, 0], x.dtype), p)
+    norm = jnp.sqrt(jnp.where(norm2 == 0, 1.0, norm2))
     first = jnp.concatenate([x[..., :2], (norm - 1 / norm) / 2], axis=-1)
     return from_columns(jnp.stack([first, p / norm], axis=-1))
 
@@ -88,6 +91,7 @@ def to_5d(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 5"]:
     return jnp.concatenate([r[..., :2, 0], w[..., 1:] / (1 - w[..., :1])], axis=-1)
 
 
+@in_single
 def from_svd(m: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
     """The rotation nearest to any matrix, R = U diag(1, …, 1, det U Vᵀ) Vᵀ for M = U S Vᵀ, in any dimension.
 
@@ -100,16 +104,14 @@ def from_svd(m: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
     References:
         Levinson et al. 2020, arXiv:2006.14616, eq. 1.
     """
-    m = floating("m", m)
-    if m.ndim < 2 or m.shape[-1] != m.shape[-2]:
-        raise ValueError(f"m: expected square matrices, shape (..., n, n), got {m.shape}; reshape the nine numbers")
-    return orthogonal_factor(m, True)
+    return orthogonal_factor(square("m", m), True)
 
 
-def svd_gap(m: Float[Array, "*batch n n"]) -> Float[Array, "*batch"]:
+@in_single
+def svd_gap(m: Float[Array, "*batch n m"]) -> Float[Array, "*batch"]:
     """(s_{n−1} ± s_n) / s₁, the sign that of det M: zero where `from_svd` is not unique, at most 2."""
-    s = jnp.linalg.svd(floating("m", m), compute_uv=False)
-    return (s[..., -2] + jnp.sign(jnp.linalg.det(m)) * s[..., -1]) / s[..., 0]
+    s = jnp.linalg.svd(square("m", m), compute_uv=False)
+    return (s[..., -2] + jnp.sign(jnp.linalg.det(m)) * s[..., -1]) / jnp.where(s[..., 0] > 0, s[..., 0], 1)
 
 
 def from_quaternion(q: Float[Array, "*batch 4"]) -> Float[Array, "*batch 3 3"]:
@@ -149,10 +151,10 @@ def angle(r: Float[Array, "*batch 3 3"], s: Float[Array, "*batch 3 3"]) -> Float
     θ = 2 atan2(d, √(1 − d²)) with d = ‖R − S‖ / √8. At θ = 0 it has a kink, and the derivative here is zero: train on
     its square or on ‖R − S‖² = 8 sin²(θ / 2).
     """
-    square = jnp.sum(jnp.square(_in_space(r) - _in_space(s)), axis=(-2, -1)) / 8
-    apart = square > 0
-    d = jnp.sqrt(jnp.where(apart, square, 1.0))
-    rest = jnp.clip(1 - square, 0)
+    sine2 = jnp.sum(jnp.square(_in_space(r) - _in_space(s, "s")), axis=(-2, -1)) / 8
+    apart = sine2 != 0
+    d = jnp.sqrt(jnp.where(apart, sine2, 1.0))
+    rest = jnp.clip(1 - sine2, 0)
     turned = rest > 0
     cosine = jnp.where(turned, jnp.sqrt(jnp.where(turned, rest, 1.0)), 0.0)
     return jnp.where(apart, 2 * jnp.arctan2(d, cosine), 0.0)
@@ -191,11 +193,10 @@ def _last_column(q):
 def _or_else(v, default):
     """`v` divided by its largest entry, so that squares neither overflow nor vanish; the default if it is zero."""
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=-1, keepdims=True))
-    return jnp.where(largest > 0, v / jnp.where(largest > 0, largest, 1), default)
+    return jnp.where(largest == 0, default, v / jnp.where(largest == 0, 1, largest))
 
 
-def _in_space(r):
-    r = floating("r", r)
-    if r.ndim < 2 or r.shape[-2:] != (3, 3):
-        raise ValueError(f"r: expected rotations of space, shape (..., 3, 3), got {r.shape}")
+def _in_space(r, name="r"):
+    r = floating(name, r)
+    check_element(SO(3), r, name)
     return r

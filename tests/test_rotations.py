@@ -72,6 +72,21 @@ def test_every_input_gives_a_rotation_and_finite_derivatives(name, dtype, x64):
     np.testing.assert_allclose(forward[-5:], reverse[-5:], atol=1e3 * eps)
 
 
+@pytest.mark.parametrize("name", MAPS)
+def test_not_a_number_stays_one(name):
+    there, _, size = MAPS[name]
+    assert jnp.isnan(jax.jit(there)(jnp.full(size, jnp.nan))).any()
+    assert jnp.isnan(jax.jit(rotations.angle)(jnp.full((3, 3), jnp.nan), jnp.eye(3)))
+
+
+def test_half_precision():
+    m = jax.random.normal(jax.random.key(0), (5, 3, 3)).astype(jnp.bfloat16)
+    r = rotations.from_svd(m)
+    assert r.dtype == rotations.svd_gap(m).dtype == jnp.bfloat16
+    np.testing.assert_allclose(r.astype(np.float32), rotations.from_svd(m.astype(jnp.float32)), atol=0.01)
+    assert rotations.svd_gap(jnp.zeros((3, 3))) == 0
+
+
 def test_equivariance(x64):
     rng = np.random.default_rng(0)
     p, q = random_rotations(2, 1)
@@ -149,6 +164,10 @@ def test_angles_between_rotations(x64):
             r"a: expected shape \(..., n, n - 1\), got \(3, 3\)",
         ),
         (lambda: rotations.from_svd(jnp.ones((3, 2))), ValueError, "m: expected square matrices"),
+        (lambda: rotations.svd_gap(jnp.ones((3, 2))), ValueError, "m: expected square matrices"),
+        (lambda: rotations.to_quaternion(2 * jnp.eye(3)), ValueError, r"r: expected elements of SO\(3\), .* by 3.0e"),
+        (lambda: rotations.to_6d(-jnp.eye(3)), ValueError, "r: expected elements of SO.* by 1.0e"),
+        (lambda: rotations.angle(jnp.eye(3), -jnp.eye(3)), ValueError, "s: expected elements of SO"),
     ],
 )
 def test_errors_name_the_argument(make, error, message):

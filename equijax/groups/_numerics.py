@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,24 @@ import scipy.special
 
 _TAYLOR = np.array([1 / math.factorial(k + 1) for k in range(16)]).reshape(4, 4)  # of φ; ½^16 / 17! = 4e-20
 _SQUARINGS = 12
+
+
+def in_single(f: Callable) -> Callable:
+    """`f`, computed in single precision for arrays of less, with results in their dtype: LAPACK has no bfloat16."""
+
+    @functools.wraps(f)
+    def wrapped(*args):
+        arrays = [x for x in args if hasattr(x, "dtype")]
+        dtype = jnp.result_type(*arrays)
+        if not jnp.issubdtype(dtype, jnp.floating) or dtype.itemsize >= 4:
+            return f(*args)
+        wide = f(*(x.astype(jnp.float32) if hasattr(x, "dtype") else x for x in args))
+        return jax.tree.map(lambda x: x.astype(dtype), wide)
+
+    return wrapped
+
+
+det, inv, slogdet, solve = map(in_single, (jnp.linalg.det, jnp.linalg.inv, jnp.linalg.slogdet, jnp.linalg.solve))
 
 
 def exp_and_phi(m: jax.Array) -> tuple[jax.Array, jax.Array]:

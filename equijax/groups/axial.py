@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.groups.base import Element, Group, Nodes, static
+from equijax.groups.base import Element, Group, Nodes, check_element, static
 from equijax.groups.orthogonal import OrthogonalMatrices
 
 
@@ -44,12 +44,14 @@ class Axial(OrthogonalMatrices):
         return self.embed(self.group.exp(a))
 
     def log(self, g: Element) -> Float[Array, "*batch dim"]:
+        check_element(self, g)
         return self.group.log(self._inner(g))
 
     def basis(self) -> np.ndarray:
         return np.insert(np.insert(self.group.basis(), self._place, 0, axis=1), self._place, 0, axis=2)
 
     def coords(self, g: Element) -> Float[Array, "*batch dim"]:
+        check_element(self, g)
         return self.group.coords(self._inner(g))
 
     def from_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
@@ -73,6 +75,11 @@ class Axial(OrthogonalMatrices):
         """The element diag(A, 1) of a matrix A."""
         matrix = jnp.insert(jnp.insert(matrix, self._place, 0, axis=-2), self._place, 0, axis=-1)
         return matrix.at[..., self._place, self._place].set(1)
+
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        inner = self._inner(g)
+        apart = jnp.max(jnp.abs(g - self.embed(inner)), axis=(-2, -1))
+        return jnp.maximum(apart, self.group.violation(inner))
 
     @property
     def _place(self) -> int:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax._validate import integer
+from equijax._validate import floating, integer
 from equijax.groups.quadrature import cube_points
 
 Element: TypeAlias = Any  # an array, or a tuple of elements
@@ -259,23 +259,47 @@ def check_coordinates(group: Group, a: Any) -> None:
         raise ValueError(f"a: {group} has coordinates of shape (..., {group.dim}), got {np.shape(a)}")
 
 
-def check_element(group: Group, g: Element) -> None:
-    """Raise a ValueError unless `g` holds elements of `group`; does nothing where the numbers are not known."""
+def check_shape(group: Group, g: Element, name: str = "g") -> None:
+    """Raise unless `g` has the structure, the shape and the kind of numbers of elements of `group`."""
+    single = _single(group)
+    leaves, singles = jax.tree.leaves(g), jax.tree.leaves(single)
+    structure: Any = jax.tree.structure(g)
+    if structure != jax.tree.structure(single):
+        kind = type(single).__name__ if isinstance(single, tuple) else "array"
+        raise TypeError(f"{name}: expected elements of {group}, of type {kind}, got {type(g).__name__}")
+    for leaf, one in zip(leaves, singles, strict=True):
+        if jnp.issubdtype(one.dtype, jnp.floating):
+            floating(name, leaf)
+        if jnp.ndim(leaf) < one.ndim or jnp.shape(leaf)[jnp.ndim(leaf) - one.ndim :] != one.shape:
+            shape = ", ".join(["...", *map(str, one.shape)])
+            raise ValueError(f"{name}: expected elements of {group}, shape ({shape}), got {jnp.shape(leaf)}")
+
+
+def check_element(group: Group, g: Element, name: str = "g") -> None:
+    """Raise unless `g` holds elements of `group`; looks at the shapes only where the numbers are not known."""
+    check_shape(group, g, name)
     leaves = jax.tree.leaves(g)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
         return
-    violation = np.max(np.asarray(group.violation(g)), initial=0.0)
+    with jax.ensure_compile_time_eval():  # also while something else is being traced
+        violation = np.max(np.asarray(group.violation(g)), initial=0.0)
     if not violation <= jnp.finfo(jnp.result_type(*leaves)).eps ** 0.5:
         raise ValueError(
-            f"g: expected elements of {group}, got what is not, by {violation:.1e}; "
+            f"{name}: expected elements of {group}, got what is not, by {violation:.1e}; "
             "group.violation(g) tells how far each one is"
         )
 
 
 def batch_shape(group: Group, g: Element) -> tuple[int, ...]:
     """The leading axes of a batch of elements."""
-    leaf, single = (jax.tree.leaves(x)[0] for x in (g, jax.eval_shape(group.identity)))
+    leaf, single = (jax.tree.leaves(x)[0] for x in (g, _single(group)))
     return jnp.shape(leaf)[: jnp.ndim(leaf) - single.ndim]
+
+
+@functools.cache
+def _single(group):
+    """Shapes of one element."""
+    return jax.eval_shape(group.identity)
 
 
 def _repr(self):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.groups._numerics import exp_and_phi
+from equijax.groups._numerics import det, exp_and_phi, slogdet, solve
 from equijax.groups.base import (
     MOST_ELEMENTS,
     AffineElement,
@@ -219,10 +219,14 @@ class Semidirect(Composite):
         return AffineElement(*elements)
 
     def split(self, g: Element) -> tuple[Element, ...]:
+        if not isinstance(g, AffineElement):
+            raise TypeError(f"g: expected an AffineElement(translation, linear) for {self}, got {type(g).__name__}")
         return g.translation, g.linear
 
     def compose(self, g: Element, h: Element) -> AffineElement:
-        return AffineElement(g.translation + _apply(g.linear, h.translation), self.linear.compose(g.linear, h.linear))
+        (s, a), (t, b) = self.split(g), self.split(h)
+        linear = self.linear.compose(a, b)
+        return AffineElement(s + _apply(a, t), linear)
 
     def inverse(self, g: Element) -> AffineElement:
         linear = self.linear.inverse(g.linear)
@@ -233,14 +237,15 @@ class Semidirect(Composite):
         return AffineElement(_apply(self._phi(b), v), self.linear.exp(b))
 
     def log(self, g: Element) -> Float[Array, "*batch dim"]:
-        b = self.linear.log(g.linear)
-        v = jnp.linalg.solve(self._phi(b), g.translation[..., None])[..., 0]
+        translation, linear = self.split(g)
+        b = self.linear.log(linear)
+        v = solve(self._phi(b), translation[..., None])[..., 0]
         return jnp.concatenate([v, b], axis=-1)
 
     def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
         """The nodes of both factors in all combinations, with weights of the left Haar measure ‖det A‖⁻¹ dt dμ(A)."""
         elements, weights = super().nodes(n, key, dtype, method)
-        return elements, weights / jnp.abs(jnp.linalg.det(elements.linear))
+        return elements, weights / jnp.abs(det(elements.linear))
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
         """Ad(t, A)(v, a) = (A v − (Ad(A) a)^ t, Ad(A) a)."""
@@ -251,11 +256,11 @@ class Semidirect(Composite):
         return jnp.concatenate([top, jnp.concatenate([jnp.zeros_like(jnp.swapaxes(beside, -1, -2)), below], -1)], -2)
 
     def log_modular(self, g: Element) -> Float[Array, "*batch"]:
-        return self.linear.log_modular(g.linear) - jnp.linalg.slogdet(g.linear)[1]
+        return self.linear.log_modular(g.linear) - slogdet(g.linear)[1]
 
     def log_haar_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
         linear = self.linear.from_coords(self.split_coords(a)[1])
-        return super().log_haar_coords(a) - jnp.linalg.slogdet(linear)[1]
+        return super().log_haar_coords(a) - slogdet(linear)[1]
 
     def _phi(self, b):
         if self.linear.dim == 0:
@@ -294,7 +299,7 @@ class Scaled(Composite, Matrices):
         return jnp.asarray(scale)[..., None, None] * matrix
 
     def split(self, g: Element) -> tuple[Element, ...]:
-        scale = jnp.exp(jnp.linalg.slogdet(g)[1] / self.size)
+        scale = jnp.exp(slogdet(g)[1] / self.size)
         return scale, g / scale[..., None, None]
 
     def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:

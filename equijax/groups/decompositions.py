@@ -7,6 +7,7 @@ decomposition have no derivative where singular values meet; what is computed he
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import floating
-from equijax.groups._numerics import exp_and_phi, skew_basis
+from equijax.groups._numerics import exp_and_phi, in_single, skew_basis
 from equijax.groups.base import matmul
 
 _ROOTS = {True: 4, False: 7}  # square roots that bring a rotation, or any matrix, near the identity
@@ -22,6 +23,7 @@ _ITERATIONS = 12  # of Newton's method for one square root
 _TERMS = 9  # of the series of the inverse hyperbolic tangent
 
 
+@in_single
 def polar(a: Float[Array, "*batch n m"]) -> tuple[Float[Array, "*batch n n"], Float[Array, "*batch n n"]]:
     """A = P R with P = (A Aᵀ)^½ symmetric and positive semidefinite, R orthogonal, det R the sign of det A.
 
@@ -31,12 +33,13 @@ def polar(a: Float[Array, "*batch n m"]) -> tuple[Float[Array, "*batch n n"], Fl
     Returns:
         The pair (P, R).
     """
-    a = _square("a", a)
+    a = square("a", a)
     r = orthogonal_factor(a)
     p = matmul(a, _transpose(r))
     return (p + _transpose(p)) / 2, r
 
 
+@in_single
 def log_polar(a: Float[Array, "*batch n m"]) -> tuple[Float[Array, "*batch n n"], Float[Array, "*batch n n"]]:
     """A = e^X R with X symmetric and R orthogonal; unique for every invertible A.
 
@@ -46,13 +49,9 @@ def log_polar(a: Float[Array, "*batch n m"]) -> tuple[Float[Array, "*batch n n"]
         The pair (X, R). Entries of X that come from a singular value of zero are not finite under `jax.jit`.
 
     Raises:
-        ValueError: If a matrix is singular, where its numbers are known.
+        ValueError: If a matrix is singular to rounding, where its numbers are known.
     """
-    a = _square("a", a)
-    if not isinstance(a, jax.core.Tracer):
-        s = np.linalg.svd(np.asarray(a, float), compute_uv=False)
-        if (s[..., -1] == 0).any():
-            raise ValueError("a: a singular matrix has no polar decomposition e^X R; its smallest singular value is 0")
+    a = invertible("a", square("a", a))
     return _symmetric_log(a), orthogonal_factor(a)
 
 
@@ -103,7 +102,8 @@ def _(primals, tangents):
     return x, solve_on_matrices(sinhc(adjoint_of_algebra(x)), (b + _transpose(b)) / 2)
 
 
-def matrix_log(a: Float[Array, "*batch n n"], rotation: bool = False) -> Float[Array, "*batch n n"]:
+@in_single
+def matrix_log(a: Float[Array, "*batch n m"], rotation: bool = False) -> Float[Array, "*batch n n"]:
     """The principal logarithm L of a matrix, e^L = A; with `rotation` that of a rotation, which always has one.
 
     Square roots bring A near the identity, where log A = 2 artanh((A − I)(A + I)⁻¹) is a short series, and one Newton
@@ -115,8 +115,17 @@ def matrix_log(a: Float[Array, "*batch n n"], rotation: bool = False) -> Float[A
 
     Returns:
         L, real; NaN where A has eigenvalues on the negative half-line and no principal logarithm.
+
+    Raises:
+        ValueError: If a matrix has no principal logarithm, where its numbers are known.
     """
-    return _compiled_log(a, rotation)
+    log = _compiled_log(square("a", a), rotation)
+    if not isinstance(log, jax.core.Tracer) and bool(jnp.isnan(log).any()):
+        raise ValueError(
+            "a: a matrix with eigenvalues on the negative half-line has no real principal logarithm; the polar chart, "
+            "`coords` of its group, exists for every invertible matrix"
+        )
+    return log
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -151,6 +160,31 @@ def _(rotation, primals, tangents):
 
 
 _compiled_log = jax.jit(_log, static_argnums=1)  # one program, where every operation on its own would be compiled too
+
+
+def square(name: str, a: Any) -> Float[Array, "*batch n n"]:
+    """`a` as an array of square matrices."""
+    a = floating(name, a)
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise ValueError(f"{name}: expected square matrices, shape (..., n, n), got {a.shape}")
+    return a
+
+
+def invertible(name: str, a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """`a`; raises a ValueError if a matrix is singular to rounding or not finite, where the numbers are known."""
+    if isinstance(a, jax.core.Tracer):
+        return a
+    numbers = np.asarray(a, float)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    s = np.linalg.svd(numbers, compute_uv=False)
+    least, largest = np.moveaxis(s, -1, 0)[[-1, 0]]
+    if (least <= jnp.finfo(a.dtype).eps * largest).any():
+        raise ValueError(
+            f"{name}: a matrix is singular in {a.dtype.name}, with singular values down to {least.min():.1e}; "
+            "elements of a group have an inverse"
+        )
+    return a
 
 
 def adjoint_of_algebra(x: Float[Array, "*batch n n"]) -> Float[Array, "*batch m m"]:
@@ -206,13 +240,6 @@ def _generic_skew(n: int) -> np.ndarray:
     """A skew matrix without any special direction."""
     x = np.random.default_rng(0).normal(size=(n, n))
     return x - x.T
-
-
-def _square(name, a):
-    a = floating(name, a)
-    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise ValueError(f"{name}: expected square matrices, shape (..., n, n), got {a.shape}")
-    return a
 
 
 def _transpose(a):

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.groups._numerics import exp_and_phi
+from equijax._validate import positive
+from equijax.groups._numerics import det, exp_and_phi
 from equijax.groups.base import Element, check_coordinates, check_element, matmul, static
 from equijax.groups.general_linear import gaussian_log_volume
 from equijax.groups.matrices import ChartPart, Matrices
@@ -28,6 +29,9 @@ class Lorentz(Matrices):
     """
 
     window: float = 0.5
+
+    def __post_init__(self):
+        positive("window", self.window)
 
     @property
     def size(self) -> int:
@@ -70,7 +74,7 @@ class Lorentz(Matrices):
         v = w1 * v2 + w2 * v1 + 1j * jnp.cross(v1, v2)
         w, v = jnp.where(w.real < 0, -w, w), jnp.where(w.real < 0, -v, v)
         c = 2 * _asinhc_sqrt(jnp.sum(v * v, axis=-1, keepdims=True), w) * v
-        return jnp.concatenate([c.real, -c.imag], axis=-1)
+        return jnp.concatenate([c.real, -c.imag], axis=-1).astype(g.dtype)
 
     def coords(self, g: Float[Array, "*batch 4 4"]) -> Float[Array, "*batch 6"]:
         """(ζ, ω) of Λ = B(ζ) R(ω).
@@ -110,7 +114,7 @@ class Lorentz(Matrices):
     def violation(self, g: Element) -> Float[Array, "*batch"]:
         eta = _METRIC.astype(g.dtype)
         apart = jnp.max(jnp.abs(matmul(jnp.swapaxes(g, -1, -2), matmul(eta, g)) - eta), axis=(-2, -1))
-        inside = (g[..., 0, 0] > 0) & (jnp.linalg.det(g) > 0)
+        inside = (g[..., 0, 0] > 0) & (det(g) > 0)
         return jnp.where(inside, apart / jnp.max(jnp.abs(g), axis=(-2, -1)) ** 2, jnp.maximum(apart, 1))
 
     def parts(self) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.groups._numerics import exp_and_phi
-from equijax.groups.base import Element, Group, float_dtype, matmul, static
+from equijax.groups._numerics import exp_and_phi, inv, slogdet
+from equijax.groups.base import Element, Group, check_shape, float_dtype, matmul, static
 
 
 class Matrices(Group):
@@ -28,10 +28,12 @@ class Matrices(Group):
         return jnp.broadcast_to(jnp.eye(self.size, dtype=float_dtype(dtype)), (*shape, self.size, self.size))
 
     def compose(self, g: Element, h: Element) -> Float[Array, "*batch n n"]:
+        check_shape(self, g)
+        check_shape(self, h, "h")
         return matmul(g, h)
 
     def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
-        return jnp.linalg.inv(g)
+        return inv(g)
 
     def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         """The matrix Σ_i a_i E_i of algebra coordinates."""
@@ -54,7 +56,7 @@ class Matrices(Group):
 
     def log_haar_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
         """log ‖det φ(−ad_a)‖ in the chart of the exponential, φ(z) = (e^z − 1)/z."""
-        return jnp.linalg.slogdet(exp_and_phi(-self.ad(a))[1])[1]
+        return slogdet(exp_and_phi(-self.ad(a))[1])[1]
 
 
 @static

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import integer
-from equijax.groups._numerics import exp_and_phi, rotation_nodes, skew_basis
+from equijax.groups._numerics import det, exp_and_phi, rotation_nodes, skew_basis
 from equijax.groups.base import Element, Nodes, check_coordinates, check_element, float_dtype, matmul, static
 from equijax.groups.decompositions import matrix_log
 from equijax.groups.matrices import Matrices
@@ -138,7 +138,7 @@ class SO(Orthogonal):
         return _proper(_positive_qr(normal)), jnp.ones(u.shape[:-1], u.dtype)
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
-        return jnp.where(jnp.linalg.det(g) > 0, super().violation(g), jnp.maximum(super().violation(g), 1))
+        return jnp.where(det(g) > 0, super().violation(g), jnp.maximum(super().violation(g), 1))
 
     def parts(self) -> dict[str, Any]:
         return {"rotation": self}
@@ -148,15 +148,22 @@ class SO(Orthogonal):
 class O(Orthogonal):  # noqa: E742
     """Rotations and reflections of ℝⁿ: matrices with A Aᵀ = I, shape (..., n, n).
 
-    Coordinates as for SO(n), which `exp` maps onto; `log` of an improper element is NaN.
+    Coordinates as for SO(n), which `exp` maps onto; an improper element has none.
     """
 
     def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         return SO(self.n).exp(a)
 
     def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
+        """Coordinates of the shortest turn, as for SO(n); NaN for improper elements.
+
+        Raises:
+            ValueError: If an element is improper, or `g` is no element, where its numbers are known.
+        """
         check_element(self, g)
-        proper = jnp.linalg.det(g)[..., None] > 0
+        proper = det(g)[..., None] > 0
+        if not isinstance(proper, jax.core.Tracer) and not proper.all():
+            raise ValueError(f"g: an improper element of {self} has no logarithm; compose it with a reflection first")
         return jnp.where(proper, SO(self.n).log_of_rotation(g), jnp.nan)
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
@@ -207,7 +214,7 @@ def _positive_qr(a):
 
 def _proper(q):
     """Orthogonal matrices, the first column turned round where the determinant is −1."""
-    sign = jnp.sign(jnp.linalg.det(q))[..., None, None]
+    sign = jnp.sign(det(q))[..., None, None]
     return q * jnp.where(jnp.arange(q.shape[-1]) == 0, sign, 1)  # a scatter is miscompiled on CPU, jax 0.10.1
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax._validate import integer
-from equijax.groups.base import Element, Group, Nodes, check_coordinates, float_dtype, static
+from equijax._validate import integer, positive
+from equijax.groups.base import Element, Group, Nodes, check_coordinates, check_element, float_dtype, static
 
 
 @static
@@ -23,6 +23,7 @@ class Translation(Group):
 
     def __post_init__(self):
         integer("n", self.n, 1)
+        positive("window", self.window)
 
     @property
     def dim(self) -> int:
@@ -49,6 +50,7 @@ class Translation(Group):
         return jnp.eye(self.n, dtype=float_dtype(dtype))
 
     def log(self, g: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+        check_element(self, g)
         return g
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n"]:
@@ -74,6 +76,9 @@ class Scaling(Group):
 
     window: float = 1.0
 
+    def __post_init__(self):
+        positive("window", self.window)
+
     @property
     def dim(self) -> int:
         return 1
@@ -95,6 +100,12 @@ class Scaling(Group):
         return jnp.ones(1, float_dtype(dtype))
 
     def log(self, g: Float[Array, "*batch"]) -> Float[Array, "*batch 1"]:
+        """Logarithm of the factor, NaN for what is no element.
+
+        Raises:
+            ValueError: If a number is not positive, where it is known.
+        """
+        check_element(self, g)
         return jnp.log(g)[..., None]
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch"]:
@@ -119,7 +130,7 @@ class Scaling(Group):
         return jnp.exp(self.window * (2 * u[..., 0] - 1)), jnp.full(u.shape[:-1], 2 * self.window, u.dtype)
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
-        return jnp.where(jnp.asarray(g) > 0, 0.0, jnp.inf)
+        return jnp.where(jnp.asarray(g) > 0, 0.0, 1.0 - jnp.asarray(g))
 
     def parts(self) -> dict[str, Any]:
         return {"scaling": self}

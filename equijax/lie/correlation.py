@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import floating, integer
 from equijax.groups import AffineElement
+from equijax.groups.decompositions import invertible
 from equijax.lie.grid import convolve, convolve_channels, stencil
 
 Nodes: TypeAlias = Any  # a pair: matrices (nodes, n, n) and weights (nodes,)
@@ -76,7 +77,7 @@ def lift(
     elements, _ = checked_nodes("nodes", nodes)
     lead, space = _split("x", x, 0, elements.shape[-1])
     filters = kernel(stencil_points(elements, size, spacing)) * volumes(elements, spacing)[:, None, None, None]
-    count, points, channels, features = _shape("kernel", filters, x)
+    count, points, channels, features = _shape("kernel", filters, x, (len(elements), size ** elements.shape[-1]))
     filters = jnp.moveaxis(filters, 0, 2).reshape(points, channels, count * features)
     y = convolve(x.reshape(-1, *space, channels), filters.astype(x.dtype), size, stride, padding)
     return _unfold(y, count).reshape(*lead, count, *y.shape[1:-1], features)
@@ -144,7 +145,7 @@ def correlate(
     else:
         filters = kernel(AffineElement(points[:, None], moved[:, :, None]))
         filters = filters * (volume[:, None] * weights)[..., None, None, None]
-        count, given, places, channels, features = _shape("kernel", filters, f)
+        count, given, places, channels, features = _shape("kernel", filters, f, (*moved.shape[:2], points.shape[1]))
         filters = jnp.transpose(filters, (2, 1, 3, 0, 4)).reshape(places, given * channels, count * features)
         y = convolve(_fold(f), filters.astype(f.dtype), size, stride, padding)
     y = _unfold(y, count)
@@ -177,7 +178,8 @@ def checked_nodes(name: str, nodes: Any) -> tuple[Float[Array, "nodes n n"], Flo
 
     Raises:
         TypeError: If there are no weights.
-        ValueError: If the elements are no matrices, a matrix is singular, or the weights are not one a node.
+        ValueError: If the elements are no matrices, a matrix is singular, or the weights are not one a node, or not
+            finite.
     """
     if not isinstance(nodes, tuple | list) or len(nodes) != 2 or isinstance(nodes, AffineElement):
         raise TypeError(
@@ -193,6 +195,8 @@ def checked_nodes(name: str, nodes: Any) -> tuple[Float[Array, "nodes n n"], Flo
         raise TypeError(f"{name}: the weights are None; group.nodes gives elements and weights of the Haar measure")
     elements = checked_elements(name, elements)
     weights = _wide(floating(name, weights))
+    if not isinstance(weights, jax.core.Tracer) and not np.isfinite(np.asarray(weights)).all():
+        raise ValueError(f"{name}: expected finite weights, got NaN or infinity")
     if weights.shape != (len(elements),):
         raise ValueError(f"{name}: expected {len(elements)} weights, one a node, got shape {weights.shape}")
     return elements, weights
@@ -200,24 +204,27 @@ def checked_nodes(name: str, nodes: Any) -> tuple[Float[Array, "nodes n n"], Flo
 
 def checked_elements(name: str, elements: Any, n: int | None = None) -> Float[Array, "nodes n n"]:
     """Invertible matrices along one leading axis, n × n if `n` is given, at least in float32."""
+    if isinstance(elements, tuple | list):
+        raise TypeError(f"{name}: expected matrices alone, shape (nodes, n, n), got {type(elements).__name__}")
     elements = _wide(floating(name, elements))
-    if elements.ndim != 3 or elements.shape[-1] != elements.shape[-2] or n not in (None, elements.shape[-1]):
+    rows = elements.shape[-1]
+    if elements.ndim != 3 or not len(elements) or elements.shape[-2] != rows or n not in (None, rows):
         wanted = "n, n" if n is None else f"{n}, {n}"
         raise ValueError(f"{name}: expected matrices of shape (nodes, {wanted}), got {elements.shape}")
-    if not isinstance(elements, jax.core.Tracer) and not np.all(np.linalg.det(np.asarray(elements, float))):
-        raise ValueError(f"{name}: a matrix is singular; elements of a group have an inverse")
-    return elements
+    return invertible(name, elements)
 
 
 def _mix(f, kernel, moved, weights):
     """Σ_j w_j f(A_j) k_group(A_i⁻¹ A_j), pixel by pixel: (batch, space, outputs · features)."""
     mixing = kernel.group(moved) * weights.reshape(-1, *(1,) * (1 if kernel.channels is not None else 2))
     if kernel.channels is None:
-        outputs, nodes, channels, features = _shape("kernel.group", mixing, f)
+        outputs, nodes, channels, features = _shape("kernel.group", mixing, f, moved.shape[:2])
         matrix = jnp.moveaxis(mixing, 0, 2).reshape(nodes * channels, outputs * features)
         return jnp.matmul(_fold(f), matrix.astype(f.dtype), precision="highest")
     if mixing.shape[-1] != f.shape[-1]:
         raise ValueError(f"kernel.group: expected shape (..., {f.shape[-1]}), got {mixing.shape}")
+    if jnp.ndim(kernel.channels) != 2 or len(kernel.channels) != f.shape[-1]:
+        raise ValueError(f"kernel.channels: expected ({f.shape[-1]}, features), got {jnp.shape(kernel.channels)}")
     y = jnp.einsum("bj...c,ijc->b...ic", f, mixing.astype(f.dtype), precision="highest")
     y = jnp.matmul(y, jnp.asarray(kernel.channels).astype(f.dtype), precision="highest")
     return y.reshape(*y.shape[:-2], -1)
@@ -245,9 +252,10 @@ def _split(name, x, group, n):
     return x.shape[: x.ndim - kept], x.shape[x.ndim - n - 1 : -1]
 
 
-def _shape(name, filters, x):
-    if filters.shape[-2] != x.shape[-1]:
-        raise ValueError(f"{name}: expected matrices (..., {x.shape[-1]}, features), got shape {filters.shape}")
+def _shape(name, filters, x, lead):
+    if filters.shape[:-1] != (*lead, x.shape[-1]):
+        wanted = ", ".join(map(str, (*lead, x.shape[-1])))
+        raise ValueError(f"{name}: expected matrices ({wanted}, features) for its arguments, got shape {filters.shape}")
     return filters.shape
 
 

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from equijax._validate import integer
+
 BLOCK = 24  # most pixels of a row that one matrix gives
 PADDINGS = ("zero", "wrap", "valid")
 
@@ -32,6 +34,7 @@ def margins(shape: tuple[int, ...], size: int, stride: int, padding: str) -> tup
         ValueError: If the padding is unknown, a kernel is larger than the image, or the centers of image and result
             do not meet, which breaks quarter turns.
     """
+    integer("stride", stride, 1)
     if padding not in PADDINGS:
         raise ValueError(f"padding: expected one of {', '.join(map(repr, PADDINGS))}, got {padding!r}")
     if size > min(shape):

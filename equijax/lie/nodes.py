@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -35,8 +36,10 @@ def chart_nodes(
         method: See `groups.quadrature.cube_points`.
 
     Raises:
-        ValueError: If the window is not positive, or has not one number a coordinate.
+        ValueError: If the group is not connected, or the window is not positive or has not one number a coordinate.
     """
+    if not all(part.dim for part in group.parts().values()):
+        raise ValueError(f"group: expected a connected group, which coordinates cover, got {group}")
     half = np.broadcast_to(np.asarray(window, float), (group.dim,)) if np.ndim(window) == 0 else np.asarray(window)
     if half.shape != (group.dim,) or not (half > 0).all():
         raise ValueError(f"window: expected {group.dim} positive numbers for {group}, got {window}")
@@ -45,4 +48,4 @@ def chart_nodes(
     a = (2 * points - 1) * half.astype(points.dtype)
     volume = float(np.prod(2 * half))
     weights = weights * volume * jnp.exp(group.log_haar_coords(a))
-    return group.from_coords(a).astype(dtype), weights.astype(dtype)
+    return jax.tree.map(lambda x: x.astype(dtype), (group.from_coords(a), weights))

@@ -8,14 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from equijax._validate import floating
+from equijax._validate import floating, integer
 from equijax.groups import AffineElement
-from equijax.lie.correlation import Nodes, checked_nodes
+from equijax.groups._numerics import det, inv
+from equijax.lie.correlation import Nodes, checked_elements, checked_nodes
 
 
 def lift_points(
     positions: Float[Array | np.ndarray, "points n"],
-    values: Float[Array | np.ndarray, "points channels"],
+    values: Float[Array | np.ndarray, "rows channels"],
     nodes: Nodes,
     volumes: Any = None,
 ) -> tuple[Float[Array, "elements channels"], tuple[AffineElement, Float[Array, " elements"]]]:
@@ -32,15 +33,20 @@ def lift_points(
         measure, w_j volume / ‖det A_j‖.
 
     Raises:
-        ValueError: If positions and nodes differ in dimension.
+        TypeError: If `nodes` has no weights.
+        ValueError: If positions and nodes differ in dimension, or values or volumes are not one a point.
     """
     positions, values = floating("positions", positions), floating("values", values)
     elements, weights = checked_nodes("nodes", nodes)
     if positions.ndim != 2 or positions.shape[-1] != elements.shape[-1]:
         raise ValueError(f"positions: expected shape (points, {elements.shape[-1]}), got {positions.shape}")
+    if values.ndim != 2 or len(values) != len(positions):
+        raise ValueError(f"values: expected shape ({len(positions)}, channels), one row a point, got {values.shape}")
     shape = (len(positions), len(elements))
     volumes = jnp.ones(len(positions), weights.dtype) if volumes is None else floating("volumes", volumes)
-    weights = volumes[:, None] * weights / jnp.abs(jnp.linalg.det(elements))
+    if volumes.shape != shape[:1]:
+        raise ValueError(f"volumes: expected shape ({len(positions)},), one a point, got {volumes.shape}")
+    weights = volumes[:, None] * weights / jnp.abs(det(elements))
     everywhere = AffineElement(
         jnp.broadcast_to(positions[:, None], (*shape, positions.shape[-1])),
         jnp.broadcast_to(elements.astype(positions.dtype), (*shape, *elements.shape[1:])),
@@ -59,8 +65,16 @@ def nearest(
     Returns:
         Indices of the neighbors, and a flag: True if some neighborhood holds more than `most` elements within
         `radius`. With a window that vanishes from there on the list loses nothing unless the flag is set.
+
+    Raises:
+        TypeError: If the elements are no `AffineElement`.
+        ValueError: If there are less than `most` elements, or shapes do not agree.
     """
+    n = _checked("elements", elements)
     outputs = elements if outputs is None else outputs
+    _checked("outputs", outputs, n)
+    if integer("most", most, 1) > len(elements.linear):
+        raise ValueError(f"most: expected at most the {len(elements.linear)} elements that there are, got {most}")
     t = _between(outputs, elements, jnp.arange(len(elements.linear))[None]).translation
     squares = jnp.sum(t**2, axis=-1)
     index = jax.lax.top_k(-squares, most)[1]
@@ -71,7 +85,7 @@ def nearest(
 def correlate_points(
     f: Float[Array | np.ndarray, "rows channels"],
     kernel: Callable,
-    nodes: tuple[AffineElement, Float[Array, " elements"]],
+    nodes: Any,
     neighbors: Int[Array, "outputs most"] | None = None,
     *,
     outputs: AffineElement | None = None,
@@ -88,22 +102,33 @@ def correlate_points(
     Args:
         f: Feature, one element a row.
         kernel: k, from `AffineElement`, whose leading axes broadcast, to matrices (..., channels, features).
-        nodes: Elements and weights, as from `lift_points`.
+        nodes: Pair of elements and weights, as from `lift_points`.
         neighbors: Indices of the elements that each output sees, as from `nearest`; all if None.
         outputs: Elements where y is wanted; those of `nodes` if None.
         window: A smooth function of g⁻¹ g̃ that vanishes before the neighborhood ends.
 
     Raises:
-        ValueError: If the feature is not one row an element, or the kernel has other channels.
+        TypeError: If `nodes` has no weights, or the elements are no `AffineElement`.
+        ValueError: If the feature is not one row an element, the kernel has other channels, or shapes do not agree.
 
     References:
         Finzi, Stanton, Izmailov and Wilson 2020, arXiv:2002.12880, eq. 7, with g_j⁻¹ g_i for g_i⁻¹ g_j.
     """
     f = floating("f", f)
+    if isinstance(nodes, AffineElement) or len(nodes) != 2 or nodes[1] is None:
+        raise TypeError("nodes: expected a pair (elements, weights), as from lift_points, got no weights")
     elements, weights = nodes
+    n = _checked("nodes", elements)
+    if weights.shape != elements.linear.shape[:1]:
+        raise ValueError(f"nodes: expected {len(elements.linear)} weights, one an element, got shape {weights.shape}")
     if f.ndim != 2 or len(f) != len(weights):
         raise ValueError(f"f: expected shape ({len(weights)}, channels), one row an element, got {f.shape}")
     outputs = elements if outputs is None else outputs
+    _checked("outputs", outputs, n)
+    if neighbors is not None and (jnp.ndim(neighbors) != 2 or len(neighbors) not in (1, len(outputs.linear))):
+        raise ValueError(
+            f"neighbors: expected shape ({len(outputs.linear)}, most), one row an output, got {jnp.shape(neighbors)}"
+        )
     neighbors = jnp.arange(len(f))[None] if neighbors is None else neighbors
     between = _between(outputs, elements, neighbors)
     k = kernel(between)
@@ -119,10 +144,21 @@ def correlate_points(
     return jnp.einsum("im,imco,imc->io", w.astype(f.dtype), k.astype(f.dtype), seen, precision="highest")
 
 
+def _checked(name, elements, n=None):
+    """Dimension of space of elements of ℝⁿ ⋊ H along one axis."""
+    if not isinstance(elements, AffineElement):
+        raise TypeError(f"{name}: expected an AffineElement, as from lift_points, got {type(elements).__name__}")
+    n = checked_elements(name, elements.linear, n).shape[-1]
+    if jnp.shape(elements.translation) != (len(elements.linear), n):
+        expected = (len(elements.linear), n)
+        raise ValueError(f"{name}: expected translations of shape {expected}, got {jnp.shape(elements.translation)}")
+    return n
+
+
 def _between(outputs, elements, neighbors):
     """g_i⁻¹ g_j for each output i and its neighbors j."""
     there = jax.tree.map(lambda x: x[neighbors], elements)
-    inverse = jnp.linalg.inv(outputs.linear)[:, None]
+    inverse = inv(outputs.linear)[:, None]
     apart = there.translation - outputs.translation[:, None]
     return AffineElement(
         jnp.einsum(

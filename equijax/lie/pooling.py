@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax._validate import floating
+from equijax._validate import floating, integer, positive
 from equijax.lie.correlation import Nodes, checked_nodes
 from equijax.lie.kernels import stretch
 
@@ -38,16 +38,17 @@ def project(
         temperature: T, in the unit of f.
 
     Raises:
-        ValueError: If the method is unknown or not the mean with `rep`, or the nodes are not those of `f`.
+        ValueError: If the method is unknown or not the mean with `rep`, the temperature is not positive, or the nodes
+            are not those of `f`.
     """
     f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)
     axis = -2 - elements.shape[-1]
+    positive("temperature", temperature)
     if method not in METHODS or (rep is not None and method != "mean"):
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, and 'mean' with a rep, got {method!r}")
-    weights = _along("f", f, weights.astype(f.dtype), elements.shape[-1])
+    weights = _along("f", f, _shares(weights).astype(f.dtype), elements.shape[-1])
     if method == "max":
         return jnp.max(jnp.where(weights > 0, f, -jnp.inf), axis=axis)
-    weights = weights / jnp.sum(weights)
     if method == "logsumexp":
         return temperature * jax.nn.logsumexp(f / temperature, axis=axis, b=weights)
     if rep is not None:
@@ -65,6 +66,7 @@ def downsample(
     """
     f = floating("f", f)
     lead, space = f.shape[: -1 - dimension], f.shape[-1 - dimension : -1]
+    integer("factor", factor, 1)
     if any(length % factor for length in space) or len(space) < dimension:
         raise ValueError(f"factor: expected a divisor of the axes of space {space}, got {factor}")
     blocks = f.reshape(*lead, *(n for length in space for n in (length // factor, factor)), f.shape[-1])
@@ -81,11 +83,16 @@ def interior(nodes: Nodes, reach: float) -> Nodes:
     Args:
         nodes: Matrices and weights.
         reach: Largest ‖X‖ where the kernel is not zero.
+
+    Raises:
+        ValueError: If no node is left, where the numbers are known.
     """
     elements, weights = checked_nodes("nodes", nodes)
     size = jnp.sqrt(stretch(elements))
     edge = jnp.max(jnp.where(weights > 0, size, 0))
-    kept = size <= edge - reach + 8 * jnp.finfo(size.dtype).eps
+    kept = (size <= edge - reach + 8 * jnp.finfo(size.dtype).eps) & (weights > 0)
+    if not isinstance(kept, jax.core.Tracer) and not kept.any():
+        raise ValueError(f"reach: the nodes end at ‖X‖ = {edge:.2g}; none is left, take less than {reach}")
     return nodes[0], jnp.where(kept, weights, 0).astype(jnp.result_type(nodes[1]))
 
 
@@ -98,7 +105,7 @@ def normalize(
     """
     f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)
     n = elements.shape[-1]
-    weights = _along("f", f, (weights / jnp.sum(weights)).astype(f.dtype), n)
+    weights = _along("f", f, _shares(weights).astype(f.dtype), n)
     space = tuple(range(-1 - n, -1))
 
     def mean(y):
@@ -106,6 +113,12 @@ def normalize(
 
     centered = f - mean(f)
     return centered * jax.lax.rsqrt(mean(centered**2) + epsilon)
+
+
+def _shares(weights):
+    """Weights that sum to one, all equal if there are none: under `jax.jit` nothing can be refused."""
+    total = jnp.sum(weights)
+    return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1), 1 / len(weights))
 
 
 def _along(name, f, weights, n):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import lie
-from equijax._validate import floating
+from equijax._validate import floating, positive
 from equijax.groups import AffineElement
 from equijax.lie.correlation import Nodes, checked_elements, checked_nodes, volumes
 from equijax.nn.kernel_network import SineKernel
@@ -104,6 +104,7 @@ class GroupConv(nn.Module):
         f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)
         outputs = elements if outputs is None else checked_elements("outputs", outputs, elements.shape[-1])
         points, moved = lie.stencil_points(outputs, self.size), lie.relative(elements, outputs)
+        positive("reach", self.reach)
         kernel = self._separable if self.separable else self._full
         kernel = kernel(f.shape[-1], points, moved, weights, volumes(outputs))
         options: dict[str, Any] = {"size": self.size, "stride": self.stride, "padding": self.padding}
@@ -152,12 +153,22 @@ class GroupConv(nn.Module):
 
 
 def _radius(module):
-    return module.size / 2 if module.radius is None else module.radius
+    radius = module.size / 2 if module.radius is None else module.radius
+    positive("radius", radius)
+    return radius
 
 
 def _gain(module, name, taps, axes, outputs):
-    """A parameter a feature, at first 1 / √(Σ k²) with the mean over the output nodes: unit variance out."""
-    return module.param(name, lambda _: jnp.sqrt(outputs / jnp.sum(taps**2, axis=axes))).astype(taps.dtype)
+    """A parameter a feature, at first 1 / √(Σ k²) with the mean over the output nodes: unit variance out.
+
+    One where all taps are zero, as for outputs further from the nodes than the kernel reaches.
+    """
+
+    def initialize(_):
+        squares = jnp.sum(taps**2, axis=axes)
+        return jnp.sqrt(outputs / jnp.where(squares > 0, squares, outputs))
+
+    return module.param(name, initialize).astype(taps.dtype)
 
 
 def _biased(module, y):

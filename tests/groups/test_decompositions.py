@@ -127,6 +127,13 @@ def test_single_precision(x64):
     np.testing.assert_allclose(r, turn, atol=1e-4)
 
 
+def test_half_precision():
+    a = jnp.asarray(RANDOM[0], jnp.bfloat16)
+    for found, exact in zip(jax.jit(log_polar)(a), jax.jit(log_polar)(a.astype(jnp.float32)), strict=True):
+        assert found.dtype == jnp.bfloat16
+        np.testing.assert_allclose(found.astype(np.float32), exact, atol=0.02)
+
+
 def test_degenerate_matrices_give_numbers_and_zero_derivatives(x64):
     for a, special in ((jnp.zeros((3, 3)), False), (jnp.diag(jnp.array([1.0, 0, 0])), False), (-jnp.eye(2), False)):
         assert jnp.isfinite(orthogonal_factor(a, special)).all()
@@ -139,7 +146,11 @@ def test_degenerate_matrices_give_numbers_and_zero_derivatives(x64):
     ("make", "message"),
     [
         (lambda: polar(jnp.ones((2, 3))), r"a: expected square matrices, shape \(..., n, n\), got \(2, 3\)"),
-        (lambda: log_polar(jnp.diag(jnp.array([1.0, 0.0]))), "a: a singular matrix has no polar decomposition e"),
+        (lambda: log_polar(jnp.diag(jnp.array([1.0, 0.0]))), "a: a matrix is singular .* down to 0.0e"),
+        (lambda: log_polar(jnp.array([[0.1, 0.3], [0.2, 0.6]], jnp.float32)), "a: a matrix is singular in float32"),
+        (lambda: log_polar(jnp.full((2, 2), jnp.nan)), "a: expected finite numbers, got NaN"),
+        (lambda: matrix_log(jnp.diag(jnp.array([-2.0, -0.5]))), "no real principal logarithm; the polar chart"),
+        (lambda: matrix_log(jnp.ones((2, 3))), "a: expected square matrices"),
     ],
 )
 def test_errors_name_the_matrix(make, message):

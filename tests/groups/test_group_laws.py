@@ -202,6 +202,30 @@ def test_dtype_of_elements(dtype, x64):
         assert permutation.dtype == jnp.int64
 
 
+@pytest.mark.parametrize("group", [SO(4), groups.SL(2), groups.Lorentz(), groups.Similarity(3)], ids=repr)
+def test_half_precision(group):
+    """LAPACK has no bfloat16: what needs it is computed in single precision."""
+    a = jnp.full(group.dim, 0.2, jnp.bfloat16)
+
+    @functools.partial(jax.jit, compiler_options=QUICK)
+    def everything(a):
+        g = group.from_coords(a)
+        return group.coords(g), group.log(g), group.inverse(g), group.adjoint(g), group.log_haar_coords(a)
+
+    found = everything(a)
+    assert {x.dtype for x in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}
+    np.testing.assert_allclose(found[0].astype(float), a.astype(float), atol=0.05)
+
+
+def test_elements_that_are_known_are_checked_under_jit_too():
+    good, bad = jnp.eye(3), 2 * jnp.eye(3)
+    np.testing.assert_array_equal(jax.jit(lambda x: x * SO(3).log(good))(1.0), 0)
+    with pytest.raises(ValueError, match="g: expected elements of SO"):
+        jax.jit(lambda x: x * SO(3).log(bad))(1.0)
+    mirror = jax.jit(O(2).log)(jnp.diag(jnp.array([-1.0, 1.0])))
+    assert jnp.isnan(mirror).all()
+
+
 def test_they_print_as_they_are_written():
     written = "Product(E(3), Permutation(4), Shift((8, 8), step=2), Semidirect(Translation(2), Cyclic(4)))"
     made = eval(written, vars(groups))
@@ -232,13 +256,39 @@ def test_they_print_as_they_are_written():
         (
             lambda: groups.SL(2).log(jnp.diag(jnp.array([-2.0, -0.5]))),
             ValueError,
-            "no real principal logarithm; use coords",
+            "no real principal logarithm; the polar chart, `coords`",
         ),
         (lambda: SO(3).log(1.1 * jnp.eye(3)), ValueError, r"g: expected elements of SO\(3\), .* by 2.1e-01"),
         (lambda: SO(2).log(jnp.diag(jnp.array([1.0, -1.0]))), ValueError, "g: expected elements of SO"),
         (lambda: SE(3).log(SE(3).identity()._replace(linear=jnp.ones((3, 3)))), ValueError, "expected elements of SO"),
         (lambda: O(3).log(jnp.zeros((3, 3))), ValueError, r"g: expected elements of O\(3\), .* by 1.0e\+00"),
+        (
+            lambda: O(3).log(jnp.diag(jnp.array([-1.0, 1, 1]))),
+            ValueError,
+            r"g: an improper element of O\(3\) has no log",
+        ),
         (lambda: groups.Lorentz().log(-jnp.eye(4)), ValueError, "g: expected elements of Lorentz"),
+        (lambda: groups.Scaling().log(jnp.array(-1.0)), ValueError, r"g: expected elements of Scaling\(\), .* by 2.0e"),
+        (lambda: groups.Axial(SO(2)).coords(jnp.diag(jnp.array([1.0, 1, -1]))), ValueError, "expected elements of Ax"),
+        (
+            lambda: groups.check_element(SO(3), np.eye(3, dtype=int)),
+            TypeError,
+            "g: expected real floating-point numbers, got int",
+        ),
+        (
+            lambda: SO(2).log(jnp.eye(3)),
+            ValueError,
+            r"g: expected elements of SO\(2\), shape \(..., 2, 2\), got \(3, 3\)",
+        ),
+        (lambda: groups.SL(2).coords(jnp.eye(3)), ValueError, r"SL\(2\), shape \(..., 2, 2\), got \(3, 3\)"),
+        (lambda: SO(2).compose(jnp.eye(2), jnp.eye(3)), ValueError, r"h: expected elements of SO\(2\), shape"),
+        (lambda: groups.Translation(3).log(jnp.ones(2)), ValueError, r"shape \(..., 3\), got \(2,\)"),
+        (lambda: SE(2).log(jnp.eye(3)), TypeError, r"g: expected an AffineElement.* for SE\(2\), got "),
+        (lambda: groups.check_element(SE(2), jnp.eye(3)), TypeError, "of type AffineElement, got ArrayImpl"),
+        (lambda: groups.SL(2, window=0.0), ValueError, "window: expected a positive number, got 0.0"),
+        (lambda: groups.Lorentz(window=-1.0), ValueError, "window: expected a positive number"),
+        (lambda: groups.Translation(2, window=0.0), ValueError, "window: expected a positive number"),
+        (lambda: groups.Scaling(window=-1.0), ValueError, "window: expected a positive number"),
         (lambda: groups.Cyclic(4).log(jnp.eye(2)), ValueError, "discrete"),
         (lambda: groups.Permutation(9).nodes(), ValueError, "362880 elements, too many to list; pass both n and key"),
         (lambda: groups.Product(SO(3), SO(2)).inverse(jnp.eye(3)), ValueError, "g: expected a tuple of 2 elements"),

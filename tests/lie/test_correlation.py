@@ -324,6 +324,16 @@ BAD = [
     (lambda: lie.lift(X, on_space, (jnp.eye(2)[None], jnp.ones(2))), ValueError, "expected 1 weights"),
     (lambda: lie.lift(X, on_space, groups.SE(2).nodes(3)), ValueError, "linear part"),
     (lambda: lie.lift(X, on_space, (jnp.zeros((1, 2, 2)), jnp.ones(1))), ValueError, "singular"),
+    (lambda: lie.lift(X, on_space, (jnp.full((1, 2, 2), 0.1), jnp.ones(1))), ValueError, "nodes: a matrix is singular"),
+    (lambda: lie.lift(X, on_space, (jnp.full((1, 2, 2), jnp.nan), jnp.ones(1))), ValueError, "nodes: expected finite"),
+    (lambda: lie.lift(X, on_space, (jnp.eye(2)[None], jnp.full(1, jnp.nan))), ValueError, "expected finite weights"),
+    (lambda: lie.lift(X, on_space, (jnp.ones((0, 2, 2)), jnp.ones(0))), ValueError, r"got \(0, 2, 2\)"),
+    (lambda: lie.lift(X, on_space, NODES, size=3, stride=0), ValueError, "stride: expected an integer of at least 1"),
+    (
+        lambda: lie.lift(X, lambda x: jnp.ones((2, 3)), NODES, size=3),
+        ValueError,
+        r"\(1, 9, 2, features\) .* \(1, 1, 2, 3\)",
+    ),
     (lambda: lie.lift(X, on_space, NODES, size=7), ValueError, "larger than the image"),
     (lambda: lie.lift(X, on_space, NODES, size=4), ValueError, "cannot be centered"),
     (lambda: lie.lift(X, on_space, NODES, size=3, padding="same"), ValueError, "padding: expected one of"),
@@ -332,6 +342,16 @@ BAD = [
     (lambda: lie.lift(X[..., :1], on_space, NODES, size=3), ValueError, "kernel: expected matrices"),
     (lambda: lie.correlate(jnp.ones((2, 6, 7, 3)), on_group, NODES, size=3), ValueError, "expected 1 nodes along axis"),
     (lambda: lie.correlate(jnp.ones((1, 6, 7, 2)), SEPARABLE, NODES, size=3), ValueError, "kernel.group: expected"),
+    (
+        lambda: lie.correlate(jnp.ones((1, 6, 7, 3)), CHANNELWISE._replace(channels=jnp.eye(2)), NODES, size=3),
+        ValueError,
+        r"kernel.channels: expected \(3, features\)",
+    ),
+    (
+        lambda: lie.correlate(jnp.ones((1, 6, 7, 3)), on_group, NODES, outputs=NODES, size=3),
+        TypeError,
+        "outputs: expected matrices alone",
+    ),
     (
         lambda: lie.correlate(jnp.ones((1, 6, 7, 3)), on_group, NODES, outputs=jnp.eye(3)[None], size=3),
         ValueError,

@@ -50,3 +50,8 @@ def test_nodes_near_the_identity_integrate_over_their_box(x64):
     np.testing.assert_allclose(jnp.sum(weights), expected, rtol=5e-3)
     with pytest.raises(ValueError, match="window: expected 4 positive numbers"):
         lie.chart_nodes(group, 5, (0.3, 0.4))
+    with pytest.raises(ValueError, match=r"group: expected a connected group.*, got O\(2\)"):
+        lie.chart_nodes(groups.O(2), 5, 0.3)
+    whole, weights = lie.chart_nodes(groups.Affine(2), 5, 0.3, dtype=jnp.float32)
+    assert whole.translation.shape == (5, 2)
+    assert whole.linear.dtype == weights.dtype == jnp.float32

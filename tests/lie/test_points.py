@@ -79,3 +79,22 @@ def test_bad_input_is_named():
         lie.correlate_points(f[:3], kernel, nodes)
     with pytest.raises(ValueError, match=r"kernel: expected matrices \(..., 2, features\)"):
         lie.correlate_points(f[:, :2], kernel, nodes)
+    with pytest.raises(ValueError, match=r"values: expected shape \(6, channels\)"):
+        lie.lift_points(POINTS, VALUES[:3], NODES)
+    with pytest.raises(ValueError, match=r"volumes: expected shape \(6,\)"):
+        lie.lift_points(POINTS, VALUES, NODES, jnp.ones(3))
+    for without in (nodes[0], (nodes[0], None)):
+        with pytest.raises(TypeError, match=r"nodes: expected a pair .* got no weights"):
+            lie.correlate_points(f, kernel, without)
+    with pytest.raises(ValueError, match="nodes: expected 12 weights"):
+        lie.correlate_points(f, kernel, (nodes[0], nodes[1][:3]))
+    with pytest.raises(ValueError, match="nodes: a matrix is singular"):
+        lie.correlate_points(f, kernel, (nodes[0]._replace(linear=0 * nodes[0].linear), nodes[1]))
+    with pytest.raises(ValueError, match=r"outputs: expected matrices of shape \(nodes, 2, 2\)"):
+        lie.correlate_points(f, kernel, nodes, outputs=groups.SE(3).identity((1,)))
+    with pytest.raises(TypeError, match="nodes: expected an AffineElement"):
+        lie.correlate_points(f, kernel, NODES)
+    with pytest.raises(ValueError, match=r"neighbors: expected shape \(12, most\)"):
+        lie.correlate_points(f, kernel, nodes, jnp.zeros((5, 3), int))
+    with pytest.raises(ValueError, match="most: expected at most the 12 elements"):
+        lie.nearest(nodes[0], 13)

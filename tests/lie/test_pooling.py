@@ -64,9 +64,26 @@ def test_interior_loses_the_zeros_beyond_the_window(x64):
     assert jnp.abs(y[~inside] / y[30] - 1).max() > 0.3
 
 
+def test_nothing_left_is_an_error_and_never_nan():
+    with pytest.raises(ValueError, match=r"reach: the nodes end at .* take less than 9.0"):
+        lie.interior((ELEMENTS, WEIGHTS), 9.0)
+
+    @jax.jit
+    def pooled(f, weights):
+        nodes = lie.interior((ELEMENTS, weights), 9.0)
+        return [lie.project(f, nodes), lie.project(f, nodes, method="logsumexp"), lie.normalize(f, nodes)]
+
+    assert all(bool(jnp.isfinite(y).all()) for y in pooled(F, WEIGHTS))
+
+
 BAD = [
     (lambda: lie.project(F, (ELEMENTS, WEIGHTS), method="median"), "method: expected one of"),
     (lambda: lie.project(F, (ELEMENTS, WEIGHTS), method="max", rep=reps.Vector()), "'mean' with a rep"),
+    (
+        lambda: lie.project(F, (ELEMENTS, WEIGHTS), method="logsumexp", temperature=0.0),
+        "temperature: expected a positive",
+    ),
+    (lambda: lie.downsample(F, 0), "factor: expected an integer of at least 1"),
     (lambda: lie.project(F[:, :4], (ELEMENTS, WEIGHTS)), "expected 5 nodes along axis -4"),
     (lambda: lie.normalize(F[:, :4], (ELEMENTS, WEIGHTS)), "expected 5 nodes along axis -4"),
 ]

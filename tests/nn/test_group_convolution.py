@@ -44,6 +44,16 @@ def test_quarter_turns_are_exact_and_others_are_not(kind):
     ej.check(network, ej.Symmetry(group, reps.Image(), lifted), (x,)).assert_exact()
 
 
+def test_outputs_beyond_the_reach_of_the_kernel_are_zero():
+    nodes, far = groups.SO(2).nodes(3), jnp.diag(jnp.array([9.0, 1 / 9]))[None]
+    layer, f = nn.GroupConv(2, size=3), jnp.ones((3, 4, 4, 2))
+    y, _ = jax.jit(lambda f: layer.init_with_output(jax.random.key(0), f, nodes, far))(f)
+    np.testing.assert_array_equal(y, 0)
+    for options in ({"radius": 0.0}, {"reach": -1.0}):
+        with pytest.raises(ValueError, match=r"(radius|reach): expected a positive number"):
+            nn.GroupConv(2, size=3, **options).init(jax.random.key(0), f, nodes)
+
+
 def test_precision_and_gradients():
     nodes = groups.SL(2).nodes(3)
     x = jax.random.normal(jax.random.key(0), (9, 9, 2))
