@@ -14,7 +14,7 @@ from equijax.checks.programs import Layout, Program, cast, on_cpu, on_host, prec
 
 NEARBY = 3  # perturbed inputs, which set the scale of each output together with the given one
 NUDGE = 0.05  # size of these perturbations, relative to the spread of the input
-ROUNDING = 1e-6  # an output that shrinks by more from float32 to float64 is zero up to rounding
+ROUNDING = 1e-6  # an output that shrinks by more from float32 to float64, or is zero there, is zero up to rounding
 
 
 class Errors(NamedTuple):
@@ -213,7 +213,7 @@ def _scale(i: int, run32: _Run, run64: _Run | None) -> tuple[float, bool]:
     if everywhere32 > 0 and everywhere > ROUNDING * everywhere32:
         return _largest(best.outputs[i][: 1 + NEARBY]) or everywhere, False
     images32, images = _largest(run32.images[:, i]), _largest(best.images[:, i])
-    zero = not images > ROUNDING * images32
+    zero = not (images32 > 0 and images > ROUNDING * images32)
     return (1.0 if zero else images), zero
 
 
