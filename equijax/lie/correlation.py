@@ -137,18 +137,18 @@ def correlate(
     if isinstance(kernel, Separable):
         y = _mix(f, kernel, moved, weights)
         filters = kernel.space(points) * volume[:, None, None]
-        count, features = len(outputs), y.shape[-1] // len(outputs)
+        count, features = len(outputs), len(y) // len(outputs)
         if filters.shape != (*points.shape[:2], features):
             raise ValueError(f"kernel.space: expected shape (..., {features}), got {filters.shape}")
         filters = jnp.moveaxis(filters, 0, 1).reshape(-1, count * features)
         y = convolve_channels(y, filters.astype(f.dtype), size, stride, padding)
+        y = jnp.moveaxis(y.reshape(count, features, *y.shape[1:]), (0, 1), (1, -1))
     else:
         filters = kernel(AffineElement(points[:, None], moved[:, :, None]))
         filters = filters * (volume[:, None] * weights)[..., None, None, None]
         count, given, places, channels, features = _shape("kernel", filters, f, (*moved.shape[:2], points.shape[1]))
         filters = jnp.transpose(filters, (2, 1, 3, 0, 4)).reshape(places, given * channels, count * features)
-        y = convolve(_fold(f), filters.astype(f.dtype), size, stride, padding)
-    y = _unfold(y, count)
+        y = _unfold(convolve(_fold(f), filters.astype(f.dtype), size, stride, padding), count)
     return y.reshape(*lead, *y.shape[1:])
 
 
@@ -215,19 +215,19 @@ def checked_elements(name: str, elements: Any, n: int | None = None) -> Float[Ar
 
 
 def _mix(f, kernel, moved, weights):
-    """Σ_j w_j f(A_j) k_group(A_i⁻¹ A_j), pixel by pixel: (batch, space, outputs · features)."""
+    """Σ_j w_j f(A_j) k_group(A_i⁻¹ A_j), pixel by pixel: (outputs · features, batch, space)."""
     mixing = kernel.group(moved) * weights.reshape(-1, *(1,) * (1 if kernel.channels is not None else 2))
     if kernel.channels is None:
         outputs, nodes, channels, features = _shape("kernel.group", mixing, f, moved.shape[:2])
-        matrix = jnp.moveaxis(mixing, 0, 2).reshape(nodes * channels, outputs * features)
-        return jnp.matmul(_fold(f), matrix.astype(f.dtype), precision="highest")
+        matrix = jnp.moveaxis(mixing, 0, 2).reshape(nodes, channels, outputs * features)
+        return jnp.einsum("bj...c,jcd->db...", f, matrix.astype(f.dtype), precision="highest")
     if mixing.shape[-1] != f.shape[-1]:
         raise ValueError(f"kernel.group: expected shape (..., {f.shape[-1]}), got {mixing.shape}")
     if jnp.ndim(kernel.channels) != 2 or len(kernel.channels) != f.shape[-1]:
         raise ValueError(f"kernel.channels: expected ({f.shape[-1]}, features), got {jnp.shape(kernel.channels)}")
-    y = jnp.einsum("bj...c,ijc->b...ic", f, mixing.astype(f.dtype), precision="highest")
-    y = jnp.matmul(y, jnp.asarray(kernel.channels).astype(f.dtype), precision="highest")
-    return y.reshape(*y.shape[:-2], -1)
+    y = jnp.einsum("bj...c,ijc->ib...c", f, mixing.astype(f.dtype), precision="highest")
+    y = jnp.einsum("i...c,cd->id...", y, jnp.asarray(kernel.channels).astype(f.dtype), precision="highest")
+    return y.reshape(-1, *y.shape[2:])
 
 
 def _fold(f):

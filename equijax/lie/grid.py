@@ -81,26 +81,26 @@ def convolve(
 
 
 def convolve_channels(
-    x: Float[Array, "batch *space channels"],
+    x: Float[Array, "channels batch *space"],
     filters: Float[Array, "points channels"],
     size: int,
     stride: int,
     padding: str,
-) -> Float[Array, "batch *result channels"]:
-    """y[t] = Σ_u x[t + u] filters[u], each channel by itself.
+) -> Float[Array, "channels batch *result"]:
+    """y[t] = Σ_u x[t + u] filters[u], each channel by itself; channels come first.
 
     One matrix product a channel: rows of pixels along the last axis of space, those side by side that a result sees,
     times a banded matrix, in blocks of at most `BLOCK` results. It does more products than there are, but matrix
     products, and so their derivatives, are many times faster on CPU than a convolution with a group a channel, and
     their derivatives than those of shifts. Taps along further axes are summed.
     """
-    space, channels, n = x.shape[1:-1], x.shape[-1], x.ndim - 2
-    added, results = margins(space, size, stride, padding)
+    channels, _, *space = x.shape
+    n = len(space)
+    added, results = margins(tuple(space), size, stride, padding)
     blocks = -(-results[-1] // BLOCK)
     width = -(-results[-1] // blocks)  # results of a block
     # a single block takes the row as it is, and its band leaves out the margins; more overlap in a row with margins
     edge, span = (0, space[-1]) if blocks == 1 else (added[-1], (width - 1) * stride + size)
-    x = jnp.moveaxis(x, -1, 0)
     added, before = [*added[:-1], edge], added[-1] - edge
     x = _wrap(x, added, 2) if padding == "wrap" else _resize(x, [(0, 0), *((k, k) for k in added)])
     starts = range(0, blocks * width * stride, width * stride)
@@ -122,8 +122,7 @@ def convolve_channels(
             )
         rows = rows.reshape(channels, -1, rows.shape[-1])
         total = total + jnp.einsum("cps,cst->cpt", rows, bands[taps], precision="highest")
-    y = total.reshape(channels, -1, *results[:-1], blocks * width)[..., : results[-1]]
-    return jnp.moveaxis(y, 0, -1)
+    return total.reshape(channels, -1, *results[:-1], blocks * width)[..., : results[-1]]
 
 
 def _resize(x, margin):

@@ -182,10 +182,10 @@ def test_circular_shifts_are_exact(x64):
 )
 def test_channels_by_themselves_are_a_convolution_with_a_group_a_channel(x64, space, size, stride, padding):
     n = len(space)
-    f, filters = jnp.asarray(RNG.normal(size=(2, *space, 3))), jnp.asarray(RNG.normal(size=(size**n, 3)))
+    f, filters = jnp.asarray(RNG.normal(size=(3, 2, *space))), jnp.asarray(RNG.normal(size=(size**n, 3)))
     got = jax.jit(lambda f, k: grid.convolve_channels(f, k, size, stride, padding))(f, filters)
-    alone = [grid.convolve(f[..., c : c + 1], filters[:, c, None, None], size, stride, padding) for c in range(3)]
-    np.testing.assert_allclose(got, jnp.concatenate(alone, axis=-1), atol=1e-12)
+    alone = [grid.convolve(f[c, ..., None], filters[:, c, None, None], size, stride, padding)[..., 0] for c in range(3)]
+    np.testing.assert_allclose(got, jnp.stack(alone), atol=1e-12)
 
 
 # Tier three: convergence
