@@ -130,7 +130,9 @@ def mesh_of(topology):
     from jax.sharding import AxisType, Mesh
 
     devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
-    return Mesh(np.array(devices if topology == SLICE else devices[:1]), "devices", axis_types=(AxisType.Explicit,))
+    if topology == SLICE:
+        return Mesh(np.array(devices), "devices", axis_types=(AxisType.Explicit,))
+    return Mesh(np.array(devices[:1]), "devices", axis_types=(AxisType.Auto,))
 
 
 def compiled(f, arguments, mesh, many):
