@@ -159,8 +159,8 @@ def averaged(module, frame, samples=None):
 def run(case, sets, seed, seconds, epochs):
     """Train for a time, or a number of epochs by the published recipe; choose by validation, test.
 
-    By time, the rates of Muon and Adam fall along a cosine of the time left after compiling, and validation is asked from half
-    of it on, every tenth; by epochs, the rate is constant, and validation is asked every fifth.
+    By time, the rates of Muon and Adam fall along a cosine of the time left after compiling, and validation is asked
+    from half of it on, every tenth; by epochs, the rate is constant, and validation is asked every fifth.
     """
     begin, wall = clock(), time.perf_counter()
     train, validation, test = (
