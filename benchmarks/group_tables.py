@@ -105,6 +105,9 @@ def plot_convergence(lines, path):
             points = sorted((r["nodes"], r["error"]) for r in results if (r["group"], r["rule"]) == (name, rule))
             if points:
                 axis.loglog(*zip(*points, strict=True), "o-", label=rule)
+        counts = sorted({r["nodes"] for r in results if r["group"] == name})
+        axis.set_xticks(counts[::2], [str(n) for n in counts[::2]])
+        axis.minorticks_off()
         axis.set_title(name)
         axis.set_xlabel("nodes")
     axes[0, 0].set_ylabel("relative error of equivariance")
