@@ -33,22 +33,26 @@ def main():
     harness.add_arguments(parser)
     parser.add_argument("--topologies", nargs="+", default=list(TOPOLOGIES), choices=TOPOLOGIES)
     parser.add_argument("--only", nargs="+", choices=(*SETS, SELECTION), default=SETS, help="these programs")
+    parser.add_argument("--resume", action="store_true", help="leave out what the file of --json holds already")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
         measure(args)
         return
+    if args.resume and not args.json:
+        parser.error("--resume needs --json")
     if importlib.util.find_spec("libtpu") is None:
         print("libtpu is missing (pip install -e '.[tpu-aot]'): programs are lowered for CUDA only")
         args.topologies = ["none"]
     elif args.small:
         args.topologies = args.topologies[:1]
     args.topologies = [t for t in args.topologies if t != SLICE or "many" in args.only]
-    for record in bounds() if "products" in args.only and not args.small else ():
+    for record in bounds() if "products" in args.only and not (args.small or args.resume) else ():
         if args.json:
             harness.append(args.json, record)
     for topology in args.topologies:
         command = [sys.executable, __file__, "--one", topology, "--only", *args.only, *["--small"] * args.small]
+        command += ["--resume", "--json", args.json] if args.resume else []
         with subprocess.Popen(command, env=environment(topology), stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout:
                 if line.startswith("{"):
@@ -93,18 +97,31 @@ def measure(args):
     import jax.numpy as jnp
 
     mesh = None if args.one == "none" else mesh_of(args.one)
+    done = finished(args.json) if args.resume else set()
     versions = {name: importlib.metadata.version(name) for name in ("equijax", "jax", *["libtpu"] * (mesh is not None))}
     for name, dtype in itertools.product(args.only, (jnp.float32, jnp.bfloat16)):
         if (name == "many") != (args.one == SLICE) or (name in ("transforms", "many") and dtype == jnp.bfloat16):
             continue  # transforms are of points and groups, where bfloat16 is of no use
         for case in cases(name, dtype, args.small, mesh):
             for mode in ("forward", "gradient")[: 1 + case.gradient]:
-                f, arguments = (case.f, case.arguments) if mode == "forward" else case.backward()
                 record = {"set": name, "case": case.name, "mode": mode, "dtype": jnp.dtype(dtype).name}
-                record |= {"topology": args.one} | ({} if name == "many" else lowered(jax.jit(f), arguments))
+                record |= {"topology": args.one}
+                if tuple(record.values()) in done:
+                    continue
+                f, arguments = (case.f, case.arguments) if mode == "forward" else case.backward()
+                record |= {} if name == "many" else lowered(jax.jit(f), arguments)
                 if mesh is not None:
                     record |= compiled(f, arguments, mesh, name == "many")
                 print(json.dumps(record | versions), flush=True)
+
+
+def finished(path):
+    """The programs that a file of results holds: set, case, mode, dtype and topology of each."""
+    if not os.path.exists(path):
+        return set()
+    with open(path) as lines:
+        records = map(json.loads, lines)
+        return {tuple(r[k] for k in ("set", "case", "mode", "dtype", "topology")) for r in records if "set" in r}
 
 
 def cases(name, dtype, small, mesh):

@@ -69,14 +69,14 @@ def main():
     parser.add_argument("--seconds", type=float, default=60, help="of the processor, for each model and seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", nargs="+", choices=names, default=names)
-    parser.add_argument("--long", action="store_true", help="twenty minutes of the processor for each model, one seed")
+    parser.add_argument("--long", action="store_true", help="ten minutes of the processor for each model, one seed")
     parser.add_argument("--epochs", type=int, nargs="+", help="EGNN by its published recipe instead, so many epochs")
     parser.add_argument("--cache", type=Path, help="file (.npz) to keep the simulated trajectories in")
     harness.add_arguments(parser)
     args = parser.parse_args()
     harness.set_platform(args)
     if args.long:
-        args.seconds, args.seeds = 1200, 1
+        args.seconds, args.seeds = 600, 1
     if args.small:
         args.seconds, args.seeds, args.epochs = 1.0, 1, args.epochs and [1]
         args.models = [name for name in args.models if name in ("linear", "GNN, a PCA frame")]
