@@ -102,7 +102,7 @@ class Potential(nn.Module):
         cutoff = (polynomial_cutoff(r, self.cutoff) * jnp.asarray(graph.edge_mask))[:, None]
         basis = bessel_basis(r, self.cutoff, self.radial_functions) * (cutoff * self.cutoff**0.5)
         degrees = max(self.lmax, self.hidden_lmax)
-        Y = jnp.moveaxis(spherical.harmonics(vectors, degrees), -1, 0)[..., None] * (4 * np.pi) ** 0.5  # (m, E, 1)
+        Y = spherical.harmonics(vectors, degrees)[..., None] * (4 * np.pi) ** 0.5  # (E, m, 1)
 
         h = Dense(self.channels, name="embedding")(species)[None]  # coefficients first: (m, N, channels)
         scalars = []
@@ -110,17 +110,18 @@ class Potential(nn.Module):
             edges = EdgeNetwork(self.radial_features, self.probes, name=f"edges_{t}")
             R = edges(h, basis, Y, senders, receivers, whole)
             sent: Any = Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h)
-            sent = whole(sent)
-            source = sent[0][senders] * cutoff
-            messages = []
+            sent = jnp.swapaxes(whole(sent), 0, 1)  # atoms first, for rows that lie together in memory
+            source = sent[:, 0][senders] * cutoff
+            sums = []
             for l in range(self.lmax + 1):
                 of_degree = slice(l * l, (l + 1) ** 2)
-                message = Y[of_degree] * (Dense(self.channels, name=f"filter_{t}_{l}")(R) * source)
-                if l > 0 and (l + 1) ** 2 <= len(sent):
+                filtered = Dense(self.channels, name=f"filter_{t}_{l}")(R) * source
+                message = Y[:, of_degree] * filtered[:, None]
+                if l > 0 and (l + 1) ** 2 <= sent.shape[1]:
                     weight = Dense(self.channels, name=f"passed_{t}_{l}")(R) * cutoff
-                    message = message + sent[of_degree][:, senders] * weight
-                messages.append(message)
-            A = _sum_at(own, jnp.concatenate(messages), len(mask)) / self.mean_neighbors**0.5
+                    message = message + sent[:, of_degree][senders] * weight[:, None]
+                sums.append(_sum_at(own, message, len(mask)))
+            A = jnp.swapaxes(jnp.concatenate(sums, axis=1), 0, 1) / self.mean_neighbors**0.5
             lmax = self.hidden_lmax if t + 1 < self.layers else 0
             h = Update(lmax, self.order, self.bracket, name=f"update_{t}")(A, h, species)
             scalars.append(h[0])
@@ -141,8 +142,8 @@ class EdgeNetwork(nn.Module):
         at = jnp.stack([2 * senders, 2 * receivers + 1])  # two rows an atom: what it shows as a sender, as a receiver
         if h.shape[0] > 1:
             probes: Any = whole(Linear(2 * self.probes, axis=-3, name="probes")(h))
-            probes = probes.reshape(len(h), -1, self.probes)[:, at]
-            seen = jnp.concatenate(list(jnp.sum(probes * Y[: len(h), None], axis=0)), axis=-1)
+            probes = jnp.moveaxis(probes.reshape(len(h), -1, self.probes), 0, 1)[at]  # (2, E, m, probes)
+            seen = jnp.concatenate(list(jnp.sum(probes * Y[:, : len(h)], axis=-2)), axis=-1)
             x = x + Dense(self.features, name="seen")(seen)
         ends = whole(Dense(2 * self.features, name="ends")(h[0])).reshape(-1, self.features)
         x = x + jnp.sum(ends[at], axis=0)
@@ -293,5 +294,5 @@ def _by_coefficient(x):
 
 
 def _sum_at(index, x, count):
-    """Sums over the rows (axis -2) of x with the same index: (..., E, c) to (..., count, c)."""
-    return jnp.zeros((*x.shape[:-2], count, x.shape[-1]), x.dtype).at[..., jnp.asarray(index), :].add(x)
+    """Sums over the rows of x with the same index: (E, ...) to (count, ...)."""
+    return jnp.zeros((count, *x.shape[1:]), x.dtype).at[jnp.asarray(index)].add(x)
