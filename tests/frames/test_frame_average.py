@@ -37,7 +37,6 @@ ENERGY_FRAMES = {
 }
 
 
-@pytest.mark.core
 def test_strategies_jit_and_batches_agree(x64):
     batch = jnp.stack([POINTS, POINTS[::-1] * 2]).astype(jnp.float64)
     expected = np.stack([ej.frame_average(forces, FORCES, frames.pca, strategy="vmap")(x) for x in batch])

@@ -64,7 +64,6 @@ def test_training_on_eight_devices_is_training_on_one():
         chex.assert_trees_all_close(many(everywhere, *parallel.split(samples.batch(indices * 0, parts=8), MESH)), want)
 
 
-@pytest.mark.core
 def test_a_structure_in_parts_is_the_structure_in_one():
     """Edges across all parts and cell boundaries, parts with more and fewer edges, a part of padding alone."""
     params, graph = parameters(), graphs.batch([periodic(3, 25)], MODEL.cutoff)
@@ -89,7 +88,6 @@ class Image(linen.Module):
         return linen.Dense(3)(jnp.mean(nn.GroupConv(4, size=3)(f, nodes), axis=(1, 2, 3)))
 
 
-@pytest.mark.core
 def test_images_split_over_eight_devices_are_the_images_on_one():
     """Loss, gradient and running statistics of one batch, from arrays that are split, with nothing else said."""
     rng = np.random.default_rng(0)

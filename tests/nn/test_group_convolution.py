@@ -27,8 +27,7 @@ def test_white_noise_keeps_its_variance(kind):
     assert variables["params"]["bias"].shape == (8,)
 
 
-@pytest.mark.core
-@pytest.mark.parametrize("kind", ["separable", "full"])
+@pytest.mark.parametrize("kind", [pytest.param("separable", marks=pytest.mark.core), "full"])
 def test_quarter_turns_are_exact_and_others_are_not(kind):
     group = groups.Cyclic(4)
     nodes = group.nodes()
