@@ -31,6 +31,20 @@ def in_single(f: Callable) -> Callable:
 det, inv, slogdet, solve = map(in_single, (jnp.linalg.det, jnp.linalg.inv, jnp.linalg.slogdet, jnp.linalg.solve))
 
 
+def svd(a: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """U, s and Vᵀ of square matrices, to be used inside of a rule of derivatives.
+
+    jax's own does not lower for TPUs where its argument lies on a mesh with explicit axes (jax 0.10.1 to 0.12).
+    """
+    decompose = lambda a: tuple(jnp.linalg.svd(a, full_matrices=False))  # noqa: E731
+    like = jax.typeof(a).sharding
+    axes = like.mesh.explicit_axes
+    if not axes:
+        return decompose(a)
+    values = like.update(spec=jax.sharding.PartitionSpec(*like.spec[:-1]))
+    return jax.sharding.auto_axes(decompose, axes=axes, out_sharding=(like, values, like))(a)
+
+
 def exp_and_phi(m: jax.Array) -> tuple[jax.Array, jax.Array]:
     """e^M and φ(M) = (e^M − 1)/M = Σ_k M^k / (k + 1)!, by Taylor series, scaling and squaring.
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import floating
-from equijax.groups._numerics import exp_and_phi, in_single, skew_basis
+from equijax.groups._numerics import exp_and_phi, in_single, skew_basis, svd
 from equijax.groups.base import matmul
 
 _ROOTS = {True: 4, False: 7}  # square roots that bring a rotation, or any matrix, near the identity
@@ -63,7 +63,7 @@ def orthogonal_factor(a: Float[Array, "*batch n n"], special: bool = False) -> F
     sum of the last two singular values, the sign that of det A if `special`. Where that is zero R is not unique, and
     the derivative is set to zero.
     """
-    u, _, vt = jnp.linalg.svd(a, full_matrices=False)
+    u, _, vt = svd(a)
     if special:
         sign = jnp.sign(jnp.linalg.det(u) * jnp.linalg.det(vt))[..., None, None]
         u = u * jnp.where(jnp.arange(u.shape[-1]) == u.shape[-1] - 1, sign, 1)
@@ -90,7 +90,7 @@ def _(special, primals, tangents):
 @jax.custom_jvp
 def _symmetric_log(a):
     """X of A = e^X R.  sinhc(ad_X) dX = ½ (B + Bᵀ),  B = e^{−X} dA Rᵀ,  ad_X E = X E − E X,  sinhc z = sinh z / z."""
-    u, s, _ = jnp.linalg.svd(a, full_matrices=False)
+    u, s, _ = svd(a)
     return matmul(u * jnp.log(s)[..., None, :], _transpose(u))
 
 

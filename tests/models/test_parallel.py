@@ -110,6 +110,8 @@ def test_images_split_over_eight_devices_are_the_images_on_one():
         chex.assert_trees_all_close(got, want, rtol=1e-3, atol=1e-5)
     with pytest.raises(AssertionError):  # a wrong picture is seen
         chex.assert_trees_all_close(many(everywhere, *parallel.split((x, labels[::-1]), MESH), there), want, atol=1e-3)
+    split = parallel.split((x, labels), MESH)
+    jax.jit(step).trace(everywhere, *split, there).lower(lowering_platforms=("tpu",))  # kernels decompose their nodes
 
 
 def test_parts_hold_what_ends_there():
