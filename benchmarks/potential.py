@@ -56,7 +56,7 @@ def main():
     parser.add_argument("--steps", type=int, help="length of the run instead of the preset's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--quick-compile", action="store_true", help="on a CPU: half the time to compile, steps a quarter longer"
+        "--quick-compile", action="store_true", help="on a CPU: half the time to compile, steps a fifth longer"
     )
     harness.add_arguments(parser)
     args = parser.parse_args()

@@ -25,7 +25,13 @@ class State(NamedTuple):
 
 
 def optimizer(
-    steps: int | None, *, muon: float = 0.02, adam: float = 0.01, warmup: int = 200, final: float = 1e-3
+    steps: int | None,
+    *,
+    muon: float = 0.02,
+    adam: float = 0.01,
+    warmup: int = 200,
+    final: float = 1e-3,
+    weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
     """Muon for matrices, Adam for the rest, both warmed up and then lowered along a cosine.
 
@@ -39,6 +45,7 @@ def optimizer(
         adam: Largest learning rate of everything else.
         warmup: Steps from zero to the largest rate; at most a tenth of the run.
         final: Last rate over the largest.
+        weight_decay: Of the matrices, times their rate: it bounds their norms, which Muon lets grow in a long run.
 
     References:
         Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; optax.contrib.muon.
@@ -54,7 +61,11 @@ def optimizer(
         return jax.tree.map(lambda x: matrix if min(x.shape[1:]) > 1 else None, stacks)
 
     return optax.contrib.muon(
-        schedule(muon), adam_learning_rate=schedule(adam), muon_weight_dimension_numbers=axes, consistent_rms=None
+        schedule(muon),
+        adam_learning_rate=schedule(adam),
+        muon_weight_dimension_numbers=axes,
+        consistent_rms=None,
+        weight_decay=weight_decay,
     )
 
 

@@ -2,6 +2,7 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -107,3 +108,20 @@ def test_isolated_atoms_by_least_squares():
 def test_no_structures():
     with pytest.raises(ValueError, match="at least one"):
         training.samples(MODEL, [], 2)
+
+
+def test_weight_decay_bounds_the_matrices_under_a_gradient_that_never_turns():
+    weights = {"4x3": jnp.ones((2, 4, 3)), "1x1": jnp.ones((5, 1, 1))}
+
+    def largest(weight_decay):
+        rule = training.optimizer(None, muon=0.1, weight_decay=weight_decay)
+
+        def step(carry, _):
+            w, state = carry
+            updates, state = rule.update(jax.tree.map(jnp.ones_like, w), state, w)
+            return (jax.tree.map(jnp.add, w, updates), state), None
+
+        (w, _), _ = jax.lax.scan(step, (weights, rule.init(weights)), length=1000)
+        return jnp.linalg.norm(w["4x3"], ord=2, axis=(1, 2)).max()
+
+    assert largest(1.0) < 1.5 < 20 < largest(0.0)
