@@ -14,7 +14,7 @@ from equijax.spherical import quadrature, transforms
 from equijax.spherical.harmonics import unit
 
 METHODS = ("matrix", "direct", "zonal", "aligned")
-_MATRIX_UP_TO = 9  # l1 + lf + lmax up to which "matrix" is the fastest; measured on two CPU cores
+_MATRIX = range(7, 10)  # l1 + lf + lmax for which "matrix" is the fastest; measured on two CPU cores
 
 
 def convolution(
@@ -44,8 +44,8 @@ def convolution(
         method: "matrix" forms one matrix for every edge and degree of the filter, which its channels share: a product
             on one side only. "direct" multiplies by w ⊙ Y(r̂). "zonal" evaluates h on the grid, without harmonics of
             edges, rotations or frames. "aligned" turns the features so that r̂ is the polar axis, where orders m do not
-            mix, and back. All equal to rounding. "auto" is "matrix" for degrees that add up to 9 at most, else
-            "direct": the fastest on a CPU, see the benchmark page; not measured elsewhere.
+            mix, and back. All equal to rounding. "auto" is "matrix" for degrees that add up to 7, 8 or 9,
+            else "direct": the fastest on a CPU, see the benchmark page; not measured elsewhere.
         odd: The bracket instead of the product: a pseudo-tensor if x is natural.
         precision: Of the matrix products.
 
@@ -75,7 +75,7 @@ def convolution(
     leading_fit("direction", direction.shape[:-1], radial_weights.shape[:-2], "radial_weights")
     planner.known(method, METHODS)
     if method == "auto":
-        method = "matrix" if l1 + radial_weights.shape[-2] - 1 + lmax <= _MATRIX_UP_TO else "direct"
+        method = "matrix" if l1 + radial_weights.shape[-2] - 1 + lmax in _MATRIX else "direct"
         f = {"matrix": _matrix_or_fused, "direct": _direct_or_fused}[method]
     else:
         f = {"matrix": _matrix, "direct": _direct, "zonal": _zonal, "aligned": _aligned}[method]

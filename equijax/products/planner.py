@@ -11,14 +11,14 @@ from equijax import _validate, spherical
 from equijax.products._kernel import degrees
 from equijax.spherical import quadrature, reflections, transforms
 
-METHODS = ("dense", "grid", "split", "separable", "fft")
+METHODS = ("terms", "dense", "grid", "split", "separable", "fft")
 BACKENDS = ("cpu", "gpu", "tpu")
 
 # The sum of the degrees l1 + l2 + lmax up to which a method is taken, by platform; the last one from there on. Measured
 # on two CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation
 # counts and the preference of accelerators for large plain matrix products, and are not measured.
-_UP_TO = {"cpu": (("grid", 11), ("split", 32), ("separable", math.inf))}
-_UP_TO_ELSEWHERE = (("dense", 3), ("grid", 26), ("split", 44), ("separable", math.inf))
+_UP_TO = {"cpu": (("terms", 6), ("grid", 11), ("split", 32), ("separable", math.inf))}
+_UP_TO_ELSEWHERE = (("terms", 6), ("grid", 26), ("split", 44), ("separable", math.inf))
 
 
 # A TPU v5e: bytes from main memory, operations of its matrix units on bfloat16 and of its vector units, in a second. A
@@ -114,8 +114,12 @@ def choose(l1: int, l2: int, lmax: int, platform: str) -> str:
 
 
 def available(degree: int) -> tuple[str, ...]:
-    """The methods for products whose integrands l1 + l2 + lmax have that degree: the known Lebedev rules end at 131."""
-    return METHODS if degree <= quadrature.LEBEDEV_DEGREES[-1] else ("dense", "separable", "fft")
+    """The methods for products whose integrands l1 + l2 + lmax have that degree.
+
+    "terms" ends at 6, beyond which it takes seconds to compile; the known Lebedev rules end at 131.
+    """
+    last = {"terms": 6, "grid": quadrature.LEBEDEV_DEGREES[-1], "split": quadrature.LEBEDEV_DEGREES[-1]}
+    return tuple(m for m in METHODS if degree <= last.get(m, degree))
 
 
 def route(f, method: str, sizes: tuple[int, int, int], *arrays):
@@ -191,7 +195,7 @@ def _choice(degree, platform):
 
 
 _WHY = {
-    "dense": "a few terms, the table of all couplings fits in registers",
+    "terms": "few couplings are not zero, and their sum, written out, moves nothing but the features",
     "grid": "one plain matrix product each way beats fewer operations in smaller ones",
     "split": "parts even or odd under reflections take a half or a quarter of the operations of plain matrix products",
     "separable": "one angle after the other takes the fewest operations",
@@ -201,6 +205,8 @@ _WHY = {
 def _flops(method: str, l1: int, l2: int, lmax: int) -> int:
     """Floating-point operations for one row and channel."""
     degree, k = l1 + l2 + lmax, sum((l + 1) ** 2 for l in (l1, l2, lmax))
+    if method == "terms":
+        return 3 * _terms(l1, l2, lmax, False)
     if method == "dense":
         pairs = (l1 + 1) ** 2 * (l2 + 1) ** 2
         return pairs + 2 * pairs * (lmax + 1) ** 2
@@ -219,6 +225,8 @@ def _flops(method: str, l1: int, l2: int, lmax: int) -> int:
 def _floats(method: str, l1: int, l2: int, lmax: int) -> int:
     """Numbers read and written for one row and channel."""
     degree, k = l1 + l2 + lmax, sum((l + 1) ** 2 for l in (l1, l2, lmax))
+    if method == "terms":
+        return k
     if method == "dense":
         return k + 2 * (l1 + 1) ** 2 * (l2 + 1) ** 2
     if method == "fft":
@@ -231,6 +239,8 @@ def _floats(method: str, l1: int, l2: int, lmax: int) -> int:
 def _table(method: str, l1: int, l2: int, lmax: int) -> int:
     """Numbers in the constant tables."""
     degree, sizes = l1 + l2 + lmax, (l1, l2, lmax)
+    if method == "terms":
+        return 0
     if method == "dense":
         return (l1 + 1) ** 2 * (l2 + 1) ** 2 * (lmax + 1) ** 2
     if method == "fft":

@@ -6,6 +6,7 @@ All are exact for band-limited functions, equivariant under O(3) by construction
 import functools
 import operator
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -34,9 +35,10 @@ def gaunt(
         x: Features, (..., (l1 + 1)², channels).
         y: Features, (..., (l2 + 1)², channels); leading axes are broadcast, one channel serves all.
         lmax: Largest degree kept, at most l1 + l2; max(l1, l2) if None.
-        method: "dense" (table of all couplings), "grid", "split", "separable", "fft" (see `spherical.transforms`), all
-            equal to rounding, or "auto": the fastest for these degrees on the platform compiled for; see `plan`. "grid"
-            and "split" exist for l1 + l2 + lmax up to 131.
+        method: "terms" (all couplings that are not zero, one by one), "dense" (a table of all couplings), "grid",
+            "split", "separable", "fft" (see `spherical.transforms`), all equal to rounding, or "auto": the fastest for
+            these degrees on the platform compiled for; see `plan`. "terms" exists for l1 + l2 + lmax up to 6, "grid" and
+            "split" up to 131.
         precision: Of the matrix products. Lower ones break equivariance by 5e-4 (TF32) or 4e-3 (bfloat16).
 
     Returns:
@@ -83,7 +85,7 @@ def power(
         x: Features, (..., (l + 1)², channels).
         order: The exponent, at least 1.
         lmax: Largest degree kept, at most order · l; that of x if None.
-        method: As for `gaunt`; "dense" multiplies one factor after the other.
+        method: As for `gaunt`; "terms" and "dense" multiply one factor after the other.
         precision: As for `gaunt`.
 
     Returns:
@@ -111,8 +113,8 @@ def multiply(x, y, *, lmax, method, precision, odd):
             return transforms.to_grid(method, x, band, lmax, field, precision)
 
         def f(x, y):
-            if method == "dense":
-                return _dense(x, y, lmax, odd, precision)
+            if method in _BY_COUPLINGS:
+                return _BY_COUPLINGS[method](x, y, lmax, odd, precision)
             if odd:
                 product = values(x, "theta") * values(y, "phi") - values(x, "phi") * values(y, "theta")
             else:
@@ -139,10 +141,10 @@ def _power(x, *, order, lmax, method, precision):
 
     def compute(method):
         def f(x):
-            if method == "dense":
+            if method in _BY_COUPLINGS:
                 z = x
                 for k in range(2, order + 1):
-                    z = _dense(z, x, k * l if k < order else lmax, False, precision)
+                    z = _BY_COUPLINGS[method](z, x, k * l if k < order else lmax, False, precision)
                 return z[: (lmax + 1) ** 2]
             values = transforms.to_grid(method, x, order * l, lmax, precision=precision)
             return transforms.from_grid(
@@ -154,6 +156,19 @@ def _power(x, *, order, lmax, method, precision):
     return planner.route(compute, method, (l, (order - 1) * l, lmax), x)
 
 
+def _terms(x, y, lmax, odd, precision):
+    """The product as a sum over the couplings that are not zero, written out; no matrix product rounds here."""
+    del precision
+    table = (spherical.bracket_coefficients if odd else spherical.gaunt_coefficients)(_degree(x), _degree(y), lmax)
+    xs, ys = (jax.lax.split(a, (1,) * len(a)) for a in (x, y))
+    nothing, add = jnp.zeros_like(xs[0] * ys[0]), functools.partial(functools.reduce, operator.add)
+    rows = []
+    for of_product in table.transpose(2, 0, 1).tolist():
+        terms = [(x, [c * y for y, c in zip(ys, row, strict=True) if c]) for x, row in zip(xs, of_product, strict=True)]
+        rows.append(add([x * add(part) for x, part in terms if part] or [nothing]))
+    return jnp.concatenate(rows)
+
+
 def _dense(x, y, lmax, odd, precision):
     """The product by the table of all couplings."""
     coefficients = spherical.bracket_coefficients if odd else spherical.gaunt_coefficients
@@ -162,6 +177,9 @@ def _dense(x, y, lmax, odd, precision):
     table = coefficients(_degree(x), _degree(y), lmax).reshape(len(flat), -1).T
     z = jnp.matmul(table.astype(flat.dtype), flat, precision=precision)
     return z.reshape(-1, *pairs.shape[2:])
+
+
+_BY_COUPLINGS = {"terms": _terms, "dense": _dense}
 
 
 def _known(method, degree):

@@ -7,8 +7,8 @@ from equijax.products import plan
 
 def test_plan_follows_degree_and_backend():
     chosen = lambda backend, degrees: [plan(l, l, l, 100, 8, backend).method for l in degrees]  # noqa: E731
-    assert chosen("cpu", (0, 1, 3, 4, 10, 11, 64)) == ["grid"] * 3 + ["split"] * 2 + ["separable"] * 2
-    assert chosen("tpu", (1, 2, 8, 9, 14, 15)) == ["dense"] + ["grid"] * 2 + ["split"] * 2 + ["separable"]
+    assert chosen("cpu", (0, 2, 3, 4, 10, 11, 64)) == ["terms"] * 2 + ["grid"] + ["split"] * 2 + ["separable"] * 2
+    assert chosen("tpu", (2, 3, 8, 9, 14, 15)) == ["terms"] + ["grid"] * 2 + ["split"] * 2 + ["separable"]
     assert plan(2, 2, 2, 100, 8) == plan(2, 2, 2, 100, 8)
     assert hash(plan(2, 2, 2, 100, 8))
 
@@ -19,6 +19,8 @@ def test_plan_prints_a_table_with_runner_up_and_reason():
     assert "l1 + l2 + lmax = 21 is from 12 to 32: parts even or odd under reflections" in text
     for method in ("dense", "grid", "split", "separable", "fft"):
         assert f"\n  {method}" in text
+    assert "\n  terms" not in text
+    assert "\n  terms" in str(plan(2, 2, 2, 1, 1))
     assert str(plan(44, 44, 44, 1, 1)).count("grid") == 0  # there is no such rule
 
 
