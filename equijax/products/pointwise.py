@@ -37,8 +37,8 @@ def gaunt(
         lmax: Largest degree kept, at most l1 + l2; max(l1, l2) if None.
         method: "terms" (all couplings that are not zero, one by one), "dense" (a table of all couplings), "grid",
             "split", "separable", "fft" (see `spherical.transforms`), all equal to rounding, or "auto": the fastest for
-            these degrees on the platform compiled for; see `plan`. "terms" exists for l1 + l2 + lmax up to 6, "grid" and
-            "split" up to 131.
+            these degrees on the platform compiled for; see `plan`. "terms" exists for l1 + l2 + lmax up to 6, "grid"
+            and "split" up to 131.
         precision: Of the matrix products. Lower ones break equivariance by 5e-4 (TF32) or 4e-3 (bfloat16).
 
     Returns:
