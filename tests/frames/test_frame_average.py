@@ -45,7 +45,6 @@ def test_strategies_jit_and_batches_agree(x64):
         np.testing.assert_allclose(averaged(batch), expected, rtol=1e-12)
 
 
-@pytest.mark.core
 def test_auto_changes_its_program_for_derivatives_and_not_its_numbers(x64):
     """The function closes over integers, a mask and parameters that are differentiated, all of them batched."""
 

@@ -47,7 +47,6 @@ AS_FULL = {
 # Tier one: exact algebra
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("kind", KERNELS)
 def test_is_the_integral_over_the_group(kind, x64):
     """The sum written out over all pixels and nodes, with weights of the left Haar measure of the whole group."""
@@ -136,7 +135,6 @@ def test_quarter_turns_equal_a_handwritten_convolution(x64):
     np.testing.assert_allclose(found, expected, atol=1e-11)
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     ("kind", "stride", "padding"), [("full", 1, "zero"), ("separable", 2, "zero"), ("channelwise", 1, "wrap")]
 )

@@ -25,7 +25,6 @@ def test_windows_are_smooth_where_they_end():
     np.testing.assert_allclose(lie.gaussian(jnp.float32(0.16)), np.exp(-0.5), rtol=1e-6)
 
 
-@pytest.mark.core
 def test_coordinates_tell_all_matrices_apart_and_do_not_jump(x64):
     turn = groups.SO(2).exp(jnp.array([[np.pi - 1e-9], [-np.pi + 1e-9]]))
     near = lie.coordinates(turn)

@@ -48,7 +48,6 @@ def parameters(module, seed=0):
     return jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape) * 0.3, a.dtype), shapes)
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(
     "module", [EGNN(8, layers=2), GauntNetwork(8, channels=4, layers=2, probes=2)], ids=["EGNN", "GauntNetwork"]
 )
