@@ -90,9 +90,10 @@ def convolve_channels(
     """y[t] = Σ_u x[t + u] filters[u], each channel by itself; channels come first.
 
     One matrix product a channel: rows of pixels along the last axis of space, those side by side that a result sees,
-    times a banded matrix, in blocks of at most `BLOCK` results. It does more products than there are, but matrix
-    products, and so their derivatives, are many times faster on CPU than a convolution with a group a channel, and
-    their derivatives than those of shifts. Taps along further axes are summed.
+    times a banded matrix, in blocks of at most `BLOCK` results; if a row is no longer than that, then for two rows of
+    results or more at once. It does more products than there are, but matrix products, and so their derivatives, are
+    many times faster on CPU than a convolution with a group a channel, and their derivatives than those of shifts. Taps
+    along further axes are summed.
     """
     channels, _, *space = x.shape
     n = len(space)
@@ -102,6 +103,8 @@ def convolve_channels(
     # a single block takes the row as it is, and its band leaves out the margins; more overlap in a row with margins
     edge, span = (0, space[-1]) if blocks == 1 else (added[-1], (width - 1) * stride + size)
     added, before = [*added[:-1], edge], added[-1] - edge
+    lines = min(results[-2], max(2, BLOCK // width)) if n > 1 and blocks == 1 else 1
+    turns, height = -(-results[-2] // lines) if n > 1 else 1, (lines - 1) * stride + size
     x = _wrap(x, added, 2) if padding == "wrap" else _resize(x, [(0, 0), *((k, k) for k in added)])
     starts = range(0, blocks * width * stride, width * stride)
     x = _resize(x, [(0, starts[-1] + span - x.shape[-1])])
@@ -111,18 +114,23 @@ def convolve_channels(
     band = (pixel == (source % span if padding == "wrap" else source)).astype(x.dtype)
     bands = jnp.einsum("...uc,stu->...cst", filters.reshape(*(size,) * n, channels), band, precision="highest")
     if n > 1:
-        bands = jnp.moveaxis(bands, -4, -3).reshape(*(size,) * (n - 2), channels, size * span, width)
+        x = _resize(x, [(0, (turns * lines - 1) * stride + size - x.shape[-3]), (0, 0), (0, 0)])
+        bands = jnp.moveaxis(bands, -4, -3)
+        shifts = [(k * stride, height - size - k * stride) for k in range(lines)]
+        bands = jnp.stack([_resize(bands, [shift, (0, 0), (0, 0)]) for shift in shifts], axis=-2)
+        bands = bands.reshape(*(size,) * (n - 2), channels, height * span, lines * width)
     total: Any = 0.0
     for taps in itertools.product(range(size), repeat=max(n - 2, 0)):
         corners = [slice(k, k + (r - 1) * stride + 1, stride) for k, r in zip(taps, results, strict=False)]
         rows = x[:, :, *corners]
         if n > 1:
-            rows = jnp.concatenate(
-                [rows[..., k : k + (results[-2] - 1) * stride + 1 : stride, :, :] for k in range(size)], axis=-1
-            )
+            step = lines * stride
+            seen = [slice(k, k + (turns - 1) * step + 1, step) for k in range(height)]
+            rows = jnp.concatenate([rows[..., k, :, :] for k in seen], axis=-1)
         rows = rows.reshape(channels, -1, rows.shape[-1])
         total = total + jnp.einsum("cps,cst->cpt", rows, bands[taps], precision="highest")
-    return total.reshape(channels, -1, *results[:-1], blocks * width)[..., : results[-1]]
+    total = total.reshape(channels, -1, *results[:-2], *[turns * lines] * (n > 1), blocks * width)
+    return total[(..., *(slice(r) for r in results[-2:]))]
 
 
 def _resize(x, margin):

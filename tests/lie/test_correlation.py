@@ -173,6 +173,7 @@ def test_circular_shifts_are_exact(x64):
         ((9,), 3, 2, "zero"),
         ((8, 6), 4, 2, "wrap"),
         ((7, 60), 3, 1, "zero"),  # more than one block of results in a row, and a last one that is not full
+        ((9, 11), 3, 1, "wrap"),  # two rows of results to a matrix, and a last one that is alone
         ((5, 57), 5, 2, "valid"),
         ((4, 5, 6), 3, 1, "zero"),
         ((6, 6, 4), 2, 2, "wrap"),
