@@ -19,6 +19,7 @@ from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
 from equijax.products import planner
+from equijax.products._kernel import is_divided
 from equijax.products._trilinear import Form, H, X, Y, Z, evaluate
 
 LANES = 128  # channels of a tile
@@ -226,8 +227,7 @@ def _batched(primitive, arrays, axes, **params):
 
 
 def _on_tpu(ctx, *arrays, **params):
-    devices = getattr(ctx.module_context.axis_context, "num_devices", 1)  # that the compiler divides the program among
-    return mlir.lower_fun(kernel if devices == 1 else plain)(ctx, *arrays, **params)
+    return mlir.lower_fun(plain if is_divided(ctx) else kernel)(ctx, *arrays, **params)
 
 
 for _primitive, _rule, _jvp in ((_contract, plain, _contract_jvp), (_tangent, _one_by_one, _tangent_jvp)):

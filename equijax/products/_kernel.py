@@ -8,6 +8,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
 from jaxtyping import Array
 
 from equijax import _validate, spherical
@@ -22,9 +25,10 @@ def kernel(
 
     Half precisions are computed in float32. `f` is compiled once per set of static keywords. The backward pass keeps
     nothing but the features: what f needs is computed again, and its tables, being constants of the compiled function,
-    are no residuals. A CPU takes a few rows at a time, so that what lies between the features stays in its cache.
-    Without `front`, f takes and gives features as they are. `fused(*features, **static)` is a function for TPUs of the
-    features as they are, or None where f is to run there too.
+    are no residuals. CPUs and TPUs take a few rows at a time, so that what lies between the features stays in a cache
+    or in fast memory; but not a TPU in a program that the compiler divides among devices by itself, whose rows may be
+    anywhere. Without `front`, f takes and gives features as they are. `fused(*features, **static)` is a function for
+    TPUs of the features as they are, or None where f is to run there too.
     """
     axis = 0 if front else -2
 
@@ -41,7 +45,10 @@ def kernel(
         chunks = columns * max(a.shape[-2] for a in features) // _CHUNK
         f = functools.partial(whole, **static)
         on_tpu = fused and fused(*features, **static)
-        routes = {"cpu": functools.partial(_in_chunks, f, rows, chunks)} if chunks >= 2 else {}
+        routes = {}
+        if chunks >= 2:
+            chunked = functools.partial(_in_chunks, f, rows, chunks)
+            routes = {"cpu": chunked, "tpu": lambda *a: jax.lax.cond(_divided.bind(), f, chunked, *a)}
         routes |= {"tpu": on_tpu} if on_tpu else {}
         return jax.lax.platform_dependent(*features, default=f, **routes) if routes else f(*features)
 
@@ -56,6 +63,17 @@ def kernel(
         return g(*features) if spec is None else jax.sharding.auto_axes(g, out_sharding=spec)(*features)
 
     return call
+
+
+def is_divided(ctx: mlir.LoweringRuleContext) -> bool:
+    """Whether the compiler divides the program that is being lowered among devices by itself."""
+    return getattr(ctx.module_context.axis_context, "num_devices", 1) > 1
+
+
+_divided = Primitive("divided")  # `is_divided` of the program that it stands in
+_divided.def_impl(lambda: np.False_)
+_divided.def_abstract_eval(lambda: jax.core.ShapedArray((), np.bool_))
+mlir.register_lowering(_divided, lambda ctx: [mlir.ir_constant(np.bool_(is_divided(ctx)))])
 
 
 def _shared_sharding(features):

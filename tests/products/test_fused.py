@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from equijax import spherical
-from equijax.products import _fused, bracket, convolution, gaunt, planner
+from equijax.products import _fused, _kernel, bracket, convolution, gaunt, planner
 from equijax.products._trilinear import Form, H, X, Y, Z
 
 FORMS = [((1, 1, 2), False, jnp.float32), ((1, 1, 2), False, jnp.bfloat16), ((1, 2, 1), True, jnp.float32)]
@@ -142,6 +142,13 @@ def test_a_tpu_runs_one_kernel_and_nothing_else_does():
     assert "tpu_custom_call" in lowered(jax.vmap(gaunt), (2, *x), (2, *x))
 
 
+def test_without_a_kernel_a_tpu_takes_a_few_rows_at_a_time():
+    grid = functools.partial(gaunt, method="grid")
+    x = (4096, 9, 128)
+    assert "stablehlo.while" in lowered(grid, x, x)
+    assert "stablehlo.while" not in lowered(grid, x, x, platform="cuda")
+
+
 def test_shard_map_takes_the_kernel_and_a_divided_program_does_not():
     mesh = jax.sharding.AbstractMesh((2,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
     rows = jax.sharding.PartitionSpec("rows")
@@ -152,6 +159,17 @@ def test_shard_map_takes_the_kernel_and_a_divided_program_does_not():
         grad = jax.grad(lambda x, y, f=f: jnp.sum(f(x, y)), argnums=(0, 1))
         text = jax.export.export(jax.jit(grad), platforms=["tpu"])(x, x).mlir_module()
         assert text.count("tpu_custom_call") == count
+
+
+def test_only_programs_that_the_compiler_divides_are_divided():
+    mesh = jax.make_mesh((2,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.PartitionSpec("rows")
+    divided = lambda x: x + _kernel._divided.bind()  # noqa: E731
+    x = jnp.zeros(2)
+    assert not jax.jit(divided)(x).any()
+    split = jax.device_put(x, jax.sharding.NamedSharding(mesh, rows))
+    assert jax.jit(divided)(split).all()
+    assert not jax.jit(jax.shard_map(divided, mesh=mesh, in_specs=rows, out_specs=rows))(split).any()
 
 
 def test_which_kernel():
