@@ -27,9 +27,8 @@ import optax.contrib  # noqa: E402
 import equijax as ej  # noqa: E402
 from equijax import data, groups, lie  # noqa: E402
 
-BATCH, EVALUATIONS, MUON, ADAM = 32, 5, 0.02, 5e-3
+BATCH, EVALUATIONS, MUON, DECAY, ADAM = 32, 5, 0.02, 0.1, 5e-3
 COPIES, TEST_SEED, AUGMENTATION_SEED = 1, 2026, 7
-NODES = 5
 ROTATION, SCALING, SHEAR = 0.5, 0.3, 0.3  # half-widths of the windows: radians, log of the scale, coordinates of X
 
 
@@ -46,21 +45,22 @@ class PlainCNN(nn.Module):
 
 
 class GroupNetwork(nn.Module):
-    """A lifting layer, two separable correlations on the group, and the maximum over the group and the image."""
+    """A lifting layer, two separable correlations on the group, and maxima and means over the group and the image."""
 
     features: tuple[int, ...] = (8, 16, 48)
+    functions: int = 43  # of the splines that kernels are made of
 
     @nn.compact
     def __call__(self, x, nodes):
         first, second, third = self.features
-        network = functools.partial(ej.nn.SplineKernel, functions=43)  # as many parameters as the plain network has
+        network = functools.partial(ej.nn.SplineKernel, functions=self.functions)
         f = ej.nn.LiftingConv(first, size=8, stride=2, radius=3.5, network=network)(x, nodes)
         f = lie.downsample(nn.relu(Affine()(lie.normalize(f, nodes))))
-        f = ej.nn.GroupConv(second, size=5, network=network)(f, nodes)
-        f = nn.relu(Affine()(lie.normalize(f, nodes)))
-        f = ej.nn.GroupConv(third, size=5, network=network)(f, nodes)
-        f = nn.relu(Affine()(lie.normalize(f, nodes)))
-        return nn.Dense(10)(jnp.max(f, axis=(-4, -3, -2)))
+        for features in (second, third):
+            f = ej.nn.GroupConv(features, size=5, radius=3, network=network)(f, nodes)
+            f = nn.relu(Affine()(lie.normalize(f, nodes)))
+        pooled = jnp.max(f, axis=(-4, -3, -2)), jnp.mean(lie.project(f, nodes), axis=(-3, -2))
+        return nn.Dense(10)(jnp.concatenate(pooled, axis=-1))
 
 
 class Affine(nn.Module):
@@ -80,23 +80,23 @@ class Model(NamedTuple):
     augmented: bool = False
 
     def optimizer(self):
-        """Muon for the matrices of kernels, and Adam, which is the better one for the plain network."""
+        """Muon with weight decay for the matrices of kernels, and Adam, which is the better one for the plain network."""
         if self.nodes is None:
             return optax.adam(ADAM)
-        return optax.contrib.muon(MUON, adam_learning_rate=ADAM)
+        return optax.contrib.muon(MUON, weight_decay=DECAY, adam_learning_rate=ADAM)
 
 
 def models():
     """All that take part, by name."""
 
-    def on(group, window, method="quasi"):
-        return Model(GroupNetwork(), lie.chart_nodes(group.linear, NODES, window, method=method))
+    def on(group, window, nodes=5, method="quasi", **widths):
+        return Model(GroupNetwork(**widths), lie.chart_nodes(group.linear, nodes, window, method=method))
 
     shears = groups.Semidirect(groups.Translation(2), groups.SL(2))
     return {
         "CNN": Model(PlainCNN()),
         "CNN, augmented": Model(PlainCNN(), augmented=True),
-        "SE(2)": on(groups.SE(2), ROTATION, "equispaced"),
+        "SE(2)": on(groups.SE(2), ROTATION, 3, "equispaced", features=(16, 32, 64), functions=18),  # fewer nodes, wider
         "Sim(2)": on(groups.Similarity(2), (SCALING, ROTATION)),
         "SL(2)": on(shears, (SHEAR, SHEAR, ROTATION)),
         "Aff(2)": on(groups.Affine(2), (SCALING, SHEAR, SHEAR, ROTATION)),
