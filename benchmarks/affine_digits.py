@@ -80,7 +80,7 @@ class Model(NamedTuple):
     augmented: bool = False
 
     def optimizer(self):
-        """Muon with weight decay for the matrices of kernels, and Adam, which is the better one for the plain network."""
+        """Muon with weight decay for the matrices of kernels; Adam for the plain network, where it is better."""
         if self.nodes is None:
             return optax.adam(ADAM)
         return optax.contrib.muon(MUON, weight_decay=DECAY, adam_learning_rate=ADAM)
