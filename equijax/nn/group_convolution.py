@@ -25,7 +25,7 @@ class LiftingConv(nn.Module):
     Attributes:
         features: Channels of the result.
         size: Pixels of the stencil along each axis. It should hold A supp(k) for the nodes A: for nodes that stretch by
-            up to s, set `radius` to size / 2 / s.
+            up to s, set `radius` to (size + 1) / 2 / s at most, where the first pixel outside of it lies.
         stride: Keep every `stride`-th pixel.
         padding: "zero", "wrap" or "valid".
         radius: Where the kernel ends, in pixels; size / 2 if None.
