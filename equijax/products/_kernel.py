@@ -43,11 +43,11 @@ def kernel(
         rows = jnp.broadcast_shapes(*(a.shape[:-2] for a in features))
         columns = math.prod(rows) * max(a.shape[-1] for a in features)
         chunks = columns * max(a.shape[-2] for a in features) // _CHUNK
-        f = functools.partial(whole, **static)
+        f = jax.jit(functools.partial(whole, **static))  # traced once for all routes that take it
         on_tpu = fused and fused(*features, **static)
         routes = {}
         if chunks >= 2:
-            chunked = functools.partial(_in_chunks, f, rows, chunks)
+            chunked = jax.jit(functools.partial(_in_chunks, f, rows, chunks))
             routes = {"cpu": chunked, "tpu": lambda *a: jax.lax.cond(_divided.bind(), f, chunked, *a)}
         routes |= {"tpu": on_tpu} if on_tpu else {}
         return jax.lax.platform_dependent(*features, default=f, **routes) if routes else f(*features)
