@@ -221,9 +221,9 @@ def _mix(f, kernel, moved, weights):
         outputs, nodes, channels, features = _shape("kernel.group", mixing, f, moved.shape[:2])
         matrix = jnp.moveaxis(mixing, 0, 2).reshape(nodes * channels, outputs * features)
         # channels first before the product too, or XLA turns the larger cotangent of what comes after it instead
-        rows = jax.lax.optimization_barrier(jnp.moveaxis(f, (1, -1), (0, 1)).reshape(nodes * channels, -1))
-        y = jnp.einsum("kp,kd->dp", rows, matrix.astype(f.dtype), precision="highest")
-        return y.reshape(-1, len(f), *f.shape[2:-1])
+        rows = jax.lax.optimization_barrier(jnp.moveaxis(f, (1, -1), (0, 1)))
+        rows = rows.reshape(nodes * channels, *rows.shape[2:])
+        return jnp.einsum("k...,kd->d...", rows, matrix.astype(f.dtype), precision="highest")
     if mixing.shape[-1] != f.shape[-1]:
         raise ValueError(f"kernel.group: expected shape (..., {f.shape[-1]}), got {mixing.shape}")
     if jnp.ndim(kernel.channels) != 2 or len(kernel.channels) != f.shape[-1]:
