@@ -127,9 +127,13 @@ def convolve_channels(
             step = lines * stride
             seen = [slice(k, k + (turns - 1) * step + 1, step) for k in range(height)]
             rows = jnp.concatenate([rows[..., k, :, :] for k in seen], axis=-1)
-        total = total + jnp.einsum("c...s,cst->c...t", rows, bands[taps], precision="highest")
-    total = total.reshape(*total.shape[:-1], lines, width)  # only this axis is split: others may be sharded
-    total = total.reshape(*total.shape[: max(2, n)], *[turns * lines] * (n > 1), blocks * width)
+        rows = rows.reshape(channels, -1, rows.shape[-1])
+        total = total + jnp.einsum("cps,cst->cpt", rows, bands[taps], precision="highest")
+    # one axis at a time: the batch may be sharded
+    total = total.reshape(channels, -1, *results[:-2], turns * blocks, lines * width)
+    total = total.reshape(*total.shape[:-1], lines, width)
+    total = total.reshape(*total.shape[:-3], turns, blocks, lines, width)
+    total = total.reshape(*total.shape[:-4], *[turns * lines] * (n > 1), blocks * width)
     return total[(..., *(slice(r) for r in results[-2:]))]
 
 
