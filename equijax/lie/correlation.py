@@ -219,8 +219,13 @@ def _mix(f, kernel, moved, weights):
     mixing = kernel.group(moved) * weights.reshape(-1, *(1,) * (1 if kernel.channels is not None else 2))
     if kernel.channels is None:
         outputs, nodes, channels, features = _shape("kernel.group", mixing, f, moved.shape[:2])
-        matrix = jnp.moveaxis(mixing, 0, 2).reshape(nodes, channels, outputs * features)
-        return jnp.einsum("bj...c,jcd->db...", f, matrix.astype(f.dtype), precision="highest")
+        matrix = jnp.moveaxis(mixing, 0, 2).reshape(nodes * channels, outputs * features)
+        # channels first before the product too, or XLA turns the larger cotangent of what comes after it instead
+        rows = jax.lax.optimization_barrier(jnp.moveaxis(f, (1, -1), (0, 1)))
+        batch, *space = rows.shape[2:]
+        rows = rows.reshape(nodes * channels, batch, *space).reshape(nodes * channels, -1)
+        y = jnp.einsum("kp,kd->dp", rows, matrix.astype(f.dtype), precision="highest")
+        return y.reshape(len(y), batch, -1).reshape(len(y), batch, *space)
     if mixing.shape[-1] != f.shape[-1]:
         raise ValueError(f"kernel.group: expected shape (..., {f.shape[-1]}), got {mixing.shape}")
     if jnp.ndim(kernel.channels) != 2 or len(kernel.channels) != f.shape[-1]:

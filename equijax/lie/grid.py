@@ -104,7 +104,8 @@ def convolve_channels(
     edge, span = (0, space[-1]) if blocks == 1 else (added[-1], (width - 1) * stride + size)
     added, before = [*added[:-1], edge], added[-1] - edge
     lines = min(results[-2], max(2, BLOCK // width)) if n > 1 and blocks == 1 else 1
-    turns, height = -(-results[-2] // lines) if n > 1 else 1, (lines - 1) * stride + size
+    step = lines * stride  # rows of pixels from one matrix to the next, which sees `height` of them, a multiple
+    turns, height = -(-results[-2] // lines) if n > 1 else 1, -(-(step - stride + size) // step) * step
     x = _wrap(x, added, 2) if padding == "wrap" else _resize(x, [(0, 0), *((k, k) for k in added)])
     starts = range(0, blocks * width * stride, width * stride)
     x = _resize(x, [(0, starts[-1] + span - x.shape[-1])])
@@ -114,7 +115,9 @@ def convolve_channels(
     band = (pixel == (source % span if padding == "wrap" else source)).astype(x.dtype)
     bands = jnp.einsum("...uc,stu->...cst", filters.reshape(*(size,) * n, channels), band, precision="highest")
     if n > 1:
-        x = _resize(x, [(0, (turns * lines - 1) * stride + size - x.shape[-3]), (0, 0), (0, 0)])
+        x = _resize(x, [(0, (turns - 1) * step + height - x.shape[-3]), (0, 0), (0, 0)])
+        x = jnp.moveaxis(x.reshape(*x.shape[:-3], -1, step, blocks, span), -3, -2)
+        x = x.reshape(*x.shape[:-2], step * span)
         bands = jnp.moveaxis(bands, -4, -3)
         shifts = [(k * stride, height - size - k * stride) for k in range(lines)]
         bands = jnp.stack([_resize(bands, [shift, (0, 0), (0, 0)]) for shift in shifts], axis=-2)
@@ -124,17 +127,32 @@ def convolve_channels(
         corners = [slice(k, k + (r - 1) * stride + 1, stride) for k, r in zip(taps, results, strict=False)]
         rows = x[:, :, *corners]
         if n > 1:
-            step = lines * stride
-            seen = [slice(k, k + (turns - 1) * step + 1, step) for k in range(height)]
-            rows = jnp.concatenate([rows[..., k, :, :] for k in seen], axis=-1)
+            rows = jnp.concatenate([rows[..., k : k + turns, :, :] for k in range(height // step)], axis=-1)
         rows = rows.reshape(channels, -1, rows.shape[-1])
-        total = total + jnp.einsum("cps,cst->cpt", rows, bands[taps], precision="highest")
+        total = total + _banded(rows, bands[taps])
     # one axis at a time: the batch may be sharded
     total = total.reshape(channels, -1, *results[:-2], turns * blocks, lines * width)
     total = total.reshape(*total.shape[:-1], lines, width)
     total = total.reshape(*total.shape[:-3], turns, blocks, lines, width)
     total = total.reshape(*total.shape[:-4], *[turns * lines] * (n > 1), blocks * width)
     return total[(..., *(slice(r) for r in results[-2:]))]
+
+
+@jax.custom_jvp
+def _banded(rows, bands):
+    """Rows (channels, rows, pixels) times one matrix a channel (channels, pixels, results)."""
+    return jnp.einsum("cps,cst->cpt", rows, bands, precision="highest")
+
+
+@_banded.defjvp
+def _(primals, tangents):
+    rows, bands = primals
+    rows_dot, bands_dot = tangents
+    # XLA folds transpositions into products, and on CPU a product is three times slower where both factors have first
+    # the axis to sum over. Transposed, the barriers forbid that: to the cotangent, and to what comes out for the bands.
+    turned = jax.lax.optimization_barrier(jnp.swapaxes(bands_dot, 1, 2))
+    moved = jax.lax.optimization_barrier(jnp.einsum("cts,cps->ctp", turned, rows, precision="highest"))
+    return _banded(rows, bands), _banded(rows_dot, bands) + jnp.swapaxes(moved, 1, 2)
 
 
 def _resize(x, margin):

@@ -182,9 +182,24 @@ def test_circular_shifts_are_exact(x64):
 def test_channels_by_themselves_are_a_convolution_with_a_group_a_channel(x64, space, size, stride, padding):
     n = len(space)
     f, filters = jnp.asarray(RNG.normal(size=(3, 2, *space))), jnp.asarray(RNG.normal(size=(size**n, 3)))
-    got = jax.jit(lambda f, k: grid.convolve_channels(f, k, size, stride, padding))(f, filters)
-    alone = [grid.convolve(f[c, ..., None], filters[:, c, None, None], size, stride, padding)[..., 0] for c in range(3)]
-    np.testing.assert_allclose(got, jnp.stack(alone), atol=1e-12)
+
+    def all_at_once(f, k):
+        return grid.convolve_channels(f, k, size, stride, padding)
+
+    def one_by_one(f, k):
+        alone = [grid.convolve(f[c, ..., None], k[:, c, None, None], size, stride, padding)[..., 0] for c in range(3)]
+        return jnp.stack(alone)
+
+    moved = jax.tree.map(lambda a: jnp.asarray(RNG.normal(size=a.shape)), (f, filters))
+    turn = jnp.asarray(RNG.normal(size=jax.eval_shape(one_by_one, f, filters).shape))
+
+    def derivatives(call):
+        value, tangent = jax.jvp(call, (f, filters), moved)
+        gradients = jax.grad(lambda f, k: jnp.sum(turn * call(f, k)), (0, 1))
+        return value, tangent, gradients(f, filters), jax.jvp(gradients, (f, filters), moved)[1]
+
+    found, expected = (jax.jit(functools.partial(derivatives, call))() for call in (all_at_once, one_by_one))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-12), found, expected)
 
 
 # Tier three: convergence
