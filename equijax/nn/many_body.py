@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
 from equijax.nn.linear import Linear
+from equijax.products._kernel import kernel
 from equijax.spherical import transforms
 
 
@@ -43,31 +44,43 @@ class ManyBodyProduct(nn.Module):
         L = spherical.lmax_of(x, "x", self.axis)
         order = _validate.integer("order", self.order, 2)
         lmax = L if self.lmax is None else _validate.integer("lmax", self.lmax)
-        degree = max(order * L + lmax, 3 * L)  # of the longest integrand
         x = jnp.moveaxis(x, self.axis, 0)
         rows = x.reshape(x.shape[0], -1, x.shape[-1])
 
         def factors(count, name):
             linear = Linear(count * x.shape[-1], axis=-3, precision=self.precision, name=name)
-            return linear(rows).reshape(*x.shape[:-1], -1)
+            return jnp.moveaxis(linear(rows).reshape(*x.shape[:-1], -1), 0, -2)
 
-        def values(f, field="value"):
-            return transforms.to_grid("grid", f, degree, 0, field, self.precision)
-
-        def project(f, lmax):
-            return transforms.from_grid("grid", f, degree - lmax, lmax, self.precision)
-
-        def bracket(f, g, lmax):
-            f, g = f * spin, g * spin
-            crossed = values(f, "theta") * values(g, "phi") - values(f, "phi") * values(g, "theta")
-            return project(crossed, lmax)
-
-        product, *others = jnp.split(values(factors(order, "factors")), order, axis=-1)
-        products = [product := product * other for other in others]
-        result = project(jnp.concatenate(products, axis=-1), lmax)
+        result = _products(factors(order, "factors"), order=order, lmax=lmax, precision=self.precision)
         if self.bracket:
-            l = spherical.degree_of_coefficient(L)
-            spin = (1 / np.sqrt(np.maximum(1, l * (l + 1)))).astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
-            f, g, h = jnp.split(factors(3, "bracket_factors"), 3, axis=-1)
-            result = jnp.concatenate([result, bracket(bracket(f, g, L), h, lmax)], axis=-1)
-        return jnp.moveaxis(result, 0, self.axis)
+            brackets = _double_bracket(factors(3, "bracket_factors"), lmax=lmax, precision=self.precision)
+            result = jnp.concatenate([result, brackets], axis=-1)
+        return jnp.moveaxis(result, -2, self.axis)
+
+
+@kernel
+def _products(f, *, order, lmax, precision):
+    """p_2, ..., p_order side by side, of factors side by side."""
+    degree = order * spherical.lmax_of(f, "f", 0) + lmax
+    product, *others = jnp.split(transforms.to_grid("grid", f, degree, 0, "value", precision), order, axis=-1)
+    products = [product := product * other for other in others]
+    return transforms.from_grid("grid", jnp.concatenate(products, axis=-1), degree - lmax, lmax, precision)
+
+
+@kernel
+def _double_bracket(f, *, lmax, precision):
+    """{{b_1, b_2}, b_3} of three factors side by side."""
+    L = spherical.lmax_of(f, "f", 0)
+    degree = 2 * L + max(L, lmax)
+    l = spherical.degree_of_coefficient(L)
+    spin = (1 / np.sqrt(np.maximum(1, l * (l + 1)))).astype(f.dtype).reshape(-1, *[1] * (f.ndim - 1))
+
+    def values(f, field):
+        return transforms.to_grid("grid", f * spin, degree, 0, field, precision)
+
+    def bracket(f, g, lmax):
+        crossed = values(f, "theta") * values(g, "phi") - values(f, "phi") * values(g, "theta")
+        return transforms.from_grid("grid", crossed, degree - lmax, lmax, precision)
+
+    f, g, h = jnp.split(f, 3, axis=-1)
+    return bracket(bracket(f, g, L), h, lmax)
