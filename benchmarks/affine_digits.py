@@ -96,8 +96,8 @@ class Model(NamedTuple):
 def models():
     """All that take part, by name."""
 
-    def on(group, window, nodes=5, method="quasi", **widths):
-        return Model(GroupNetwork(**widths), lie.chart_nodes(group.linear, nodes, window, method=method))
+    def on(symmetry, window, nodes=5, method="quasi", **sizes):
+        return Model(GroupNetwork(**sizes), lie.chart_nodes(symmetry.linear, nodes, window, method=method))
 
     wide = {"features": (24, 48, 96), "lifting": 48, "space": 25, "group": 6}  # fewer nodes, wider
     shears = groups.Semidirect(groups.Translation(2), groups.SL(2))
