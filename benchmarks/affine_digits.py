@@ -48,19 +48,13 @@ class GroupNetwork(nn.Module):
     """A lifting layer, two separable correlations on the group, and maxima and means over the group and the image."""
 
     features: tuple[int, ...] = (8, 16, 48)
-    lifting: int = 43  # splines that its kernels are made of
-    space: int = 43
-    group: int = 43
+    functions: int = 43  # of the splines that kernels are made of
 
     @nn.compact
     def __call__(self, x, nodes):
         first, second, third = self.features
-
-        def network(outputs, name):
-            return ej.nn.SplineKernel(outputs, functions=getattr(self, name), name=name)
-
-        lifting = functools.partial(ej.nn.SplineKernel, functions=self.lifting)
-        f = ej.nn.LiftingConv(first, size=8, stride=2, radius=3.5, network=lifting)(x, nodes)
+        network = functools.partial(ej.nn.SplineKernel, functions=self.functions)
+        f = ej.nn.LiftingConv(first, size=8, stride=2, radius=3.5, network=network)(x, nodes)
         f = lie.downsample(nn.relu(Affine()(lie.normalize(f, nodes))))
         for features in (second, third):
             f = ej.nn.GroupConv(features, size=5, radius=3, network=network)(f, nodes)
@@ -96,15 +90,14 @@ class Model(NamedTuple):
 def models():
     """All that take part, by name."""
 
-    def on(symmetry, window, nodes=5, method="quasi", **sizes):
-        return Model(GroupNetwork(**sizes), lie.chart_nodes(symmetry.linear, nodes, window, method=method))
+    def on(group, window, nodes=5, method="quasi", **widths):
+        return Model(GroupNetwork(**widths), lie.chart_nodes(group.linear, nodes, window, method=method))
 
-    wide = {"features": (24, 48, 96), "lifting": 48, "space": 25, "group": 6}  # fewer nodes, wider
     shears = groups.Semidirect(groups.Translation(2), groups.SL(2))
     return {
         "CNN": Model(PlainCNN()),
         "CNN, augmented": Model(PlainCNN(), augmented=True, decay=0.0),
-        "SE(2)": on(groups.SE(2), ROTATION, 2, "equispaced", **wide),
+        "SE(2)": on(groups.SE(2), ROTATION, 3, "equispaced", features=(16, 32, 64), functions=18),  # fewer nodes, wider
         "Sim(2)": on(groups.Similarity(2), (SCALING, ROTATION)),
         "SL(2)": on(shears, (SHEAR, SHEAR, ROTATION)),
         "Aff(2)": on(groups.Affine(2), (SCALING, SHEAR, SHEAR, ROTATION)),
