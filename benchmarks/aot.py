@@ -100,8 +100,8 @@ def measure(args):
     done = finished(args.json) if args.resume else set()
     versions = {name: importlib.metadata.version(name) for name in ("equijax", "jax", *["libtpu"] * (mesh is not None))}
     for name, dtype in itertools.product(args.only, (jnp.float32, jnp.bfloat16)):
-        if (name == "many") != (args.one == SLICE) or (name in ("transforms", "many") and dtype == jnp.bfloat16):
-            continue  # transforms are of points and groups, where bfloat16 is of no use
+        if (name == "many") != (args.one == SLICE) or (name == "many" and dtype == jnp.bfloat16):
+            continue
         for case in cases(name, dtype, args.small, mesh):
             for mode in ("forward", "gradient")[: 1 + case.gradient]:
                 record = {"set": name, "case": case.name, "mode": mode, "dtype": jnp.dtype(dtype).name}

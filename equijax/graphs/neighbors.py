@@ -83,7 +83,7 @@ def traced_neighbor_list(
     """The same edges as `neighbor_list`, in the same order, for use under jit, vmap and scan.
 
     All n² pairs times all images are held against the cutoff, so this is for some hundred atoms. Positions are wrapped
-    inside, and the shifts refer to the positions as given.
+    inside, at least in float32, and the shifts refer to the positions as given.
 
     Args:
         positions: (n, 3).
@@ -101,6 +101,7 @@ def traced_neighbor_list(
         ValueError: If there is no atom, the cutoff is not positive, or a periodic axis comes without a cell.
     """
     positions = _validate.floating("positions", positions)
+    positions = positions.astype(jnp.promote_types(positions.dtype, jnp.float32))
     n = positions.shape[0]
     if n == 0:
         raise ValueError("positions: expected at least one atom, got an empty structure")

@@ -125,6 +125,14 @@ def test_overflow_is_flagged():
         assert bool(squeezed(positions, jnp.float32(strain * SKEW)).overflow) is missing
 
 
+def test_half_precision_has_the_edges_of_its_positions():
+    positions, cell = (jnp.asarray(a, jnp.bfloat16) for a in (np.random.default_rng(1).uniform(0, 3, (5, 3)), SKEW))
+    build = functools.partial(graphs.traced_neighbor_list, cutoff=CUTOFF, capacity=400, images=(2, 2, 2))
+    half, single = build(positions, cell), build(positions.astype(jnp.float32), cell.astype(jnp.float32))
+    assert half.found > 20
+    jax.tree.map(np.testing.assert_array_equal, half, single)
+
+
 def test_image_counts():
     cell = np.diag([4.0, 3.9, 20.0])
     assert graphs.image_counts(cell, True, 4.0) == (1, 2, 1)
