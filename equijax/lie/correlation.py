@@ -220,7 +220,8 @@ def _mix(f, kernel, moved, weights):
     if kernel.channels is None:
         outputs, nodes, channels, features = _shape("kernel.group", mixing, f, moved.shape[:2])
         matrix = jnp.moveaxis(mixing, 0, 2).reshape(nodes * channels, outputs * features)
-        # channels first before the product too, or XLA turns the larger cotangent of what comes after it instead
+        # channels first before the product too, or XLA turns the larger cotangent of what comes after it instead;
+        # batch and space are merged and parted by themselves, as an explicit mesh that splits the batch asks for
         rows = jax.lax.optimization_barrier(jnp.moveaxis(f, (1, -1), (0, 1)))
         batch, *space = rows.shape[2:]
         rows = rows.reshape(nodes * channels, batch, *space).reshape(nodes * channels, -1)

@@ -51,7 +51,8 @@ def contributions(left: Iterable[int], right: Iterable[int], bracket: bool) -> d
     return found
 
 
-def spin(x: Float[Array, "... coefficients channels"]) -> Float[Array, "... coefficients channels"]:
+def spin(x: Float[Array, "..."], axis: int = -2) -> Float[Array, "..."]:
     """x[l] / √(l(l+1)), with which a bracket does not grow with the degrees; x[0], which it does not see, as it is."""
-    l = spherical.degree_of_coefficient(spherical.lmax_of(x, "x"))
-    return x * (1 / np.sqrt(np.maximum(l * (l + 1), 1))).astype(x.dtype)[:, None]
+    l = spherical.degree_of_coefficient(spherical.lmax_of(x, "x", axis))
+    scale = (1 / np.sqrt(np.maximum(l * (l + 1), 1))).astype(x.dtype)
+    return x * np.expand_dims(scale, tuple(k for k in range(x.ndim) if k != axis % x.ndim))

@@ -4,11 +4,11 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
+from equijax.nn._pairs import spin
 from equijax.nn.linear import Linear
 from equijax.products._kernel import kernel
 from equijax.spherical import transforms
@@ -72,11 +72,9 @@ def _double_bracket(f, *, lmax, precision):
     """{{b_1, b_2}, b_3} of three factors side by side."""
     L = spherical.lmax_of(f, "f", 0)
     degree = 2 * L + max(L, lmax)
-    l = spherical.degree_of_coefficient(L)
-    spin = (1 / np.sqrt(np.maximum(1, l * (l + 1)))).astype(f.dtype).reshape(-1, *[1] * (f.ndim - 1))
 
     def values(f, field):
-        return transforms.to_grid("grid", f * spin, degree, 0, field, precision)
+        return transforms.to_grid("grid", spin(f, 0), degree, 0, field, precision)
 
     def bracket(f, g, lmax):
         crossed = values(f, "theta") * values(g, "phi") - values(f, "phi") * values(g, "theta")
