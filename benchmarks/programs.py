@@ -122,7 +122,7 @@ def transforms(dtype, points=64):
     for group in (*rigid, groups.SL(3), groups.GLPlus(2), groups.Affine(2), groups.Lorentz(), groups.Scaling()):
 
         def chart(a, key, group=group):
-            g = group.compose(group.exp(a), group.sample(key, (points,)))
+            g = group.compose(group.exp(a), group.sample(key, (points,), a.dtype))
             return group.inverse(g), group.coords(g)
 
         yield Case(f"group {group}", chart, (_shape(dtype, points, group.dim), key), False)

@@ -35,21 +35,26 @@ def collectives(text):
 
 
 def wide_copies(text):
-    """Arrays of float32 in main memory that are as large as a bfloat16 argument or result of the program: name to type.
+    """Arrays of float32 in main memory that are as large as a bfloat16 argument or result, in more bytes: (name, type).
 
-    Each is a copy in twice the bytes; the arguments and results themselves do not count.
+    The arguments and results of the program themselves do not count.
     """
     computations, entry = _computations(text)
-    lines, sizes = computations[entry], set()
-    for result, operation, _, root in lines.values():
-        if operation == "parameter" or root:
-            sizes |= {_count(dims) for kind, dims, *_ in _ARRAY.findall(result) if kind == "bf16"}
-    return {
-        name: result
-        for name, (result, operation, _, root) in lines.items()
-        if result.startswith("f32[") and operation not in _FREE and not root and array_bytes(result)
-        and _count(_ARRAY.match(result)[2]) in sizes - {0, 1}
-    }  # fmt: skip
+    lines, least_bytes, results = computations[entry], {}, set()
+    for name, (result, operation, rest, root) in lines.items():
+        if root:
+            results = set(_operands(rest)) if operation == "tuple" else {name}
+        for array in _ARRAY.finditer(result if operation == "parameter" or root else ""):
+            if array[1] == "bf16" and (count := _count(array[2])) > 1:
+                size = array_bytes(array[0], in_main_memory=False)
+                least_bytes[count] = min(size, least_bytes.get(count, size))
+    return [
+        (name, array[0])
+        for name, (result, operation, *_) in lines.items()
+        if name not in results and operation not in _FREE and not operation.endswith("-start")
+        for array in _ARRAY.finditer(result)
+        if array[1] == "f32" and array_bytes(array[0]) > least_bytes.get(_count(array[2]), math.inf)
+    ]  # fmt: skip
 
 
 def array_bytes(shape, in_main_memory=True):
@@ -104,7 +109,7 @@ def _traffic(computations, name):
         elif operation not in _FREE and not operation.endswith("-done"):
             made = _destination(result, operation) if operation.endswith("-start") else result
             total += _bytes(made)
-            operands = [lines[name][0] for name in re.findall(r"%([\w.-]+)", rest[: _closing(rest)]) if name in lines]
+            operands = [lines[name][0] for name in _operands(rest) if name in lines]
             if operation == "slice-start":  # reads no more of its source than it copies
                 total += array_bytes(made, in_main_memory=False) if _bytes(operands[0]) else 0
             else:
@@ -127,11 +132,11 @@ def _destination(result, operation):
     return arrays[sources]
 
 
-def _closing(rest):
-    """Where the parenthesis of the operands closes."""
+def _operands(rest):
+    """The names in the parenthesis of an instruction, which `rest` begins in."""
     depth = 1
-    for i, letter in enumerate(rest):
+    for end, letter in enumerate(rest):
         depth += {"(": 1, ")": -1}.get(letter, 0)
         if depth == 0:
-            return i
-    return len(rest)
+            return re.findall(r"%([\w.-]+)", rest[:end])
+    return re.findall(r"%([\w.-]+)", rest)

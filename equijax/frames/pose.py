@@ -164,12 +164,13 @@ def eigh(matrix: Float[Array, "d d"]) -> tuple[Float[Array, " d"], Float[Array, 
 @eigh.defjvp
 def _eigh_jvp(primals, tangents):
     values, vectors = eigh(*primals)
-    change = matmul(vectors.T, matmul(tangents[0], vectors))
+    moved = matmul(tangents[0], vectors)
+    change = matmul(vectors.T, moved)
     change = (change + change.T) / 2
     apart = values - values[:, None]
     equal = jnp.abs(apart) <= tolerance(values.dtype, 1e-6, 1e-9) * jnp.max(jnp.abs(values))
     turn = jnp.where(equal, 0, change / jnp.where(equal, 1, apart))
-    return (values, vectors), (jnp.diagonal(change), matmul(vectors, turn))
+    return (values, vectors), (jnp.sum(vectors * moved, axis=0), matmul(vectors, turn))
 
 
 def null(values: Float[Array, " d"]) -> Bool[Array, " d"]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -21,6 +22,7 @@ from equijax import spherical
 from equijax.products import planner
 from equijax.products._kernel import is_divided
 from equijax.products._trilinear import Form, H, X, Y, Z, evaluate
+from equijax.spherical.harmonics import unit
 
 LANES = 128  # channels of a tile
 _TILE_BYTES = 4 * 2**20  # of the tiles of all arguments and results; each is held twice
@@ -50,11 +52,31 @@ def on_features(x, y, direction=None, *, lmax, odd, precision):
 
     def f(x, y, *directions):
         first = (jnp.moveaxis(a, -2, 0).reshape(a.shape[-2], rows, channels) for a in (x, y))
-        harmonics = [spherical.harmonics(d[..., 0].astype(jnp.float32), l2).reshape(1, rows, -1) for d in directions]
+        units = [unit(d[..., 0].astype(jnp.float32))[0] for d in directions]
+        harmonics = [_solid_harmonics(r, l2).reshape(1, rows, -1) for r in units]
         z = product(form, *first, *harmonics).reshape(form.size(Z), *x.shape[:-2], channels)
         return jnp.moveaxis(z, 0, -2).astype(jnp.result_type(x, y, *directions))
 
     return f
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _solid_harmonics(vectors, lmax):
+    """r^l Y_l, whose derivatives are products with matrices: a recursion backward spills components one by one."""
+    return spherical.harmonics(vectors, lmax, normalize=False)
+
+
+@_solid_harmonics.defjvp
+def _(lmax, primals, tangents):
+    """∂_k r^l Y_l = √(4π/3) (2l + 1) r^(l-1) Σ G Y_{l-1}, G the Gaunt coefficients with the component k of r̂."""
+    values = _solid_harmonics(*primals, lmax)
+    if lmax == 0:
+        return values, jnp.zeros_like(values)
+    l, below = (spherical.degree_of_coefficient(n) for n in (lmax, lmax - 1))
+    G = spherical.gaunt_coefficients(lmax, 1, lmax - 1)[:, 1:] * (below == l[:, None] - 1)[:, None]
+    rule = np.sqrt(4 * np.pi / 3) * ((2 * l + 1) * G.T).astype(values.dtype)
+    slopes = [jnp.matmul(values[..., : lmax**2], rule[:, k], precision="highest") for k in range(3)]
+    return values, sum(tangents[0][..., k : k + 1] * slope for k, slope in enumerate(slopes))
 
 
 def product(form: Form, x: Any, y: Any, harmonics: Any = None) -> jax.Array:

@@ -91,23 +91,18 @@ def _harmonics(v, lmax, normalize):
         square = jnp.sum(v * v, axis=-1, keepdims=True)
     x, y, z = v[..., 0:1], v[..., 1:2], v[..., 2:3]
 
-    cosines, sines = [jnp.ones_like(x)], [jnp.zeros_like(x)]  # real and imaginary parts of (z + i x)^m
-    for _ in range(lmax):
-        c, s = cosines[-1], sines[-1]
-        cosines.append(z * c - x * s)
-        sines.append(z * s + x * c)
-    azimuth = jnp.concatenate([*sines[:0:-1], *cosines], axis=-1)  # m = -lmax..lmax
-
-    m = np.arange(-lmax, lmax + 1)
     seed = 1 / math.sqrt(4 * math.pi)
-    previous = jnp.zeros_like(azimuth)
-    current = jnp.add(previous, np.asarray(seed * (m == 0), v.dtype))
-    out = [current[..., lmax : lmax + 1]]
+    cosine, sine = jnp.ones_like(x), jnp.zeros_like(x)  # real and imaginary part of (z + i x)^l
+    previous, current = None, jnp.full_like(x, seed)
+    out = [current]
     for l in range(1, lmax + 1):
-        a, b = quadrature.recursion_coefficients(l, m)
+        a, b = (t.astype(v.dtype) for t in quadrature.recursion_coefficients(l, np.arange(1 - l, l)))
         seed *= math.sqrt((2 * l + 1) / (2 * l))
-        start = seed * math.sqrt(2) * (np.abs(m) == l)
-        a, b, start = (np.asarray(t, v.dtype) for t in (a, b, start))
-        previous, current = current, a * y * current - b * square * previous + start * azimuth
-        out.append(current[..., lmax - l : lmax + l + 1])
+        cosine, sine = z * cosine - x * sine, z * sine + x * cosine
+        inner = a * y * current
+        if l > 1:  # b is 0 for |m| = l - 1
+            inner -= jnp.pad(b[1:-1] * square * previous, [(0, 0)] * (v.ndim - 1) + [(1, 1)])
+        ends = seed * math.sqrt(2) * sine, seed * math.sqrt(2) * cosine  # m = -l and m = l
+        previous, current = current, jnp.concatenate([ends[0], inner, ends[1]], axis=-1)
+        out.append(current)
     return jnp.concatenate(out, axis=-1)

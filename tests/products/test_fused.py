@@ -121,6 +121,29 @@ def test_derivatives_of_every_kind():
         np.testing.assert_allclose(p, q, atol=2e-4 * float(jnp.max(jnp.abs(q))))
 
 
+@pytest.mark.parametrize("lmax", [0, 1, 3])
+def test_derivatives_by_the_direction_of_a_filter(lmax):
+    """The matrices of the gradient formula against the recursion; an edge of no length too."""
+    rng = np.random.default_rng(0)
+    x, w, r, change, c = (
+        jnp.asarray(rng.normal(size=s), jnp.float32)
+        for s in ((40, 4, 128), (40, lmax + 1, 128), (40, 3), (40, 3), (40, 9, 128))
+    )
+    r = r.at[2].set(0)
+    options = {"lmax": min(2, 1 + lmax), "odd": False, "precision": "highest"}
+    c = c[:, : (options["lmax"] + 1) ** 2]
+
+    def all_of(f):
+        grad = jax.grad(lambda r: jnp.sum(jnp.sin(f(r)) * c))
+        return f(r), grad(r), *jax.jvp(f, (r,), (change,)), *jax.jvp(grad, (r,), (change,))
+
+    fused = _fused.on_features(x, w, r[..., None], **options)
+    found = jax.jit(lambda: all_of(lambda r: fused(x, w, r[..., None])))()
+    wanted = jax.jit(lambda: all_of(lambda r: convolution(x, r, w, method="direct", lmax=options["lmax"])))()
+    for p, q in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(p, q, atol=1e-5 * max(1, float(jnp.max(jnp.abs(q)))))
+
+
 def lowered(f, *shapes, platform="tpu"):
     shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     return jax.export.export(jax.jit(f), platforms=[platform])(*shapes).mlir_module()
