@@ -43,7 +43,7 @@ def wide_copies(text):
     lines, least_bytes, results = computations[entry], {}, set()
     for name, (result, operation, rest, root) in lines.items():
         if root:
-            results = set(_operands(rest)) if operation == "tuple" else {name}
+            results = {_source(lines, name) for name in (_operands(rest) if operation == "tuple" else [name])}
         for array in _ARRAY.finditer(result if operation == "parameter" or root else ""):
             if array[1] == "bf16" and (count := _count(array[2])) > 1:
                 size = array_bytes(array[0], in_main_memory=False)
@@ -51,9 +51,10 @@ def wide_copies(text):
     return [
         (name, array[0])
         for name, (result, operation, *_) in lines.items()
-        if name not in results and operation not in _FREE and not operation.endswith("-start")
-        for array in _ARRAY.finditer(result)
+        if operation not in _FREE and not operation.endswith("-start")
+        for i, array in enumerate(_ARRAY.finditer(result))
         if array[1] == "f32" and array_bytes(array[0]) > least_bytes.get(_count(array[2]), math.inf)
+        and (name, i) not in results
     ]  # fmt: skip
 
 
@@ -77,6 +78,14 @@ def largest_constant(text):
     """Bytes of the largest array that a program holds as a constant: StableHLO text."""
     found = re.findall(r"stablehlo\.constant dense<.*?> : tensor<((?:\d+x)*)([a-z]+)(\d+)>", text)
     return max((math.prod(int(n) for n in dims.split("x") if n) * int(bits) // 8 for dims, _, bits in found), default=0)
+
+
+def _source(lines, name):
+    """The instruction that makes an array, and which of its results that is."""
+    _, operation, rest, _ = lines[name]
+    if operation == "get-tuple-element":
+        return _operands(rest)[0], int(re.search(r"index=(\d+)", rest)[1])
+    return name, 0
 
 
 def _count(dims):

@@ -85,9 +85,24 @@ def test_traffic_of_a_known_program():
     """Of 8 kB arrays: one read for `fast`, one written by the copy, half a one read by a slice, 3 rounds of 2."""
     assert traffic.main_memory(PROGRAM) == 8192 * (1 + 1 + 3 * 2) + 4096 + 2048 + 4096
     assert traffic.least(PROGRAM) == 8192 * 2 + 2048
-    assert list(traffic.wide_copies(PROGRAM)) == ["wide"]
+    assert traffic.wide_copies(PROGRAM) == [("wide", "f32[5,3]{1,0:T(8,128)}")]
     assert traffic.array_bytes("f32[49,1000,128]{2,1,0:T(8,128)}") == 49 * 1000 * 128 * 4
     assert traffic.array_bytes("bf16[1000,49,100]{2,0,1:T(8,128)(2,1)}") == 49 * 1000 * 128 * 2
+
+
+@pytest.mark.core
+def test_wide_copies_in_tuples():
+    """A second result of an instruction is one; a result of the program is none, nor is what fills a tile anyway."""
+    text = """
+ENTRY %main (y: bf16[5,3], e: bf16[2]) -> (f32[5,3], bf16[2]) {
+  %y = bf16[5,3]{1,0:T(8,128)(2,1)} parameter(0)
+  %e = bf16[2]{0:T(256)(128)(2,1)} parameter(1)
+  %some = (f32[5,3]{1,0:T(8,128)}, f32[3,5]{0,1:T(8,128)}, f32[2]{0:T(128)}) fusion(%y, %e), kind=kLoop, calls=%f
+  %out = f32[5,3]{1,0:T(8,128)} get-tuple-element(%some), index=0
+  ROOT %both = (f32[5,3]{1,0:T(8,128)}, bf16[2]{0:T(256)(128)(2,1)}) tuple(%out, %e)
+}
+"""
+    assert traffic.wide_copies(text) == [("some", "f32[3,5]{0,1:T(8,128)}")]
 
 
 @pytest.fixture
