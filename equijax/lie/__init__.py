@@ -17,12 +17,13 @@ from equijax.lie.kernels import (
 )
 from equijax.lie.nodes import chart_nodes
 from equijax.lie.points import correlate_points, lift_points, nearest
-from equijax.lie.pooling import downsample, interior, normalize, project
+from equijax.lie.pooling import center_of_mass, downsample, interior, normalize, pool_about, project
 
 __all__ = [
     "Separable",
     "b_spline",
     "bump",
+    "center_of_mass",
     "chart_nodes",
     "coordinates",
     "correlate",
@@ -35,6 +36,7 @@ __all__ = [
     "lift_points",
     "nearest",
     "normalize",
+    "pool_about",
     "project",
     "relative",
     "sine_features",

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from equijax._validate import floating, integer
 from equijax.groups import AffineElement
 from equijax.groups.decompositions import invertible
-from equijax.lie.grid import convolve, convolve_channels, stencil
+from equijax.lie.grid import convolve, convolve_channels, pixels
 
 Nodes: TypeAlias = Any  # a pair: matrices (nodes, n, n) and weights (nodes,)
 
@@ -157,7 +157,7 @@ def stencil_points(
 ) -> Float[Array, "nodes points n"]:
     """A_i⁻¹ u for the points u of the stencil, rows in row-major order of the pixels: where kernels are evaluated."""
     n = elements.shape[-1]
-    points = spacing * stencil(n, integer("size", size, 1))
+    points = spacing * pixels((integer("size", size, 1),) * n)
     return jnp.einsum("iab,ub->iua", jnp.linalg.inv(elements), points.astype(elements.dtype), precision="highest")
 
 

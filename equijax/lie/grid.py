@@ -16,15 +16,15 @@ PADDINGS = ("zero", "wrap", "valid")
 
 
 @functools.cache
-def stencil(dimension: int, size: int) -> np.ndarray:
-    """Points of a cube of `size` pixels a side about its center, in pixels, shape (size^dimension, dimension).
+def pixels(shape: tuple[int, ...]) -> np.ndarray:
+    """The pixels of a grid as points about its center, shape (pixels, axes), in row-major order.
 
-    Rows run over the pixels in row-major order. The first coordinate x runs along the last axis of the grid, y against
-    the axis before it, as in `reps.Image`; further coordinates along the axes before these.
+    The first coordinate x runs along the last axis of the grid, y against the axis before it, as in `reps.Image`;
+    further coordinates along the axes before these.
     """
-    axes = np.indices((size,) * dimension).reshape(dimension, -1)[::-1].T - (size - 1) / 2
-    axes[:, 1:2] *= -1
-    return axes
+    points = np.stack([i.ravel() - (n - 1) / 2 for i, n in zip(np.indices(shape), shape, strict=True)][::-1], axis=-1)
+    points[:, 1:2] *= -1
+    return points
 
 
 def margins(shape: tuple[int, ...], size: int, stride: int, padding: str) -> tuple[list[int], list[int]]:

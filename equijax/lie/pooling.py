@@ -5,11 +5,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, integer, positive
-from equijax.lie.correlation import Nodes, checked_nodes
-from equijax.lie.kernels import stretch
+from equijax.lie.correlation import Nodes, checked_nodes, volumes
+from equijax.lie.grid import pixels
+from equijax.lie.kernels import gaussian, stretch
 
 METHODS = ("mean", "max", "logsumexp")
 
@@ -71,6 +73,79 @@ def downsample(
         raise ValueError(f"factor: expected a divisor of the axes of space {space}, got {factor}")
     blocks = f.reshape(*lead, *(n for length in space for n in (length // factor, factor)), f.shape[-1])
     return jnp.mean(blocks, axis=tuple(len(lead) + 2 * k + 1 for k in range(dimension)))
+
+
+def center_of_mass(image: Float[Array | np.ndarray, "*batch_space_channels"], dimension: int = 2) -> Array:
+    """Σ_x x I(x) / Σ_x I(x) of an image I ≥ 0, in pixels from its middle, shape (..., dimension), at least in float32.
+
+    All channels are added. Moves with the image under every affine map. Zero for an image without ink.
+
+    Raises:
+        TypeError: If the image is not of real floating-point numbers.
+        ValueError: If it has too few axes.
+    """
+    image = floating("image", image)
+    if image.ndim < integer("dimension", dimension, 1) + 1:
+        raise ValueError(f"image: expected shape (..., {dimension} axes of space, channels), got {image.shape}")
+    points = pixels(image.shape[-1 - dimension : -1])
+    image = image.astype(jnp.promote_types(image.dtype, jnp.float32))
+    ink = jnp.sum(image, axis=-1).reshape(*image.shape[: -1 - dimension], len(points))
+    total = jnp.sum(ink, axis=-1, keepdims=True)
+    moment = jnp.matmul(ink, points.astype(ink.dtype), precision="highest")
+    return jnp.where(total != 0, moment / jnp.where(total != 0, total, 1), 0)
+
+
+def pool_about(
+    f: Float[Array | np.ndarray, "*batch_group_space_channels"],
+    nodes: Nodes,
+    center: ArrayLike,
+    offsets: ArrayLike,
+    *,
+    width: float,
+    spacing: float = 1.0,
+) -> Float[Array, "*batch_group_parts_channels"]:
+    """What a feature holds at some places of the image, as seen from a center in the frame of each node.
+
+        F_k(A) = ‖det A‖⁻¹ ∫ w(A⁻¹(x − c) − o_k) f(A, x) dx ,  w a Gaussian of integral one
+
+    Pooling that knows where: if the image moves, and the center with it, F is a function on the linear part H that
+    moves alike, F_k(A) -> F_k(B⁻¹A). Exact up to the sum over pixels in place of the integral.
+
+    Args:
+        f: Feature, shape (..., nodes, space, channels).
+        nodes: Matrices and weights.
+        center: c, such as `center_of_mass`, in pixels of the image from its middle, shape (..., n).
+        offsets: o_k, in pixels of the image, shape (parts, n).
+        width: Standard deviation of w in pixels of the image; at least about `spacing`, or it falls between pixels.
+        spacing: Pixels of the image from one pixel of f to the next.
+
+    Returns:
+        Shape (..., nodes, parts, channels), in the dtype of f.
+
+    Raises:
+        TypeError: If an argument is not of real floating-point numbers.
+        ValueError: If shapes do not fit, or width or spacing are not positive.
+    """
+    f, (elements, _) = floating("f", f), checked_nodes("nodes", nodes)
+    n = elements.shape[-1]
+    _along("f", f, elements[:, 0, 0], n)
+    positive("width", width)
+    positive("spacing", spacing)
+    center, offsets = (
+        floating(name, x).astype(elements.dtype) for name, x in (("center", center), ("offsets", offsets))
+    )
+    if center.shape != (*f.shape[: -2 - n], n):
+        raise ValueError(
+            f"center: expected shape {(*f.shape[: -2 - n], n)} for f of shape {f.shape}, got {center.shape}"
+        )
+    if offsets.ndim != 2 or offsets.shape[1] != n:
+        raise ValueError(f"offsets: expected shape (parts, {n}), got {offsets.shape}")
+    x = spacing * pixels(f.shape[-1 - n : -1]).astype(elements.dtype) - center[..., None, :]
+    seen = jnp.einsum("gij,...pj->...gpi", jnp.linalg.inv(elements), x, precision="highest")
+    window = gaussian(jnp.sum((seen[..., None, :] - offsets) ** 2, axis=-1), width) / (2 * np.pi * width**2) ** (n / 2)
+    window = window * volumes(elements, spacing)[:, None, None]
+    flat = f.reshape(*f.shape[: -1 - n], x.shape[-2], f.shape[-1]).astype(elements.dtype)
+    return jnp.einsum("...gpk,...gpc->...gkc", window, flat, precision="highest").astype(f.dtype)
 
 
 def interior(nodes: Nodes, reach: float) -> Nodes:
