@@ -37,6 +37,7 @@ class PlainCNN(nn.Module):
 
     @nn.compact
     def __call__(self, x, nodes):
+        x = standardized(x)
         for features in (16, 24, 32):
             x = nn.relu(nn.Conv(features, (5, 5) if features < 32 else (3, 3))(x))
             x = nn.max_pool(x, (2, 2), (2, 2))
@@ -45,22 +46,37 @@ class PlainCNN(nn.Module):
 
 
 class GroupNetwork(nn.Module):
-    """A lifting layer, two separable correlations on the group, and maxima and means over the group and the image."""
+    """A lifting layer, two separable correlations on the group, and a head that sees where the features lie.
 
-    features: tuple[int, ...] = (8, 16, 48)
-    functions: int = 43  # of the splines that kernels are made of
+    It looks at 4 × 4 places about the center of the ink, in the frame of each node, and takes the largest answers of
+    all nodes.
+    """
+
+    features: tuple[int, ...] = (16, 32, 48)
+    hidden: int = 40
 
     @nn.compact
     def __call__(self, x, nodes):
         first, second, third = self.features
-        network = functools.partial(ej.nn.SplineKernel, functions=self.functions)
-        f = ej.nn.LiftingConv(first, size=8, stride=2, radius=3.5, network=network)(x, nodes)
+        lifting = functools.partial(ej.nn.SplineKernel, functions=48)
+        f = ej.nn.LiftingConv(first, size=8, stride=2, radius=3.5, network=lifting)(standardized(x), nodes)
         f = lie.downsample(nn.relu(Affine()(lie.normalize(f, nodes))))
         for features in (second, third):
-            f = ej.nn.GroupConv(features, size=5, radius=3, network=network)(f, nodes)
+            f = ej.nn.GroupConv(features, size=5, radius=3, network=splines)(f, nodes)
             f = nn.relu(Affine()(lie.normalize(f, nodes)))
-        pooled = jnp.max(f, axis=(-4, -3, -2)), jnp.mean(lie.project(f, nodes), axis=(-3, -2))
-        return nn.Dense(10)(jnp.concatenate(pooled, axis=-1))
+        places = np.stack(np.meshgrid(*[np.array([-9.0, -3.0, 3.0, 9.0])] * 2), axis=-1).reshape(-1, 2)
+        seen = lie.pool_about(f, nodes, lie.center_of_mass(x), places, width=3.0, spacing=4.0)
+        answers = nn.relu(nn.Dense(self.hidden)(seen.reshape(*seen.shape[:-2], -1)))
+        return nn.Dense(10)(jnp.max(answers, axis=-2))
+
+
+def splines(outputs, name):
+    """More for the plane than for the group, which has few nodes."""
+    return ej.nn.SplineKernel(outputs, functions=6 if name == "group" else 25, name=name)
+
+
+def standardized(x):
+    return (x - 0.1) / 0.3
 
 
 class Affine(nn.Module):
@@ -97,7 +113,7 @@ def models():
     return {
         "CNN": Model(PlainCNN()),
         "CNN, augmented": Model(PlainCNN(), augmented=True, decay=0.0),
-        "SE(2)": on(groups.SE(2), ROTATION, 3, "equispaced", features=(16, 32, 64), functions=18),  # fewer nodes, wider
+        "SE(2)": on(groups.SE(2), ROTATION, 3, "equispaced"),
         "Sim(2)": on(groups.Similarity(2), (SCALING, ROTATION)),
         "SL(2)": on(shears, (SHEAR, SHEAR, ROTATION)),
         "Aff(2)": on(groups.Affine(2), (SCALING, SHEAR, SHEAR, ROTATION)),
@@ -235,7 +251,7 @@ def run(model, splits, seed, seconds):
 
 
 def as_input(images):
-    return (images.astype(jnp.float32)[..., None] / 255 - 0.1) / 0.3
+    return images.astype(jnp.float32)[..., None] / 255
 
 
 def scores(predict, variables, images, nodes):
