@@ -30,10 +30,14 @@ def programs(lines, table):
         ))  # fmt: skip
     versions = ", ".join(f"{name} {first[name]}" for name in ("jax", "libtpu") if name in first)
     chips = ", ".join(chip.split(":")[0] for chip in chips)
-    return (
-        table(head, rows)
-        + f"\nCompiled for {chips} with {versions}. The other columns are of the first chip in float32.\n"
+    half = [r for r in latest.values() if r["dtype"] == "bfloat16" and "wide_copies" in r]
+    wide = [f"{r['case']}, {r['mode']} ({r['topology'].split(':')[0]})" for r in half if r["wide_copies"]]
+    note = (
+        f"Compiled for {chips} with {versions}. The other columns are of the first chip in float32. Of {len(half)} "
+        f"programs in bfloat16, {len(wide) or 'none'} hold an array of float32 in main memory as large as an argument "
+        f"or a result, and larger in bytes{': ' if wide else ''}{'; '.join(wide)}.\n"
     )
+    return table(head, rows) + "\n" + note
 
 
 def collectives(lines, table):
