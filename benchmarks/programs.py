@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 import equijax as ej
-from equijax import frames, graphs, groups, nn, products, reps, rotations, spherical
+from equijax import frames, graphs, groups, lie, nn, products, reps, rotations, spherical
 from equijax.groups import decompositions
 from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, parallel, potential, training
 
@@ -126,6 +126,13 @@ def transforms(dtype, points=64):
             return group.inverse(g), group.coords(g)
 
         yield Case(f"group {group}", chart, (_shape(dtype, points, group.dim), key), False)
+
+    def pooled(image, f, nodes):
+        center, f = lie.center_of_mass(image**2), lie.downsample(lie.normalize(f, nodes))
+        return lie.pool_about(f, nodes, center, jnp.eye(2), width=2.0, spacing=2.0), lie.project(f, nodes, method="max")
+
+    nodes = (_shape(jnp.float32, 8, 2, 2), _shape(jnp.float32, 8))
+    yield Case("lie.pool_about", pooled, (_shape(dtype, 4, 16, 16, 1), _shape(dtype, 4, 8, 16, 16, 8), nodes))
     neighbors = functools.partial(graphs.traced_neighbor_list, cutoff=3.0, capacity=512, images=(1, 1, 1))
     yield Case("traced_neighbor_list", neighbors, (x, _shape(dtype, 3, 3)), False)
 
