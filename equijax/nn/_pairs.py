@@ -1,9 +1,11 @@
-"""Features that have a pseudo part: one array, or the pair (natural, pseudo)."""
+"""Features by their parts: natural and pseudo ones, one array or the pair (natural, pseudo), and degrees."""
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -41,6 +43,13 @@ def each(name: str, x: Any, f: Callable[[Array, str], Array], axis: int = -2) ->
     """f(array, suffix) of each part of `x`, in the form of `x`; the suffix names the parameters of the part."""
     done = {kind: f(a, "_pseudo" if kind else "") for kind, a in parts(name, x, axis).items()}
     return (done.get(0), done.get(1)) if isinstance(x, (tuple, list)) else done[0]
+
+
+def each_degree(x: Float[Array, "..."], f: Callable[[int, Array], Array]) -> Float[Array, "..."]:
+    """f(l, x[l]) of each degree, one after the other: x[l] of shape (..., 2l + 1, channels)."""
+    sizes = [2 * l + 1 for l in range(spherical.lmax_of(x, "x") + 1)]
+    parts = jax.lax.split(x, sizes, axis=x.ndim - 2)
+    return jnp.concatenate([f(l, part) for l, part in enumerate(parts)], axis=-2)
 
 
 def contributions(left: Iterable[int], right: Iterable[int], bracket: bool) -> dict[int, list[tuple[int, int, bool]]]:

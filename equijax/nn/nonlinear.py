@@ -6,11 +6,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from equijax import spherical
-from equijax.nn._pairs import Input, Output, each, parts
-from equijax.nn.normalization import degree_squares
+from equijax.nn._pairs import Input, Output, each, each_degree, parts
+from equijax.nn.normalization import mean_square
 from equijax.nn.radial import MLP
 from equijax.nn.variance import gain, norm_gain
 
@@ -48,15 +47,15 @@ class Gate(nn.Module):
 
         def one(x, suffix):
             start = 0 if suffix else 1  # the first degree that is gated
-            degree = spherical.degree_of_coefficient(spherical.lmax_of(x, "x"))[start:] - start
-            shape = (spherical.lmax_of(x, "x") + 1 - start, x.shape[-1])
-            network = MLP((shape[0] * shape[1],), precision=self.precision, name="gates" + suffix)
-            gates = self.gate_activation(network(scalars))
-            gates = (gates * gain(self.gate_activation)).reshape(*gates.shape[:-1], *shape)
-            gated = x[..., start:, :] * gates[..., degree, :]
-            if suffix:
-                return gated
-            return jnp.concatenate([self.activation(x[..., :1, :]) * gain(self.activation), gated], axis=-2)
+            gated = spherical.lmax_of(x, "x") + 1 - start
+            network = MLP((gated * x.shape[-1],), precision=self.precision, name="gates" + suffix)
+            gates = self.gate_activation(network(scalars)) * gain(self.gate_activation)
+            gates = jnp.split(gates[..., None, :], gated, axis=-1) if gated else []
+
+            def passed(l, part):
+                return part * gates[l - start] if l >= start else self.activation(part) * gain(self.activation)
+
+            return each_degree(x, passed)
 
         return each("x", x, one)
 
@@ -82,13 +81,15 @@ class NormActivation(nn.Module):
         """The features, in the form and dtype of `x`."""
 
         def one(x, suffix):
-            lmax = spherical.lmax_of(x, "x")
-            shape = (lmax + 1, x.shape[-1])
+            shape = (spherical.lmax_of(x, "x") + 1, x.shape[-1])
             w = self.param("scale" + suffix, nn.initializers.ones, shape)
             b = self.param("bias" + suffix, nn.initializers.zeros, shape)
-            norms = jnp.sqrt(degree_squares(x) + self.epsilon)
-            gains = np.array([[norm_gain(self.activation, l)] for l in range(lmax + 1)])
-            factor = self.activation(w.astype(norms.dtype) * norms + b.astype(norms.dtype)) * gains.astype(norms.dtype)
-            return x * factor.astype(x.dtype)[..., spherical.degree_of_coefficient(lmax), :]
+
+            def scaled(l, part):
+                norm = jnp.sqrt(mean_square(part) + self.epsilon)
+                factor = self.activation(w[l].astype(norm.dtype) * norm + b[l].astype(norm.dtype))
+                return part * (factor * norm_gain(self.activation, l)).astype(x.dtype)
+
+            return each_degree(x, scaled)
 
         return each("x", x, one)

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from equijax import _validate, spherical
-from equijax.nn._pairs import Input, Output, each
+from equijax.nn._pairs import Input, Output, each, each_degree
 
 
 class Normalization(nn.Module):
@@ -57,25 +57,24 @@ def rms_normalize(
         ValueError: If `mask` is not of the shape of the leading axes, or `axes` are none of them.
     """
     x = _validate.floating("x", x)
-    lmax, rank = spherical.lmax_of(x, "x"), x.ndim - 2
+    rank = x.ndim - 2
     if any(not -x.ndim <= a < x.ndim or a % x.ndim >= rank for a in axes):
         raise ValueError(f"axes: expected leading axes of x {x.shape}, none of the last two, got {axes}")
     if mask is not None and mask.shape != x.shape[:-2]:
         raise ValueError(f"mask: expected shape {x.shape[:-2]}, the leading axes of x {x.shape}, got {mask.shape}")
     mask = jnp.ones(x.shape[:-2], bool)[..., None, None] if mask is None else mask[..., None, None]
     x = jnp.where(mask, x, 0)
-    squares = jnp.mean(degree_squares(x), axis=-1, keepdims=True)
-    if axes:
-        rows = jnp.sum(mask, axis=axes, keepdims=True)
-        squares = jnp.sum(squares, axis=axes, keepdims=True) / jnp.maximum(rows, 1)
-    factor = scale.astype(squares.dtype) * jax.lax.rsqrt(squares + epsilon)
-    return x * factor.astype(x.dtype)[..., spherical.degree_of_coefficient(lmax), :]
+    rows = jnp.maximum(jnp.sum(mask, axis=axes, keepdims=True), 1)
+
+    def normalized(l, part):
+        square = jnp.mean(mean_square(part), axis=-1, keepdims=True)
+        square = jnp.sum(square, axis=axes, keepdims=True) / rows
+        return part * (scale[l].astype(square.dtype) * jax.lax.rsqrt(square + epsilon)).astype(x.dtype)
+
+    return each_degree(x, normalized)
 
 
-def degree_squares(x: Float[Array, "*batch coefficients channels"]) -> Float[Array, "*batch degrees channels"]:
-    """Mean square over the orders m of each degree and channel, which rotations leave as it is; float32 at least."""
-    lmax = spherical.lmax_of(x, "x")
-    of_degree = spherical.degree_of_coefficient(lmax) == np.arange(lmax + 1)[:, None]
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    average = of_degree / of_degree.sum(axis=1, keepdims=True)
-    return jnp.einsum("lm,...mc->...lc", average.astype(wide.dtype), wide * wide, precision="highest")
+def mean_square(part: Float[Array, "*batch orders channels"]) -> Float[Array, "*batch 1 channels"]:
+    """Mean square over the orders m of a degree, which rotations leave as it is; float32 at least."""
+    wide = part.astype(jnp.promote_types(part.dtype, jnp.float32))
+    return jnp.mean(jnp.square(wide), axis=-2, keepdims=True)
