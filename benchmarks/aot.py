@@ -178,6 +178,7 @@ def compiled(f, arguments, mesh, many):
         "traffic": traffic.main_memory(text),
         "least": traffic.least(text),
         "wide_copies": len(traffic.wide_copies(text)),
+        "wide_bytes": max((traffic.array_bytes(array) for _, array in traffic.wide_arrays(text)), default=0),
     }
 
 

@@ -30,13 +30,19 @@ def programs(lines, table):
         ))  # fmt: skip
     versions = ", ".join(f"{name} {first[name]}" for name in ("jax", "libtpu") if name in first)
     chips = ", ".join(chip.split(":")[0] for chip in chips)
-    half = [r for r in latest.values() if r["dtype"] == "bfloat16" and "wide_copies" in r]
-    wide = [f"{r['case']}, {r['mode']} ({r['topology'].split(':')[0]})" for r in half if r["wide_copies"]]
+    half = [r for r in latest.values() if r["dtype"] == "bfloat16" and "wide_bytes" in r]
+    largest = max(half, key=lambda r: r["wide_bytes"], default=None)
     note = (
         f"Compiled for {chips} with {versions}. The other columns are of the first chip in float32. Of {len(half)} "
-        f"programs in bfloat16, {len(wide) or 'none'} hold an array of float32 in main memory as large as an argument "
-        f"or a result, and larger in bytes{': ' if wide else ''}{'; '.join(wide)}.\n"
+        f"programs in bfloat16, {_names(r for r in half if r['wide_copies'])} hold an array of float32 in main memory "
+        f"as large as an argument or a result, and larger in bytes."
     )
+    if largest:
+        note += (
+            f" The largest array of float32 that any of them keeps there between its instructions is of "
+            f"{largest['wide_bytes'] / 1e6:.2f} MB ({_name(largest)})."
+        )
+    note += "\n"
     return table(head, rows) + "\n" + note
 
 
@@ -118,3 +124,13 @@ def _ratio(record, large):
 
 def _number(record, name, unit):
     return f"{record[name] / unit:.3g}" if name in record else "-"
+
+
+def _name(record):
+    return f"{record['case']}, {record['mode']}, {record['topology'].split(':')[0]}"
+
+
+def _names(records):
+    """How many there are, and which."""
+    names = [_name(r) for r in records]
+    return f"{len(names)} ({'; '.join(names)})" if names else "none"

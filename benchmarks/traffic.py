@@ -34,28 +34,39 @@ def collectives(text):
     return {kind: names.count(kind) for kind in COLLECTIVES if kind in names}
 
 
-def wide_copies(text):
-    """Arrays of float32 in main memory that are as large as a bfloat16 argument or result, in more bytes: (name, type).
+def wide_arrays(text):
+    """Arrays of float32 that instructions leave in main memory: (name, type).
 
-    The arguments and results of the program themselves do not count.
+    The arguments and results of the program do not count, nor what a loop makes and does not hand on.
     """
     computations, entry = _computations(text)
-    lines, least_bytes, results = computations[entry], {}, set()
-    for name, (result, operation, rest, root) in lines.items():
+    lines, results = computations[entry], set()
+    for name, (_, operation, rest, root) in lines.items():
         if root:
             results = {_source(lines, name) for name in (_operands(rest) if operation == "tuple" else [name])}
-        for array in _ARRAY.finditer(result if operation == "parameter" or root else ""):
-            if array[1] == "bf16" and (count := _count(array[2])) > 1:
-                size = array_bytes(array[0], in_main_memory=False)
-                least_bytes[count] = min(size, least_bytes.get(count, size))
     return [
         (name, array[0])
         for name, (result, operation, *_) in lines.items()
         if operation not in _FREE and not operation.endswith("-start")
         for i, array in enumerate(_ARRAY.finditer(result))
-        if array[1] == "f32" and array_bytes(array[0]) > least_bytes.get(_count(array[2]), math.inf)
-        and (name, i) not in results
-    ]  # fmt: skip
+        if array[1] == "f32" and array_bytes(array[0]) and (name, i) not in results
+    ]
+
+
+def wide_copies(text):
+    """Those of `wide_arrays` that are as large as a bfloat16 argument or result, in more bytes."""
+    computations, entry = _computations(text)
+    least_bytes = {}
+    for result, operation, _, root in computations[entry].values():
+        for array in _ARRAY.finditer(result if operation == "parameter" or root else ""):
+            if array[1] == "bf16" and (count := _count(array[2])) > 1:
+                size = array_bytes(array[0], in_main_memory=False)
+                least_bytes[count] = min(size, least_bytes.get(count, size))
+    return [
+        (name, array)
+        for name, array in wide_arrays(text)
+        if array_bytes(array) > least_bytes.get(_count(_ARRAY.match(array)[2]), math.inf)
+    ]
 
 
 def array_bytes(shape, in_main_memory=True):
