@@ -31,18 +31,13 @@ def programs(lines, table):
     versions = ", ".join(f"{name} {first[name]}" for name in ("jax", "libtpu") if name in first)
     chips = ", ".join(chip.split(":")[0] for chip in chips)
     half = [r for r in latest.values() if r["dtype"] == "bfloat16" and "wide_bytes" in r]
-    largest = max(half, key=lambda r: r["wide_bytes"], default=None)
+    copies = [_name(r) for r in half if r["wide_copies"]]
+    large = [f"{_name(r)}: {r['wide_bytes'] / 1e6:.0f}" for r in half if r["wide_bytes"] > 1e6]
     note = (
         f"Compiled for {chips} with {versions}. The other columns are of the first chip in float32. Of {len(half)} "
-        f"programs in bfloat16, {_names(r for r in half if r['wide_copies'])} hold an array of float32 in main memory "
-        f"as large as an argument or a result, and larger in bytes."
+        f"programs in bfloat16, {_list(copies)} hold an array of float32 in main memory as large as an argument or a "
+        f"result, and larger in bytes, and {_list(large)} one of another size of more than 1 MB (MB of the largest).\n"
     )
-    if largest:
-        note += (
-            f" The largest array of float32 that any of them keeps there between its instructions is of "
-            f"{largest['wide_bytes'] / 1e6:.2f} MB ({_name(largest)})."
-        )
-    note += "\n"
     return table(head, rows) + "\n" + note
 
 
@@ -130,7 +125,6 @@ def _name(record):
     return f"{record['case']}, {record['mode']}, {record['topology'].split(':')[0]}"
 
 
-def _names(records):
+def _list(names):
     """How many there are, and which."""
-    names = [_name(r) for r in records]
     return f"{len(names)} ({'; '.join(names)})" if names else "none"
