@@ -20,14 +20,18 @@ def keep_memory():
 
     XLA on CPU allocates the temporaries of a program anew at each call. Above 32 MiB glibc takes them from the system
     and gives them back, and every page is then touched for the first time at every call: up to half of a step's time.
+    Programs run in the thread that calls them, whose arena has no limit; the threads of matrix products keep arenas of
+    their own, because one for all slows programs of many small products by half.
     """
+    import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
             libc.mallopt(-4, 0)  # M_MMAP_MAX: no allocation by mmap
             libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: nothing is given back
             libc.mallopt(-2, 2**27)  # M_TOP_PAD: grow in large steps
-            libc.mallopt(-8, 1)  # M_ARENA_MAX: an arena of a thread ends at 64 MiB
 
 
 def add_arguments(parser):
