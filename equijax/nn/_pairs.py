@@ -4,13 +4,13 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
+from equijax.spherical import transforms
 
 Input: TypeAlias = ArrayLike | Sequence[ArrayLike | None]
 Output: TypeAlias = Float[Array, "..."] | tuple[Float[Array, "..."] | None, Float[Array, "..."] | None]
@@ -47,9 +47,7 @@ def each(name: str, x: Any, f: Callable[[Array, str], Array], axis: int = -2) ->
 
 def each_degree(x: Float[Array, "..."], f: Callable[[int, Array], Array]) -> Float[Array, "..."]:
     """f(l, x[l]) of each degree, one after the other: x[l] of shape (..., 2l + 1, channels)."""
-    sizes = [2 * l + 1 for l in range(spherical.lmax_of(x, "x") + 1)]
-    parts = jax.lax.split(x, sizes, axis=x.ndim - 2)
-    return jnp.concatenate([f(l, part) for l, part in enumerate(parts)], axis=-2)
+    return jnp.concatenate([f(l, part) for l, part in enumerate(transforms.by_degree(x, -2))], axis=-2)
 
 
 def contributions(left: Iterable[int], right: Iterable[int], bracket: bool) -> dict[int, list[tuple[int, int, bool]]]:

@@ -81,9 +81,10 @@ def from_order(z: Float[Array, "orders degrees *rest"]) -> Features:
     return z.reshape(-1, *z.shape[2:])[np.array(rows)]
 
 
-def by_degree(x: Features) -> Sequence[Array]:
-    """The blocks (2l + 1, ...) of every degree. By one split, whose transpose is one concatenation."""
-    return jax.lax.split(x, [2 * l + 1 for l in range(_degree(x) + 1)])
+def by_degree(x: Float[Array, "..."], axis: int = 0) -> Sequence[Array]:
+    """The blocks of 2l + 1 coefficients of every degree. By one split, whose transpose is one concatenation."""
+    lmax = round(x.shape[axis] ** 0.5) - 1
+    return jax.lax.split(x, [2 * l + 1 for l in range(lmax + 1)], axis=axis % x.ndim)
 
 
 def tables(lmax: int, degree: int, field: Field = "value") -> tuple[np.ndarray, np.ndarray]:

@@ -68,7 +68,7 @@ def test_only_the_direction_counts_however_long_the_vector():
         np.testing.assert_allclose(spherical.harmonics(v * np.float32(scale), 3), want, atol=1e-6)
 
 
-def test_program_of_value_and_gradient_grows_by_a_hundred_operations_a_degree():
+def test_program_of_value_and_gradient_grows_by_at_most_a_hundred_operations_a_degree():
     # compile time follows the length of the program: a second and a half at degree 8
     def operations(lmax):
         f = jax.jit(jax.value_and_grad(lambda v: jnp.sum(spherical.harmonics(v, lmax) ** 2)))
