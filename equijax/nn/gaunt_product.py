@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from equijax import _validate, products, spherical
-from equijax.nn._pairs import Input, Output, contributions, parts, spin
+from equijax.nn._parts import Input, Output, contributions, parts, spin
 from equijax.nn.variance import path_variances, unit_scale
 from equijax.products._kernel import degrees, fit
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.nn._pairs import Input, Output, each
+from equijax.nn._parts import Input, Output, each
 
 
 class Linear(nn.Module):

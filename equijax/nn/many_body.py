@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.nn._pairs import spin
+from equijax.nn._parts import spin
 from equijax.nn.linear import Linear
 from equijax.products._kernel import kernel
 from equijax.spherical import transforms

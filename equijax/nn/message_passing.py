@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import _validate, graphs, products, spherical
-from equijax.nn._pairs import Input, Output, contributions, parts, spin
+from equijax.nn._parts import Input, Output, contributions, parts, spin
 from equijax.nn.radial import RadialBasis
 from equijax.nn.variance import path_variances, unit_scale
 from equijax.products._kernel import degrees

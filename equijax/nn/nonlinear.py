@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from equijax import spherical
-from equijax.nn._pairs import Input, Output, each, each_degree, parts
+from equijax.nn._parts import Input, Output, each, each_degree, parts
 from equijax.nn.normalization import mean_square
 from equijax.nn.radial import MLP
 from equijax.nn.variance import gain, norm_gain
