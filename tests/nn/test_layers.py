@@ -191,3 +191,13 @@ X = jnp.ones((4, 9, CHANNELS))
 def test_errors_of_attributes(module, args, match):
     with pytest.raises(ValueError, match=match):
         jax.eval_shape(module.init, jax.random.key(0), *args)
+
+
+def test_gate_has_a_gate_of_its_own_for_each_degree():
+    x = jax.random.normal(jax.random.key(0), (5, 9, 4))
+    gate = nn.Gate()
+    y = gate.apply(gate.init(jax.random.key(1), x), x)
+    first, second = y[:, 1:4] / x[:, 1:4], y[:, 4:] / x[:, 4:]  # one number a degree and channel
+    for factor in (first, second):
+        np.testing.assert_allclose(factor, jnp.broadcast_to(factor[:, :1], factor.shape), rtol=1e-5)
+    assert float(jnp.min(jnp.abs(first[:, 0] - second[:, 0]))) > 1e-6
