@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -54,9 +55,11 @@ class LiftingConv(nn.Module):
 
         taps = plain(lie.stencil_points(elements, self.size)) * volumes(elements)[:, None, None, None]
         gain = _gain(self, "gain", taps, (0, 1, 2), len(elements))
-        y = lie.lift(
-            x, lambda points: plain(points) * gain, nodes, size=self.size, stride=self.stride, padding=self.padding
-        )
+
+        def kernel(points):
+            return _scaled(plain(points), gain, x.dtype)
+
+        y = lie.lift(x, kernel, nodes, size=self.size, stride=self.stride, padding=self.padding)
         return _biased(self, y)
 
 
@@ -106,11 +109,11 @@ class GroupConv(nn.Module):
         points, moved = lie.stencil_points(outputs, self.size), lie.relative(elements, outputs)
         positive("reach", self.reach)
         kernel = self._separable if self.separable else self._full
-        kernel = kernel(f.shape[-1], points, moved, weights, volumes(outputs))
+        kernel = kernel(f.shape[-1], f.dtype, points, moved, weights, volumes(outputs))
         options: dict[str, Any] = {"size": self.size, "stride": self.stride, "padding": self.padding}
         return _biased(self, lie.correlate(f, kernel, nodes, outputs=outputs, **options))
 
-    def _separable(self, channels, points, moved, weights, volume):
+    def _separable(self, channels, dtype, points, moved, weights, volume):
         shape = (channels,) if self.channelwise else (channels, self.features)
         network = self.network(self.features, name="space")
         mixing = self.network(channels * (1 if self.channelwise else self.features), name="group")
@@ -128,9 +131,11 @@ class GroupConv(nn.Module):
         matrix = None
         if self.channelwise:
             matrix = self.param("channels", nn.initializers.lecun_normal(), (channels, self.features))
-        return lie.Separable(lambda p: space(p) * gain, lambda a: group(a) * scale, matrix)
+        return lie.Separable(
+            lambda p: _scaled(space(p), gain, dtype), lambda a: _scaled(group(a), scale, dtype), matrix
+        )
 
-    def _full(self, channels, points, moved, weights, volume):
+    def _full(self, channels, dtype, points, moved, weights, volume):
         network = self.network(channels * self.features, name="kernel")
 
         def plain(g):
@@ -143,7 +148,7 @@ class GroupConv(nn.Module):
         taps = plain(AffineElement(points[:, None], moved[:, :, None]))
         taps = taps * (volume[:, None] * weights)[..., None, None, None]
         gain = _gain(self, "gain", taps, (0, 1, 2, 3), len(points))
-        return lambda g: plain(g) * gain
+        return lambda g: _scaled(plain(g), gain, dtype)
 
     def _window(self, points):
         return lie.bump(jnp.sum((points / _radius(self)) ** 2, axis=-1))[..., None]
@@ -169,6 +174,14 @@ def _gain(module, name, taps, axes, outputs):
         return jnp.sqrt(outputs / jnp.where(squares > 0, squares, outputs))
 
     return module.param(name, initialize).astype(taps.dtype)
+
+
+def _scaled(k, gain, dtype):
+    """k times the gain in the dtype of the feature, as which the backward pass keeps k: coordinates have their own.
+
+    Without the barrier XLA keeps the wider one, which it had before the cast.
+    """
+    return (k if k.dtype == dtype else jax.lax.optimization_barrier(k.astype(dtype))) * gain.astype(dtype)
 
 
 def _biased(module, y):
