@@ -57,7 +57,7 @@ class LiftingConv(nn.Module):
         gain = _gain(self, "gain", taps, (0, 1, 2), len(elements))
 
         def kernel(points):
-            return _scaled(plain(points), gain, x.dtype)
+            return _kept(plain(points), x.dtype) * gain
 
         y = lie.lift(x, kernel, nodes, size=self.size, stride=self.stride, padding=self.padding)
         return _biased(self, y)
@@ -131,9 +131,7 @@ class GroupConv(nn.Module):
         matrix = None
         if self.channelwise:
             matrix = self.param("channels", nn.initializers.lecun_normal(), (channels, self.features))
-        return lie.Separable(
-            lambda p: _scaled(space(p), gain, dtype), lambda a: _scaled(group(a), scale, dtype), matrix
-        )
+        return lie.Separable(lambda p: _kept(space(p), dtype) * gain, lambda a: _kept(group(a), dtype) * scale, matrix)
 
     def _full(self, channels, dtype, points, moved, weights, volume):
         network = self.network(channels * self.features, name="kernel")
@@ -148,7 +146,7 @@ class GroupConv(nn.Module):
         taps = plain(AffineElement(points[:, None], moved[:, :, None]))
         taps = taps * (volume[:, None] * weights)[..., None, None, None]
         gain = _gain(self, "gain", taps, (0, 1, 2, 3), len(points))
-        return lambda g: _scaled(plain(g), gain, dtype)
+        return lambda g: _kept(plain(g), dtype) * gain
 
     def _window(self, points):
         return lie.bump(jnp.sum((points / _radius(self)) ** 2, axis=-1))[..., None]
@@ -176,12 +174,12 @@ def _gain(module, name, taps, axes, outputs):
     return module.param(name, initialize).astype(taps.dtype)
 
 
-def _scaled(k, gain, dtype):
-    """k times the gain in the dtype of the feature, as which the backward pass keeps k: coordinates have their own.
+def _kept(k, dtype):
+    """k in the dtype of the feature, so that the backward pass keeps it as that: coordinates have a dtype of their own.
 
     Without the barrier XLA keeps the wider one, which it had before the cast.
     """
-    return (k if k.dtype == dtype else jax.lax.optimization_barrier(k.astype(dtype))) * gain.astype(dtype)
+    return k if k.dtype == dtype else jax.lax.optimization_barrier(k.astype(dtype))
 
 
 def _biased(module, y):
