@@ -88,6 +88,7 @@ class Program(NamedTuple):
     operations: int  # floating-point
     least_bytes: int  # of arguments and results, each moved once
     temporary_bytes: int
+    instructions: str  # the same for the same program
 
 
 def compiled(f, *arguments):
@@ -107,7 +108,16 @@ def compiled(f, *arguments):
         operations(program),
         memory.argument_size_in_bytes + memory.output_size_in_bytes,
         memory.temp_size_in_bytes,
+        instructions(program),
     )
+
+
+def instructions(program):
+    """Those of a compiled program, names numbered as they come and metadata left out."""
+    lines = [line for line in program.as_text().splitlines() if line.startswith("  ")]
+    text = re.sub(r", metadata={[^}]*}", "", "\n".join(lines))
+    names = {}
+    return re.sub(r"%[\w.-]+", lambda name: names.setdefault(name[0], f"%{len(names)}"), text)
 
 
 def operations(program):

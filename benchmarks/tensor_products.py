@@ -107,12 +107,14 @@ def group(key, entries, limits, past, seconds, stop):
         return
     product, operations = harness.matrix_product_call()
     copy, moved = harness.copy_call(programs[0].least_bytes)
-    calls = [product, copy, *(program.run for program in programs)]
-    samples = harness.in_turns(calls, seconds=seconds, stop=stop)
+    runs = {program.instructions: program.run for program in programs}  # one for all names of a program, such as "auto"
+    samples = harness.in_turns([product, copy, *runs.values()], seconds=seconds, stop=stop)
     if min(map(len, samples)) < 2:  # interrupted
         return
     product_rate, copy_rate = operations / statistics.median(samples[0]), moved / statistics.median(samples[1])
-    for record, program, times in zip(records, programs, samples[2:], strict=True):
+    timed = dict(zip(runs, samples[2:], strict=True))
+    for record, program in zip(records, programs, strict=True):
+        times = timed[program.instructions]
         arithmetic, memory = program.operations / product_rate, program.least_bytes / copy_rate
         low, middle, high = statistics.quantiles(times, n=4)
         record |= {
