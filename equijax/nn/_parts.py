@@ -1,9 +1,11 @@
 """Features by their parts: natural and pseudo ones, one array or the pair (natural, pseudo), and degrees."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -46,8 +48,12 @@ def each(name: str, x: Any, f: Callable[[Array, str], Array], axis: int = -2) ->
 
 
 def each_degree(x: Float[Array, "..."], f: Callable[[int, Array], Array]) -> Float[Array, "..."]:
-    """f(l, x[l]) of each degree, one after the other: x[l] of shape (..., 2l + 1, channels)."""
-    return jnp.concatenate([f(l, part) for l, part in enumerate(transforms.by_degree(x, -2))], axis=-2)
+    """f(l, x[l]) of each degree, one after the other: x[l] of shape (..., 2l + 1, channels).
+
+    The backward pass keeps x alone, in its dtype, and computes again what f makes of it, such as norms in float32.
+    """
+    degrees = enumerate(transforms.by_degree(x, -2))
+    return jnp.concatenate([jax.checkpoint(functools.partial(f, l))(part) for l, part in degrees], axis=-2)
 
 
 def contributions(left: Iterable[int], right: Iterable[int], bracket: bool) -> dict[int, list[tuple[int, int, bool]]]:
