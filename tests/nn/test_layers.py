@@ -104,6 +104,15 @@ def test_dtype_of_the_output_is_that_of_the_input(x64, name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+def test_backward_pass_keeps_no_feature_in_a_wider_dtype(name):
+    module, kinds = LAYERS[name]
+    rows = 61
+    args = jax.tree.map(lambda a: jnp.broadcast_to(a[:1], (rows, *a.shape[1:])), inputs(kinds, jnp.bfloat16))
+    kept = jax.eval_shape(lambda *args: jax.vjp(module.apply, *args)[1], parameters(module, *args), *args)
+    assert {k.dtype for k in jax.tree.leaves(kept) if rows in k.shape} <= {jnp.dtype(jnp.bfloat16), jnp.dtype(bool)}
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_zero_input_has_finite_value_and_gradients(name):
     module, kinds = LAYERS[name]
     args = jax.tree.map(jnp.zeros_like, inputs(kinds))
