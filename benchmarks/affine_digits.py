@@ -89,10 +89,11 @@ class Affine(nn.Module):
 
 
 class Model(NamedTuple):
-    """A network with its nodes."""
+    """A network with its nodes, and those of a step of training from a key where they move at random."""
 
     network: Any
     nodes: Any = None
+    moving: Any = None
     augmented: bool = False
     decay: float = 0.1
 
@@ -106,14 +107,16 @@ class Model(NamedTuple):
 def models():
     """All that take part, by name."""
 
-    def on(group, window, nodes=5, method="quasi", **widths):
-        return Model(GroupNetwork(**widths), lie.chart_nodes(group.linear, nodes, window, method=method))
+    def on(group, window, nodes=5, method="quasi", moving=None):
+        draw = functools.partial(lie.chart_nodes, group.linear, window=window, method=method, dtype=jnp.float32)
+        return Model(GroupNetwork(), draw(nodes), moving and functools.partial(draw, moving))
 
     shears = groups.Semidirect(groups.Translation(2), groups.SL(2))
     return {
         "CNN": Model(PlainCNN()),
         "CNN, augmented": Model(PlainCNN(), augmented=True, decay=0.0),
         "SE(2)": on(groups.SE(2), ROTATION, 3, "equispaced"),
+        "SE(2), moving": on(groups.SE(2), ROTATION, 3, "equispaced", moving=2),
         "Sim(2)": on(groups.Similarity(2), (SCALING, ROTATION)),
         "SL(2)": on(shears, (SHEAR, SHEAR, ROTATION)),
         "Aff(2)": on(groups.Affine(2), (SCALING, SHEAR, SHEAR, ROTATION)),
@@ -207,10 +210,16 @@ def run(model, splits, seed, seconds):
         updates, memory = optimizer.update(gradient, memory, variables)
         return (optax.apply_updates(variables, jax.tree.map(lambda u: rate * u, updates)), memory), value
 
+    @jax.jit
+    def nodes_at(step):
+        moved = model.moving and model.moving(key=jax.random.fold_in(jax.random.key(seed), step))
+        return moved or model.nodes
+
     predict = jax.jit(lambda variables, images, nodes: model.network.apply(variables, as_input(images), nodes))
     begin = time.perf_counter()
     state = variables, optimizer.init(variables)
-    program = step.lower(state, train.images[:BATCH], train.labels[:BATCH].astype(np.int32), 0.0, model.nodes).compile()
+    first = train.images[:BATCH], train.labels[:BATCH].astype(np.int32)
+    program = step.lower(state, *first, 0.0, nodes_at(0)).compile()
     scores(predict, variables, splits["validation"].images[:BATCH], model.nodes)
     compiled = time.perf_counter() - begin
 
@@ -221,7 +230,7 @@ def run(model, splits, seed, seconds):
             order = rng.permutation(len(train.labels))
         batch, order = order[:BATCH], order[BATCH:]
         rate = min(1.0, (steps + 1) / 50) * 0.5 * (1 + np.cos(np.pi * min(1.0, spent / seconds)))
-        state, value = program(state, train.images[batch], train.labels[batch].astype(np.int32), rate, model.nodes)
+        state, value = program(state, train.images[batch], train.labels[batch].astype(np.int32), rate, nodes_at(steps))
         value.block_until_ready()
         spent, steps = spent + time.process_time() - begin, steps + 1
         if spent >= seconds * marks / EVALUATIONS:
