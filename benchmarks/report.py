@@ -145,7 +145,7 @@ def affine_digits(lines):
         cells = []
         for key in ("validation_accuracy", "upright_accuracy", "transformed_accuracy"):
             values = [100 * r[key] for r in runs]
-            cells.append(f"{sum(values) / len(values):.1f} ± {(max(values) - min(values)) / 2:.1f}")
+            cells.append(f"{sum(values) / len(values):.2f} ± {(max(values) - min(values)) / 2:.2f}")
         mean = {k: sum(r[k] for r in runs) / len(runs) for k in ("equivariance_error", "steps")}
         best = {k: min(r[k] for r in runs) for k in ("parameters", "microseconds_an_image", "training_bytes")}
         cells += [f"{mean['equivariance_error']:.2f}", f"{best['parameters']:,}", f"{mean['steps']:,.0f}"]
