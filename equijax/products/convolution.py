@@ -8,8 +8,8 @@ from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
 from equijax.products import _fused, planner
+from equijax.products._bilinear import multiply
 from equijax.products._kernel import degrees, fit, kernel, leading_fit
-from equijax.products.pointwise import multiply
 from equijax.spherical import quadrature, transforms
 from equijax.spherical.harmonics import unit
 

@@ -4,15 +4,15 @@ All are exact for band-limited functions, equivariant under O(3) by construction
 """
 
 import functools
+import math
 import operator
 
-import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
 from equijax.products import _fused, planner
+from equijax.products._bilinear import BY_COUPLINGS, multiply
 from equijax.products._kernel import degrees, kernel, operands
 from equijax.spherical import transforms
 
@@ -103,29 +103,6 @@ def power(
     return _power(x, order=order, lmax=lmax, method=method, precision=precision)
 
 
-def multiply(x, y, *, lmax, method, precision, odd):
-    """`gaunt`, or `bracket` if `odd`, of checked features with coefficients first."""
-    l1, l2 = _degree(x), _degree(y)
-    band = l1 + l2
-
-    def compute(method):
-        def values(x, field="value"):
-            return transforms.to_grid(method, x, band, lmax, field, precision)
-
-        def f(x, y):
-            if method in _BY_COUPLINGS:
-                return _BY_COUPLINGS[method](x, y, lmax, odd, precision)
-            if odd:
-                product = values(x, "theta") * values(y, "phi") - values(x, "phi") * values(y, "theta")
-            else:
-                product = values(x) * values(y)
-            return transforms.from_grid(method, product, band, lmax, precision)
-
-        return f
-
-    return planner.route(compute, method, (l1, l2, lmax), x, y)
-
-
 def _on_tpu(x, y, *, lmax, method, precision, odd):
     if method != "auto":
         return None
@@ -137,14 +114,14 @@ _product = kernel(multiply, fused=_on_tpu)
 
 @kernel
 def _power(x, *, order, lmax, method, precision):
-    l = _degree(x)
+    l = math.isqrt(len(x)) - 1
 
     def compute(method):
         def f(x):
-            if method in _BY_COUPLINGS:
+            if method in BY_COUPLINGS:
                 z = x
                 for k in range(2, order + 1):
-                    z = _BY_COUPLINGS[method](z, x, k * l if k < order else lmax, False, precision)
+                    z = BY_COUPLINGS[method](z, x, k * l if k < order else lmax, False, precision)
                 return z[: (lmax + 1) ** 2]
             values = transforms.to_grid(method, x, order * l, lmax, precision=precision)
             return transforms.from_grid(
@@ -156,35 +133,5 @@ def _power(x, *, order, lmax, method, precision):
     return planner.route(compute, method, (l, (order - 1) * l, lmax), x)
 
 
-def _terms(x, y, lmax, odd, precision):
-    """The product as a sum over the couplings that are not zero, written out; no matrix product rounds here."""
-    del precision
-    table = (spherical.bracket_coefficients if odd else spherical.gaunt_coefficients)(_degree(x), _degree(y), lmax)
-    xs, ys = (jax.lax.split(a, (1,) * len(a)) for a in (x, y))
-    nothing, add = jnp.zeros_like(xs[0] * ys[0]), functools.partial(functools.reduce, operator.add)
-    rows = []
-    for of_product in table.transpose(2, 0, 1).tolist():
-        terms = [(x, [c * y for y, c in zip(ys, row, strict=True) if c]) for x, row in zip(xs, of_product, strict=True)]
-        rows.append(add([x * add(part) for x, part in terms if part] or [nothing]))
-    return jnp.concatenate(rows)
-
-
-def _dense(x, y, lmax, odd, precision):
-    """The product by the table of all couplings."""
-    coefficients = spherical.bracket_coefficients if odd else spherical.gaunt_coefficients
-    pairs = x[:, None] * y[None]
-    flat = pairs.reshape(pairs.shape[0] * pairs.shape[1], -1)
-    table = coefficients(_degree(x), _degree(y), lmax).reshape(len(flat), -1).T
-    z = jnp.matmul(table.astype(flat.dtype), flat, precision=precision)
-    return z.reshape(-1, *pairs.shape[2:])
-
-
-_BY_COUPLINGS = {"terms": _terms, "dense": _dense}
-
-
 def _known(method, degree):
     planner.known(method, planner.available(degree), f" for degrees that add up to {degree}")
-
-
-def _degree(x):
-    return round(x.shape[0] ** 0.5) - 1

@@ -11,9 +11,13 @@ The same holds for the components of gradients along e_θ and e_φ, with paritie
 
 import dataclasses
 import functools
+import operator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
 from equijax.spherical import quadrature
@@ -30,8 +34,10 @@ class Parts:
     values: tuple[Array, ...]
 
     def __mul__(self, other: "Parts") -> "Parts":
-        n = range(len(self.values))
-        return Parts(tuple(sum(self.values[a] * other.values[a ^ c] for a in n) for c in n))
+        if len(self.values) < 4:
+            return Parts(tuple(_sums(*self.values, *other.values)))
+        pairs = [jnp.broadcast_arrays(*pair) for pair in zip(self.values, other.values, strict=True)]
+        return Parts(tuple(_multiply.bind(*(f for f, _ in pairs), *(g for _, g in pairs))))
 
     def __sub__(self, other: "Parts") -> "Parts":
         return Parts(tuple(a - b for a, b in zip(self.values, other.values, strict=True)))
@@ -64,3 +70,56 @@ def tables(lmax: int, degree: int, field: str) -> tuple[np.ndarray, tuple[np.nda
 
 def _reflections(degree):
     return _REFLECTIONS[: 1 if degree < _BOTH_FROM else 2]
+
+
+def _sums(*factors):
+    f, g = _halves(factors)
+    parts = range(len(f))
+    return [sum(f[a] * g[a ^ c] for a in parts) for c in parts]
+
+
+def _at_once(*factors):
+    """The sums in one pass over the factors, by one reduction to several results: each by itself reads all anew."""
+    f, g = (jnp.stack(half) for half in _halves(factors))
+    parts = np.arange(len(f))
+    terms = [f * g[parts ^ c] for c in parts]
+    return jax.lax.reduce(terms, [np.zeros((), f.dtype)] * len(f), lambda a, b: list(map(operator.add, a, b)), (0,))
+
+
+def _jvp(primals, tangents):
+    (f, g), (df, dg) = _halves(primals), _halves([ad.instantiate_zeros(t) for t in tangents])
+    changes = zip(_multiply.bind(*df, *g), _multiply.bind(*f, *dg), strict=True)
+    return _multiply.bind(*primals), [a + b for a, b in changes]
+
+
+def _transpose(cotangents, *factors):
+    """Σ_c z_c Σ_a f_a g_(a xor c) is the same in all three: the cotangent times the other factor."""
+    f, g = _halves(factors)
+    first = ad.is_undefined_primal(f[0])
+    found = _multiply.bind(*map(ad.instantiate_zeros, cotangents), *(g if first else f))
+    return [*found, *[None] * len(g)] if first else [*[None] * len(f), *found]
+
+
+def _batched(factors, axes):
+    size = next(a.shape[i] for a, i in zip(factors, axes, strict=True) if i is not None)
+    moved = [
+        jnp.broadcast_to(a, (size, *a.shape)) if i is None else jnp.moveaxis(a, i, 0)
+        for a, i in zip(factors, axes, strict=True)
+    ]
+    return _multiply.bind(*moved), [0] * (len(factors) // 2)
+
+
+def _halves(factors):
+    n = len(factors) // 2
+    return factors[:n], factors[n:]
+
+
+_multiply = Primitive("product_of_parts")
+_multiply.multiple_results = True
+_multiply.def_abstract_eval(lambda *factors: list(_halves(factors)[0]))
+_multiply.def_impl(jax.jit(_multiply.bind))
+mlir.register_lowering(_multiply, mlir.lower_fun(_sums))
+mlir.register_lowering(_multiply, mlir.lower_fun(_at_once), platform="cpu")
+ad.primitive_jvps[_multiply] = _jvp
+ad.primitive_transposes[_multiply] = _transpose
+batching.primitive_batchers[_multiply] = _batched
