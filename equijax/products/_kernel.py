@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from equijax import _validate, spherical
 
-_CHUNK = 400_000  # numbers of the largest feature in a chunk; measured on two cores with 1 to 2 MB of cache each
+_CHUNK = 300_000  # numbers of the largest feature in a chunk; measured on two cores with 1 to 2 MB of cache each
 
 
 def kernel(
