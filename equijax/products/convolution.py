@@ -1,5 +1,8 @@
 """The convolution of features with a filter around the direction of an edge."""
 
+import functools
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +17,7 @@ from equijax.spherical import quadrature, transforms
 from equijax.spherical.harmonics import unit
 
 METHODS = ("matrix", "direct", "zonal", "aligned")
-_MATRIX = range(7, 10)  # l1 + lf + lmax for which "matrix" is the fastest; measured on two CPU cores
+_MATRIX = range(7, 10)  # l1 + lf + lmax for which "matrix" is the fastest without derivatives, on two CPU cores
 
 
 def convolution(
@@ -44,8 +47,8 @@ def convolution(
         method: "matrix" forms one matrix for every edge and degree of the filter, which its channels share: a product
             on one side only. "direct" multiplies by w ⊙ Y(r̂). "zonal" evaluates h on the grid, without harmonics of
             edges, rotations or frames. "aligned" turns the features so that r̂ is the polar axis, where orders m do not
-            mix, and back. All equal to rounding. "auto" is "matrix" for degrees that add up to 7, 8 or 9,
-            else "direct": the fastest on a CPU, see the benchmark page; not measured elsewhere.
+            mix, and back. All equal to rounding. "auto" is "direct", but without derivatives "matrix" for degrees
+            that add up to 7, 8 or 9: the fastest on a CPU, see the benchmark page; not measured elsewhere.
         odd: The bracket instead of the product: a pseudo-tensor if x is natural.
         precision: Of the matrix products.
 
@@ -74,11 +77,7 @@ def convolution(
     leading_fit("direction", direction.shape[:-1], x.shape[:-2], "x")
     leading_fit("direction", direction.shape[:-1], radial_weights.shape[:-2], "radial_weights")
     planner.known(method, METHODS)
-    if method == "auto":
-        method = "matrix" if l1 + radial_weights.shape[-2] - 1 + lmax in _MATRIX else "direct"
-        f = {"matrix": _matrix_or_fused, "direct": _direct_or_fused}[method]
-    else:
-        f = {"matrix": _matrix, "direct": _direct, "zonal": _zonal, "aligned": _aligned}[method]
+    f = {"matrix": _matrix, "direct": _direct, "zonal": _zonal, "aligned": _aligned, "auto": _auto}[method]
     return f(x, direction[..., None], radial_weights, lmax=lmax, odd=odd, precision=precision)
 
 
@@ -115,6 +114,15 @@ def _directly(x, direction, weights, *, lmax, odd, precision):
 
 _matrix, _direct = kernel(_by_matrix, front=False), kernel(_directly)
 _matrix_or_fused, _direct_or_fused = kernel(_by_matrix, front=False, fused=_on_tpu), kernel(_directly, fused=_on_tpu)
+
+
+def _auto(x, direction, weights, **static):
+    direct = functools.partial(_direct_or_fused, **static)
+    if math.isqrt(x.shape[-2]) + weights.shape[-2] - 2 + static["lmax"] not in _MATRIX:
+        return direct(x, direction, weights)
+    f = jax.custom_jvp(functools.partial(_matrix_or_fused, **static))
+    f.defjvp(functools.partial(jax.jvp, direct))
+    return f(x, direction, weights)
 
 
 @kernel
