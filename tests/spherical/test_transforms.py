@@ -1,9 +1,11 @@
 """The routes to a grid and back: they agree, use the smallest grids, and fail visibly on smaller ones."""
 
+import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 from equijax import spherical
 from equijax.spherical import quadrature, reflections, transforms
@@ -135,3 +137,23 @@ def test_rounded_tables_break_equivariance_visibly(x64, dtype, small):
     x, y = rng.normal(size=(2, 16, 5))
     error = np.abs(D @ f(x, y) - f(D @ x, D @ y)).max() / np.abs(f(x, y)).max()
     assert (error < 1e-13) if small else (error > 1e-4)
+
+
+def test_four_parts_are_multiplied_as_the_group_multiplies_them_with_all_derivatives(x64):
+    rng = np.random.default_rng(0)
+    f, g = jnp.asarray(rng.normal(size=(2, 4, 5, 3)))
+
+    def product(f, g):
+        first, second = (reflections.Parts(tuple(map(jnp.asarray, a))) for a in (f, g))
+        return jnp.stack((first * second).values)
+
+    want = np.zeros_like(f)
+    for a, b in np.ndindex(4, 4):
+        want[a ^ b] += f[a] * g[b]
+    np.testing.assert_allclose(product(f, g), want, atol=1e-14)
+    np.testing.assert_allclose(jax.jit(product)(f, g), want, atol=1e-14)
+    np.testing.assert_allclose(product(f, g[..., :1]), product(f, g[..., :1] + 0 * g), atol=1e-14)
+    check_grads(product, (f, g), order=2, modes=("fwd", "rev"))
+    check_grads(lambda g: product(f, g), (g,), order=1, modes=("rev",))
+    many = jax.vmap(product, in_axes=(None, 3), out_axes=2)(f, jnp.stack([g, 2 * g], axis=3))
+    np.testing.assert_allclose(many, jnp.stack([want, 2 * want], axis=2), atol=1e-14)
