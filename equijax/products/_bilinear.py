@@ -16,17 +16,15 @@ from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
 from equijax.products import planner
+from equijax.products._kernel import varying_axes
 from equijax.spherical import transforms
 
 
 def multiply(x, y, *, lmax, method, precision, odd):
     """`gaunt`, or `bracket` if `odd`, of checked features with coefficients first."""
     shape = jnp.broadcast_shapes(x.shape[1:], y.shape[1:])
-    axes = [getattr(jax.typeof(a), "vma", frozenset()) for a in (x, y)]
-    x, y = (
-        jax.lax.pcast(a, tuple(other - own), to="varying") if other - own else a
-        for a, own, other in ((x, axes[0], axes[1]), (y, axes[1], axes[0]))
-    )
+    axes = varying_axes(x) | varying_axes(y)
+    x, y = (jax.lax.pcast(a, tuple(axes - varying_axes(a)), to="varying") for a in (x, y))
     return _multiply.bind(x, y, lmax=lmax, shape=shape, method=method, precision=precision, odd=odd)
 
 

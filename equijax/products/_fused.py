@@ -20,7 +20,7 @@ from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
 from equijax.products import planner
-from equijax.products._kernel import is_divided
+from equijax.products._kernel import is_divided, varying_axes
 from equijax.products._trilinear import Form, H, X, Y, Z, evaluate
 from equijax.spherical.harmonics import unit
 
@@ -36,7 +36,7 @@ def on_features(x, y, direction=None, *, lmax, odd, precision):
     """
     rows, channels = math.prod(x.shape[:-2]), x.shape[-1]
     lead = {a.shape[:-2] for a in (x, y, direction) if a is not None}
-    varying = {getattr(jax.typeof(a), "vma", None) for a in (x, y, direction) if a is not None}
+    varying = {varying_axes(a) for a in (x, y, direction) if a is not None}
     l1, l2 = math.isqrt(x.shape[-2]) - 1, (math.isqrt(y.shape[-2]) if direction is None else y.shape[-2]) - 1
     precision = getattr(precision, "name", precision or "default").lower()
     method = planner.fused(l1, l2, lmax, rows, channels, odd, precision)

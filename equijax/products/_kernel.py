@@ -70,6 +70,11 @@ def is_divided(ctx: mlir.LoweringRuleContext) -> bool:
     return getattr(ctx.module_context.axis_context, "num_devices", 1) > 1
 
 
+def varying_axes(a: Array) -> frozenset:
+    """The axes of a mesh, inside of `jax.shard_map`, along which an array differs from device to device."""
+    return jax.typeof(a).manual_axis_type.varying
+
+
 _divided = Primitive("divided")  # `is_divided` of the program that it stands in
 _divided.def_impl(lambda: np.False_)
 _divided.def_abstract_eval(lambda: jax.core.ShapedArray((), np.bool_))
