@@ -72,7 +72,7 @@ def _by_second(z, x, y, odd, **params):
 def _batched(arrays, axes, *, shape, **params):
     """A batch becomes a further axis beside rows and channels."""
     x, y = (a[:, None] if i is None else jnp.moveaxis(a, i, 1) for a, i in zip(arrays, axes, strict=True))
-    size = max(x.shape[1], y.shape[1])
+    size = next(a.shape[i] for a, i in zip(arrays, axes, strict=True) if i is not None)
     return _multiply.bind(x, y, shape=(size, *shape), **params), 1
 
 
