@@ -91,7 +91,7 @@ def group(key, entries, limits, past, seconds, stop):
             try:
                 program, found = prepare(entry, key)
             except Exception as e:  # a method that does not exist for these degrees, or a peer that fails: named
-                reason = f"{type(e).__name__}: {str(e).splitlines()[0][:160]}"
+                reason = ": ".join([type(e).__name__, *str(e).splitlines()[:1]])[:180]
             else:
                 record |= found
                 if record["gigabytes"] > limits["gigabytes"]:

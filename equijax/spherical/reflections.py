@@ -34,7 +34,7 @@ class Parts:
     values: tuple[Array, ...]
 
     def __mul__(self, other: "Parts") -> "Parts":
-        if len(self.values) < 4:
+        if len(self.values) < 4:  # a pass for each of two sums is as fast
             return Parts(tuple(_sums(*self.values, *other.values)))
         pairs = [jnp.broadcast_arrays(*pair) for pair in zip(self.values, other.values, strict=True)]
         return Parts(tuple(_multiply.bind(*(f for f, _ in pairs), *(g for _, g in pairs))))
@@ -73,6 +73,7 @@ def _reflections(degree):
 
 
 def _sums(*factors):
+    """The parts Σ_a f_a g_(a xor c), of f and then g."""
     f, g = _halves(factors)
     parts = range(len(f))
     return [sum(f[a] * g[a ^ c] for a in parts) for c in parts]
