@@ -27,7 +27,7 @@ import optax.contrib  # noqa: E402
 import equijax as ej  # noqa: E402
 from equijax import data, groups, lie  # noqa: E402
 
-BATCH, EVALUATIONS, MUON, ADAM = 32, 5, 0.02, 5e-3
+BATCH, EVALUATIONS, MUON, ADAM = 32, 5, 5e-3, 5e-3
 COPIES, TEST_SEED, AUGMENTATION_SEED = 1, 2026, 7
 ROTATION, SCALING, SHEAR = 0.5, 0.3, 0.3  # half-widths of the windows: radians, log of the scale, coordinates of X
 
@@ -48,8 +48,8 @@ class PlainCNN(nn.Module):
 class GroupNetwork(nn.Module):
     """A lifting layer, two separable correlations on the group, and a head that sees where the features lie.
 
-    It looks at 4 × 4 places about the center of the ink, in the frame of each node, and takes the largest answers of
-    all nodes.
+    It looks at 4 × 4 places about the center of the ink, in the frame of each node; the scores of the nodes come
+    together as those of poses of which one is the right one, by the logarithm of the mean of their exponentials.
     """
 
     features: tuple[int, ...] = (16, 32, 48)
@@ -60,14 +60,14 @@ class GroupNetwork(nn.Module):
         first, second, third = self.features
         lifting = functools.partial(ej.nn.SplineKernel, functions=48)
         f = ej.nn.LiftingConv(first, size=8, stride=2, radius=3.5, network=lifting)(standardized(x), nodes)
-        f = lie.downsample(nn.relu(Affine()(lie.normalize(f, nodes))))
+        f = lie.downsample(nn.gelu(Affine()(lie.normalize(f, nodes))))
         for features in (second, third):
             f = ej.nn.GroupConv(features, size=5, radius=3, network=splines)(f, nodes)
-            f = nn.relu(Affine()(lie.normalize(f, nodes)))
+            f = nn.gelu(Affine()(lie.normalize(f, nodes)))
         places = np.stack(np.meshgrid(*[np.array([-9.0, -3.0, 3.0, 9.0])] * 2), axis=-1).reshape(-1, 2)
         seen = lie.pool_about(f, nodes, lie.center_of_mass(x), places, width=3.0, spacing=4.0)
-        answers = nn.relu(nn.Dense(self.hidden)(seen.reshape(*seen.shape[:-2], -1)))
-        return nn.Dense(10)(jnp.max(answers, axis=-2))
+        scores = nn.Dense(10)(nn.gelu(nn.Dense(self.hidden)(seen.reshape(*seen.shape[:-2], -1))))
+        return lie.project(scores[..., None, None, :], nodes, method="logsumexp")[..., 0, 0, :]
 
 
 def splines(outputs, name):
@@ -101,7 +101,7 @@ class Model(NamedTuple):
         """Muon for the matrices of kernels, and Adam for the plain network, where it is better; with weight decay."""
         if self.nodes is None:
             return optax.adamw(ADAM, weight_decay=self.decay)
-        return optax.contrib.muon(MUON, weight_decay=self.decay, adam_learning_rate=ADAM)
+        return optax.contrib.muon(MUON, weight_decay=self.decay, adam_learning_rate=ADAM / 4)
 
 
 def models():
@@ -116,7 +116,7 @@ def models():
         "CNN": Model(PlainCNN()),
         "CNN, augmented": Model(PlainCNN(), augmented=True, decay=0.0),
         "SE(2)": on(groups.SE(2), ROTATION, 3, "equispaced"),
-        "SE(2), moving": on(groups.SE(2), ROTATION, 3, "equispaced", moving=2),
+        "SE(2), moving": on(groups.SE(2), ROTATION, 5, "equispaced", moving=2),
         "Sim(2)": on(groups.Similarity(2), (SCALING, ROTATION)),
         "SL(2)": on(shears, (SHEAR, SHEAR, ROTATION)),
         "Aff(2)": on(groups.Affine(2), (SCALING, SHEAR, SHEAR, ROTATION)),
