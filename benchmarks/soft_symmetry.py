@@ -24,14 +24,15 @@ AXES = ("x", "y", "z")
 TURNS = tuple(groups.Axial(groups.SO(2), axis) for axis in range(3))
 METHODS = {  # strength of the penalties, whether they are tuned
     "no penalty": (0.0, False),
-    "equal penalties": (0.03, False),
-    "tuned penalties": (0.03, True),
+    "equal penalties": (0.3, False),
+    "tuned penalties": (0.3, True),
     "equivariant network": (0.0, False),
 }
 MASSES, ANISOTROPY = 5, 1.0
 S, V, VV = reps.Scalar(), reps.Vector(), reps.Tensor(2)
 INPUT, HIDDEN = reps.Sum(*[S] * MASSES, *[V] * MASSES), reps.Sum(*[S] * 24, *[V] * 8, *[VV] * 4)
 GATED = reps.Sum(HIDDEN, *[S] * 12)  # a gate for each vector and tensor
+RANK = 5
 LAYERS = {
     "params/Dense_0": objectives.LayerSymmetry(INPUT, GATED),
     "params/Dense_1": objectives.LayerSymmetry(HIDDEN, GATED),
@@ -40,13 +41,18 @@ LAYERS = {
 
 
 class Dense(linen.Module):
-    """Dense layers with nonlinearities that commute with every rotation: only the weights can break a symmetry."""
+    """Dense layers, between them gates and products that commute with every rotation.
+
+    Only the weights of the dense layers can break a symmetry, and none has to: without the products a network whose
+    weights commute could not make a tensor of a vector.
+    """
 
     @linen.compact
     def __call__(self, x):
         for _ in range(2):
             x = linen.Dense(GATED.dim_of(TURNS[2]))(x)
             x = nn.gated(groups.SO(3), HIDDEN, x)
+            x = (x + nn.EquivariantBilinear(groups.SO(3), HIDDEN, HIDDEN, rank=RANK)(x)) / 2**0.5
         return linen.Dense(9)(x)
 
 
@@ -104,7 +110,7 @@ def data(task, key, count):
 def model_of(task, method):
     """(model, how the groups act on its dense layers)."""
     if method == "equivariant network":
-        return nn.EquivariantMLP(TURNS[2], INPUT, VV, (reps.Sum(*[S] * 24, *[V] * 8),) * 2, rank=4), {}
+        return nn.EquivariantMLP(TURNS[2], INPUT, VV, (HIDDEN,) * 2, rank=RANK), {}
     if task == "linear":
         return linen.Dense(3, use_bias=False), {"params": objectives.LayerSymmetry(V, V)}
     return Dense(), LAYERS
