@@ -27,7 +27,7 @@ import optax.contrib  # noqa: E402
 import equijax as ej  # noqa: E402
 from equijax import data, groups, lie  # noqa: E402
 
-BATCH, EVALUATIONS, MUON, ADAM = 32, 5, 5e-3, 5e-3
+BATCH, EVALUATIONS, MUON, ADAM = 32, 5, 5e-3, 2.5e-3
 COPIES, TEST_SEED, AUGMENTATION_SEED = 1, 2026, 7
 ROTATION, SCALING, SHEAR = 0.5, 0.3, 0.3  # half-widths of the windows: radians, log of the scale, coordinates of X
 
@@ -39,9 +39,9 @@ class PlainCNN(nn.Module):
     def __call__(self, x, nodes):
         x = standardized(x)
         for features in (16, 24, 32):
-            x = nn.relu(nn.Conv(features, (5, 5) if features < 32 else (3, 3))(x))
+            x = nn.gelu(nn.Conv(features, (5, 5) if features < 32 else (3, 3))(x))
             x = nn.max_pool(x, (2, 2), (2, 2))
-        x = nn.relu(nn.Dense(32)(x.reshape(*x.shape[:-3], -1)))
+        x = nn.gelu(nn.Dense(32)(x.reshape(*x.shape[:-3], -1)))
         return nn.Dense(10)(x)
 
 
@@ -101,7 +101,7 @@ class Model(NamedTuple):
         """Muon for the matrices of kernels, and Adam for the plain network, where it is better; with weight decay."""
         if self.nodes is None:
             return optax.adamw(ADAM, weight_decay=self.decay)
-        return optax.contrib.muon(MUON, weight_decay=self.decay, adam_learning_rate=ADAM / 4)
+        return optax.contrib.muon(MUON, weight_decay=self.decay, adam_learning_rate=ADAM / 2)
 
 
 def models():
