@@ -1,8 +1,9 @@
 """Rotations from the numbers that a network gives, and back: 6D, 5D, matrices, quaternions, rotation vectors.
 
-Every map returns rotations to rounding, for any finite input, with right derivatives, and NaN for NaN. Where the input
-leaves the rotation open (a zero vector, parallel columns) it is one of the possible ones, with a derivative of zero.
-The inverses raise a ValueError for what is no rotation, with its distance from one, where the numbers are known.
+Every map returns rotations to rounding, for any finite input (a rotation vector: if its square is finite), with right
+derivatives, and NaN for NaN. Where the input leaves the rotation open (a zero vector, parallel columns) it is one of
+the possible ones, with a derivative of zero. The inverses raise a ValueError for what is no rotation, with its distance
+from one, where the numbers are known, and give NaN elsewhere.
 
 A network that has to learn rotations wants parameters that depend on the rotation continuously: 6D, 5D and 9D do;
 quaternions, rotation vectors and angles do not (Zhou et al. 2019, arXiv:1812.07035). `from_svd` is the nearest one.
@@ -17,7 +18,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import floating, last_axis
 from equijax.groups._numerics import in_single
-from equijax.groups.base import check_element
+from equijax.groups.base import check_element, is_element
 from equijax.groups.decompositions import orthogonal_factor, square
 from equijax.groups.orthogonal import SO, quaternion
 from equijax.groups.orthogonal import from_quaternion as _of_unit_quaternion
@@ -52,8 +53,8 @@ def from_columns(a: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
         ValueError: If `a` has not one column less than rows.
     """
     a = floating("a", a)
-    if a.ndim < 2 or a.shape[-1] != a.shape[-2] - 1:
-        raise ValueError(f"a: expected shape (..., n, n - 1), got {a.shape}")
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2] - 1 or not a.shape[-1]:
+        raise ValueError(f"a: expected shape (..., n, n - 1) with n ≥ 2, got {a.shape}")
     columns: list[jax.Array] = []
     for k in range(a.shape[-1]):
         columns.append(_orthogonal_unit(a[..., k], columns))
@@ -75,12 +76,14 @@ def from_5d(x: Float[Array, "*batch 5"]) -> Float[Array, "*batch 3 3"]:
     """
     last_axis("x", x, 5)
     x = floating("x", x)
-    p = x[..., 2:]
-    norm2 = jnp.sum(p**2, axis=-1, keepdims=True)
-    p = jnp.where(norm2 == 0, jnp.asarray([1.0, 0, 0], x.dtype), p)
-    norm = jnp.sqrt(jnp.where(norm2 == 0, 1.0, norm2))
-    first = jnp.concatenate([x[..., :2], (norm - 1 / norm) / 2], axis=-1)
-    return from_columns(jnp.stack([first, p / norm], axis=-1))
+    axis = jnp.asarray([1.0, 0, 0], x.dtype)
+    small = jnp.abs(x[..., 2:]) < 4 * 2.0 ** (jnp.finfo(x.dtype).minexp // 2)  # the derivative has 1 / ‖p‖²
+    p = jnp.where(small.all(axis=-1, keepdims=True), axis, x[..., 2:])
+    unit = _or_else(p, axis)
+    unit = unit / jnp.sqrt(jnp.sum(unit**2, axis=-1, keepdims=True))
+    half = jnp.sum(unit * (p / 2), axis=-1, keepdims=True)
+    first = jnp.concatenate([x[..., :2], half - 1 / (4 * half)], axis=-1)
+    return from_columns(jnp.stack([first, unit], axis=-1))
 
 
 def to_5d(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 5"]:
@@ -191,12 +194,16 @@ def _last_column(q):
 
 
 def _or_else(v, default):
-    """`v` divided by its largest entry, so that squares neither overflow nor vanish; the default if it is zero."""
+    """`v` with entries of at most one, so that squares neither overflow nor vanish; the default if it is zero."""
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=-1, keepdims=True))
-    return jnp.where(largest == 0, default, v / jnp.where(largest == 0, 1, largest))
+    half = 2.0 ** (jnp.finfo(v.dtype).minexp // 2)  # first towards one, as 1 / largest can be too small for its dtype
+    scale = jnp.where(largest > 1, half, 1 / half).astype(v.dtype)
+    vanishes = largest < jnp.finfo(v.dtype).smallest_normal
+    return jnp.where(vanishes, default, v * scale / jnp.where(vanishes, 1, largest * scale))
 
 
 def _in_space(r, name="r"):
     r = floating(name, r)
     check_element(SO(3), r, name)
-    return r
+    known = not isinstance(r, jax.core.Tracer)
+    return r if known else jnp.where(is_element(SO(3), r)[..., None, None], r, jnp.nan)

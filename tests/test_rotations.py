@@ -161,7 +161,7 @@ def test_angles_between_rotations(x64):
         (
             lambda: rotations.from_columns(jnp.ones((3, 3))),
             ValueError,
-            r"a: expected shape \(..., n, n - 1\), got \(3, 3\)",
+            r"a: expected shape \(..., n, n - 1\) with n ≥ 2, got \(3, 3\)",
         ),
         (lambda: rotations.from_svd(jnp.ones((3, 2))), ValueError, "m: expected square matrices"),
         (lambda: rotations.svd_gap(jnp.ones((3, 2))), ValueError, "m: expected square matrices"),
@@ -173,3 +173,21 @@ def test_angles_between_rotations(x64):
 def test_errors_name_the_argument(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["6d", "5d", "quaternion", "svd"])
+@pytest.mark.parametrize("size", [1e-37, 1e20, 1e38])
+def test_sizes_at_the_ends_of_float32(name, size):
+    there, _, length = MAPS[name]
+    x = jax.random.uniform(jax.random.key(0), (length,), minval=0.5)
+    r = jax.jit(there)(size * x)
+    np.testing.assert_allclose(r @ r.T, np.eye(3), atol=1e-5)
+    assert bool(jnp.isfinite(jax.jit(jax.jacfwd(there))(size * x)).all())
+    if name != "5d":  # the others do not see the size
+        np.testing.assert_allclose(r, there(x), atol=1e-5)
+
+
+def test_what_is_no_rotation_gets_nan_under_jit():
+    for back in (rotations.to_6d, rotations.to_5d, rotations.to_quaternion, rotations.to_axis_angle):
+        assert bool(jnp.isnan(jax.jit(back)(-jnp.eye(3))).any())
+        assert bool(jnp.isfinite(jax.jit(back)(jnp.eye(3))).all())

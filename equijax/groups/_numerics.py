@@ -82,6 +82,8 @@ def kronecker(n: int, dim: int) -> np.ndarray:
 @functools.cache
 def rotation_nodes(n: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """At most `count` rotations of ℝⁿ with weights that sum to one; see `SO.nodes`."""
+    if n == 1:
+        return np.ones((1, 1, 1)), np.ones(1)
     if n == 2:
         angles = 2 * np.pi * np.arange(count) / count
         return plane_rotation(angles), np.full(count, 1 / count)

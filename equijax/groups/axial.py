@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.groups.base import Element, Group, Nodes, check_element, static
+from equijax.groups.base import Element, Group, Nodes, of_elements, static
 from equijax.groups.orthogonal import OrthogonalMatrices
 
 
@@ -43,15 +43,15 @@ class Axial(OrthogonalMatrices):
     def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         return self.embed(self.group.exp(a))
 
+    @of_elements
     def log(self, g: Element) -> Float[Array, "*batch dim"]:
-        check_element(self, g)
         return self.group.log(self._inner(g))
 
     def basis(self) -> np.ndarray:
         return np.insert(np.insert(self.group.basis(), self._place, 0, axis=1), self._place, 0, axis=2)
 
+    @of_elements
     def coords(self, g: Element) -> Float[Array, "*batch dim"]:
-        check_element(self, g)
         return self.group.coords(self._inner(g))
 
     def from_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias, dataclass_transform
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from equijax._validate import floating, integer
 from equijax.groups.quadrature import cube_points
@@ -93,7 +94,11 @@ class Group:
         return self.identity(a.shape[:-1], a.dtype)
 
     def log(self, g: Element) -> Float[Array, "*batch dim"]:
-        """Algebra coordinates with exp(log g) = g."""
+        """Algebra coordinates with exp(log g) = g.
+
+        Raises:
+            ValueError: If `g` is no element, where its numbers are known; under `jax.jit` it gets NaN.
+        """
         raise ValueError(f"log: {self} is discrete and has no logarithm; use its elements() instead")
 
     def basis(self) -> np.ndarray:
@@ -109,7 +114,7 @@ class Group:
         return jnp.zeros((0, *jax.eval_shape(self.identity).shape), float_dtype(dtype))
 
     def coords(self, g: Element) -> Float[Array, "*batch dim"]:
-        """Coordinates of the chart that covers the whole (connected) group."""
+        """Coordinates of the chart that covers the whole (connected) group; of what is no element as for `log`."""
         return self.log(g)
 
     def from_coords(self, a: Float[Array, "*batch dim"]) -> Element:
@@ -278,16 +283,38 @@ def check_shape(group: Group, g: Element, name: str = "g") -> None:
 def check_element(group: Group, g: Element, name: str = "g") -> None:
     """Raise unless `g` holds elements of `group`; looks at the shapes only where the numbers are not known."""
     check_shape(group, g, name)
-    leaves = jax.tree.leaves(g)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+    if not _is_known(g):
         return
     with jax.ensure_compile_time_eval():  # also while something else is being traced
-        violation = np.max(np.asarray(group.violation(g)), initial=0.0)
-    if not violation <= jnp.finfo(jnp.result_type(*leaves)).eps ** 0.5:
-        raise ValueError(
-            f"{name}: expected elements of {group}, got what is not, by {violation:.1e}; "
-            "group.violation(g) tells how far each one is"
-        )
+        if not np.all(is_element(group, g)):
+            violation = np.max(np.asarray(group.violation(g)))
+            raise ValueError(
+                f"{name}: expected elements of {group}, got what is not, by {violation:.1e}; "
+                "group.violation(g) tells how far each one is"
+            )
+
+
+def is_element(group: Group, g: Element) -> Bool[Array, "*batch"]:
+    """Whether `g` is an element of `group` to half of the digits of its numbers."""
+    real = [leaf.dtype for leaf in map(jnp.asarray, jax.tree.leaves(g)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    tolerance = jnp.finfo(jnp.result_type(*real)).eps ** 0.5 if real else 0
+    return jax.lax.stop_gradient(group.violation(jax.lax.stop_gradient(g))) <= tolerance
+
+
+def of_elements(method: Callable) -> Callable:
+    """Coordinates of elements: what is none is refused where its numbers are known, and gets NaN elsewhere."""
+
+    @functools.wraps(method)
+    def checked(self, g):
+        check_element(self, g)
+        found = method(self, g)
+        return found if _is_known(g) else jnp.where(is_element(self, g)[..., None], found, jnp.nan)
+
+    return checked
+
+
+def _is_known(g):
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(g))
 
 
 def batch_shape(group: Group, g: Element) -> tuple[int, ...]:

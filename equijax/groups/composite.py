@@ -17,10 +17,13 @@ from equijax.groups.base import (
     Group,
     Nodes,
     check_coordinates,
+    check_shape,
     float_dtype,
     matmul,
+    of_elements,
     static,
 )
+from equijax.groups.decompositions import invertible
 from equijax.groups.general_linear import SL
 from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import SO, O
@@ -61,10 +64,12 @@ class Composite(Group):
     def exp(self, a: Float[Array, "*batch dim"]) -> Element:
         return self.join(*(factor.exp(b) for factor, b in zip(self.factors, self.split_coords(a), strict=True)))
 
+    @of_elements
     def log(self, g: Element) -> Float[Array, "*batch dim"]:
         pairs = zip(self.factors, self.split(g), strict=True)
         return jnp.concatenate([factor.log(h) for factor, h in pairs], axis=-1)
 
+    @of_elements
     def coords(self, g: Element) -> Float[Array, "*batch dim"]:
         pairs = zip(self.factors, self.split(g), strict=True)
         return jnp.concatenate([factor.coords(h) for factor, h in pairs], axis=-1)
@@ -119,6 +124,7 @@ class Composite(Group):
         return self.join(*_grid([elements for elements, _ in rules])), weights
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
+        check_shape(self, g)
         blocks = [factor.adjoint(h) for factor, h in zip(self.factors, self.split(g), strict=True)]
         place = np.cumsum([0, *(block.shape[-1] for block in blocks)])
         whole = jnp.zeros((*blocks[0].shape[:-2], self.dim, self.dim), jnp.result_type(*blocks))
@@ -175,10 +181,13 @@ class Product(Composite):
         return g
 
     def compose(self, g: Element, h: Element) -> Element:
+        check_shape(self, g)
+        check_shape(self, h, "h")
         triples = zip(self.groups, self.split(g), self.split(h), strict=True)
         return tuple(factor.compose(a, b) for factor, a, b in triples)
 
     def inverse(self, g: Element) -> Element:
+        check_shape(self, g)
         return tuple(factor.inverse(a) for factor, a in zip(self.groups, self.split(g), strict=True))
 
 
@@ -224,11 +233,14 @@ class Semidirect(Composite):
         return g.translation, g.linear
 
     def compose(self, g: Element, h: Element) -> AffineElement:
+        check_shape(self, g)
+        check_shape(self, h, "h")
         (s, a), (t, b) = self.split(g), self.split(h)
         linear = self.linear.compose(a, b)
         return AffineElement(s + _apply(a, t), linear)
 
     def inverse(self, g: Element) -> AffineElement:
+        check_shape(self, g)
         linear = self.linear.inverse(g.linear)
         return AffineElement(-_apply(linear, g.translation), linear)
 
@@ -236,6 +248,7 @@ class Semidirect(Composite):
         v, b = self.split_coords(a)
         return AffineElement(_apply(self._phi(b), v), self.linear.exp(b))
 
+    @of_elements
     def log(self, g: Element) -> Float[Array, "*batch dim"]:
         translation, linear = self.split(g)
         b = self.linear.log(linear)
@@ -249,6 +262,7 @@ class Semidirect(Composite):
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
         """Ad(t, A)(v, a) = (A v − (Ad(A) a)^ t, Ad(A) a)."""
+        check_shape(self, g)
         below = self.linear.adjoint(g.linear)
         turned = self.linear.hat(jnp.swapaxes(below, -1, -2))  # of each basis element
         beside = -jnp.swapaxes(_apply(turned, g.translation[..., None, :]), -1, -2)
@@ -308,7 +322,8 @@ class Scaled(Composite, Matrices):
         return super().nodes(n, key, dtype, "quasi" if joint else method)
 
     def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
-        scale, matrix = self.split(g)
+        check_shape(self, g)
+        scale, matrix = self.split(invertible("g", g))
         return self.group.inverse(matrix) / scale[..., None, None]
 
 
@@ -370,8 +385,8 @@ def Similarity(n: int) -> Semidirect:
 
 
 def GLPlus(n: int) -> Scaled:
-    """Matrices of positive determinant, A = s A₁ with A₁ in SL(n): coordinates log s, then those of SL(n)."""
-    return Scaled(SL(n))
+    """Matrices of positive determinant, A = s A₁ with A₁ in SL(n): coordinates log s, then those of SL(n), if n > 1."""
+    return Scaled(SL(n) if n != 1 else SO(1))
 
 
 def Affine(n: int) -> Semidirect:

@@ -109,21 +109,23 @@ def matrix_log(a: Float[Array, "*batch n m"], rotation: bool = False) -> Float[A
     Square roots bring A near the identity, where log A = 2 artanh((A − I)(A + I)⁻¹) is a short series, and one Newton
     step with the derivative of the exponential removes what the roots have lost. The square root of a rotation is the
     orthogonal factor of I + R. A turn by π takes one of its two logarithms; two turns by π (n ≥ 4) leave the planes
-    open too, and R comes back from them with half of the digits.
+    open too, R comes back from them with half of the digits, and the derivative is set to zero.
 
     φ(ad_L) dL = dA A⁻¹  with  φ(z) = (e^z − 1)/z.
 
     Returns:
-        L, real; NaN where A has eigenvalues on the negative half-line and no principal logarithm.
+        L, real; NaN where A has eigenvalues on the negative half-line and no principal logarithm, and where it is not
+        found: that can happen from a condition number of about 1e4 in float32 and 1e10 in float64 on.
 
     Raises:
-        ValueError: If a matrix has no principal logarithm, where its numbers are known.
+        ValueError: If a matrix has no principal logarithm or it is not found, where the numbers are known.
     """
     log = _compiled_log(square("a", a), rotation)
     if not isinstance(log, jax.core.Tracer) and bool(jnp.isnan(log).any()):
         raise ValueError(
-            "a: a matrix with eigenvalues on the negative half-line has no real principal logarithm; the polar chart, "
-            "`coords` of its group, exists for every invertible matrix"
+            f"a: a matrix has no real principal logarithm, as with eigenvalues on the negative half-line, or none that "
+            f"can be found in {log.dtype.name} at its condition number; the polar chart, `coords` of its group, exists "
+            "for every invertible matrix"
         )
     return log
 
@@ -165,7 +167,7 @@ _compiled_log = jax.jit(_log, static_argnums=1)  # one program, where every oper
 def square(name: str, a: Any) -> Float[Array, "*batch n n"]:
     """`a` as an array of square matrices."""
     a = floating(name, a)
-    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2] or not a.shape[-1]:
         raise ValueError(f"{name}: expected square matrices, shape (..., n, n), got {a.shape}")
     return a
 
@@ -203,18 +205,31 @@ def sinhc(z: Float[Array, "*batch m m"]) -> Float[Array, "*batch m m"]:
 
 def solve_on_matrices(system: Float[Array, "*batch m m"], b: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """The matrix E with `system` vec E = vec B."""
-    return jnp.linalg.solve(system, b.reshape(*b.shape[:-2], -1, 1)).reshape(b.shape)
+    return jnp.linalg.solve(system, _column(b)).reshape(b.shape)
 
 
 def _inverse_of_dexp(log, b, rotation):
-    """D with φ(ad_L) D = B; among skew matrices for rotations, where a turn by π is no singular point."""
+    """D with φ(ad_L) D = B; among skew matrices for rotations, where a turn by π is no singular point.
+
+    Two turns by π are: their planes are open, and D is zero.
+    """
     system = exp_and_phi(adjoint_of_algebra(log))[1]
     if not rotation:
         return solve_on_matrices(system, b)
     basis = skew_basis(log.shape[-1]).reshape(-1, log.shape[-1] ** 2).astype(log.dtype)
     system = matmul(basis, matmul(system, basis.T))
-    coordinates = jnp.linalg.solve(system, matmul(basis, b.reshape(*b.shape[:-2], -1, 1)))[..., 0]
+    if not len(basis):
+        return jnp.zeros_like(b)
+    s = jnp.linalg.svd(jax.lax.stop_gradient(system), compute_uv=False)
+    regular = (s[..., -1] > 64 * jnp.finfo(s.dtype).eps * s[..., 0])[..., None, None]
+    system = jnp.where(regular, system, jnp.eye(len(basis), dtype=system.dtype))
+    coordinates = jnp.linalg.solve(system, jnp.where(regular, matmul(basis, _column(b)), 0))[..., 0]
     return matmul(coordinates, basis).reshape(b.shape)
+
+
+def _column(b):
+    """The entries of matrices as one column each, in row-major order."""
+    return b.reshape(*b.shape[:-2], b.shape[-2] * b.shape[-1], 1)
 
 
 def _square_root(a):

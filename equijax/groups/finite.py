@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from equijax._validate import integer
 from equijax.groups._numerics import plane_rotation, snap
-from equijax.groups.base import MOST_ELEMENTS, Element, FiniteGroup, float_dtype, static
+from equijax.groups.base import MOST_ELEMENTS, Element, FiniteGroup, check_shape, float_dtype, static
 from equijax.groups.orthogonal import Mirror, OrthogonalMatrices, reflection
 
 
@@ -132,6 +132,8 @@ class Permutation(FiniteGroup):
         return jnp.broadcast_to(jnp.arange(self.n), (*shape, self.n))
 
     def compose(self, g: Element, h: Element) -> Int[Array, "*batch n"]:
+        check_shape(self, g)
+        check_shape(self, h, "h")
         g, h = jnp.broadcast_arrays(g, h)
         return jnp.take_along_axis(g, h, axis=-1)
 
@@ -142,6 +144,7 @@ class Permutation(FiniteGroup):
         return jnp.asarray(np.stack([swap, np.roll(places, 1)]))
 
     def inverse(self, g: Element) -> Int[Array, "*batch n"]:
+        check_shape(self, g)
         return jnp.argsort(g, axis=-1)
 
     def elements(self, dtype: Any = None) -> Int[Array, "order n"] | None:
@@ -151,6 +154,9 @@ class Permutation(FiniteGroup):
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch n"]:
         return jax.random.permutation(key, self.identity(shape), axis=-1, independent=True)
+
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        return jnp.max(jnp.abs(jnp.sort(g, axis=-1) - jnp.arange(self.n)), axis=-1).astype(float_dtype())
 
     def parts(self) -> dict[str, Any]:
         return {"permutation": self}
@@ -182,9 +188,12 @@ class Shift(FiniteGroup):
         return jnp.zeros((*shape, len(self.sizes)), jnp.result_type(int))
 
     def compose(self, g: Element, h: Element) -> Int[Array, "*batch axes"]:
+        check_shape(self, g)
+        check_shape(self, h, "h")
         return (jnp.asarray(g) + h) % np.array(self.sizes)
 
     def inverse(self, g: Element) -> Int[Array, "*batch axes"]:
+        check_shape(self, g)
         return -jnp.asarray(g) % np.array(self.sizes)
 
     def generators(self, dtype: Any = None) -> Int[Array, "generators axes"]:
@@ -198,6 +207,9 @@ class Shift(FiniteGroup):
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch axes"]:
         return self.step * jax.random.randint(key, (*shape, len(self.sizes)), 0, np.array(self._counts))
+
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        return jnp.max(jnp.asarray(g) % self.step, axis=-1).astype(float_dtype())
 
     def parts(self) -> dict[str, Any]:
         return {"shift": self}

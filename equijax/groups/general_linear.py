@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import integer, positive
 from equijax.groups._numerics import det, exp_and_phi, slogdet
-from equijax.groups.base import Element, check_coordinates, check_element, matmul, static
+from equijax.groups.base import Element, check_coordinates, matmul, of_elements, static
 from equijax.groups.decompositions import adjoint_of_algebra, log_polar, matrix_log, sinhc
 from equijax.groups.matrices import ChartPart, Matrices
 from equijax.groups.orthogonal import SO
@@ -49,6 +49,7 @@ class SL(Matrices):
         check_coordinates(self, a)
         return exp_and_phi(self.hat(a))[0]
 
+    @of_elements
     def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
         """Coordinates of the principal logarithm, NaN where there is none; `coords` exists for every element.
 
@@ -56,12 +57,11 @@ class SL(Matrices):
             ValueError: If an element has eigenvalues on the negative half-line and so no principal logarithm, or is
                 no element, where its numbers are known.
         """
-        check_element(self, g)
         return self.vee(matrix_log(g))
 
+    @of_elements
     def coords(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
         """Those of X and of log R in A = e^X R: a chart of the whole group, smooth but where R turns by π."""
-        check_element(self, g)
         x, r = log_polar(g)
         return self.vee(x).at[..., self._symmetric :].set(SO(self.n).log_of_rotation(r))
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import positive
 from equijax.groups._numerics import det, exp_and_phi
-from equijax.groups.base import Element, check_coordinates, check_element, matmul, static
+from equijax.groups.base import Element, check_coordinates, check_shape, matmul, of_elements, static
 from equijax.groups.general_linear import gaussian_log_volume
 from equijax.groups.matrices import ChartPart, Matrices
 from equijax.groups.orthogonal import SO, quaternion
@@ -50,6 +50,7 @@ class Lorentz(Matrices):
 
     def inverse(self, g: Element) -> Float[Array, "*batch 4 4"]:
         """η Λᵀ η."""
+        check_shape(self, g)
         signs = np.outer(np.diagonal(_METRIC), np.diagonal(_METRIC))
         return jnp.swapaxes(g, -1, -2) * signs.astype(g.dtype)
 
@@ -57,6 +58,7 @@ class Lorentz(Matrices):
         check_coordinates(self, a)
         return exp_and_phi(self.hat(a))[0]
 
+    @of_elements
     def log(self, g: Float[Array, "*batch 4 4"]) -> Float[Array, "*batch 6"]:
         """Coordinates of the principal logarithm, by way of the spinor w + v·σ = exp(½ (ζ − i ω)·σ) with Re w ≥ 0.
 
@@ -65,7 +67,6 @@ class Lorentz(Matrices):
         Raises:
             ValueError: If `g` is no element, where its numbers are known.
         """
-        check_element(self, g)
         u, gamma, r = _boost_and_rotation(g)
         half = jnp.sqrt((1 + gamma) / 2)  # cosh of half the rapidity
         q = quaternion(r)
@@ -76,13 +77,13 @@ class Lorentz(Matrices):
         c = 2 * _asinhc_sqrt(jnp.sum(v * v, axis=-1, keepdims=True), w) * v
         return jnp.concatenate([c.real, -c.imag], axis=-1).astype(g.dtype)
 
+    @of_elements
     def coords(self, g: Float[Array, "*batch 4 4"]) -> Float[Array, "*batch 6"]:
         """(ζ, ω) of Λ = B(ζ) R(ω).
 
         Raises:
             ValueError: If `g` is no element, where its numbers are known.
         """
-        check_element(self, g)
         u, gamma, r = _boost_and_rotation(g)
         zeta = _asinhc_sqrt(jnp.sum(u**2, axis=-1, keepdims=True), gamma) * u
         return jnp.concatenate([zeta, SO(3).log_of_rotation(r)], axis=-1)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from equijax.groups._numerics import exp_and_phi, inv, slogdet
 from equijax.groups.base import Element, Group, check_shape, float_dtype, matmul, static
+from equijax.groups.decompositions import invertible
 
 
 class Matrices(Group):
@@ -33,7 +34,8 @@ class Matrices(Group):
         return matmul(g, h)
 
     def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
-        return inv(g)
+        check_shape(self, g)
+        return inv(invertible("g", g))
 
     def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         """The matrix Σ_i a_i E_i of algebra coordinates."""
@@ -46,6 +48,7 @@ class Matrices(Group):
         return jnp.einsum("...jk,ijk->...i", m, dual.astype(m.dtype), precision="highest")
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
+        check_shape(self, g)
         moved = matmul(matmul(g[..., None, :, :], self.basis().astype(g.dtype)), self.inverse(g)[..., None, :, :])
         return jnp.swapaxes(self.vee(moved), -1, -2)
 
@@ -56,7 +59,7 @@ class Matrices(Group):
 
     def log_haar_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
         """log ‖det φ(−ad_a)‖ in the chart of the exponential, φ(z) = (e^z − 1)/z."""
-        return slogdet(exp_and_phi(-self.ad(a))[1])[1]
+        return slogdet(exp_and_phi(-self.ad(a))[1])[1] if self.dim else super().log_haar_coords(a)
 
 
 @static

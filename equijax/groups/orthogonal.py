@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import integer
 from equijax.groups._numerics import det, exp_and_phi, rotation_nodes, skew_basis
-from equijax.groups.base import Element, Nodes, check_coordinates, check_element, float_dtype, matmul, static
+from equijax.groups.base import Element, Nodes, check_coordinates, check_shape, float_dtype, matmul, of_elements, static
 from equijax.groups.decompositions import matrix_log
 from equijax.groups.matrices import Matrices
 
@@ -27,6 +27,7 @@ class OrthogonalMatrices(Matrices):
         return True
 
     def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
+        check_shape(self, g)
         return jnp.swapaxes(g, -1, -2)
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
@@ -81,6 +82,7 @@ class SO(Orthogonal):
         eye = jnp.eye(3, dtype=a.dtype)
         return eye + _sinc_sqrt(t) * hat + 0.5 * _sinc_sqrt(t / 4) ** 2 * matmul(hat, hat)
 
+    @of_elements
     def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
         """Coordinates of the shortest turn; angles in [−π, π], the axis of a turn by π with either sign.
 
@@ -90,7 +92,6 @@ class SO(Orthogonal):
         Raises:
             ValueError: If `g` is no rotation, where its numbers are known.
         """
-        check_element(self, g)
         return self.log_of_rotation(g)
 
     def log_of_rotation(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
@@ -141,7 +142,7 @@ class SO(Orthogonal):
         return jnp.where(det(g) > 0, super().violation(g), jnp.maximum(super().violation(g), 1))
 
     def parts(self) -> dict[str, Any]:
-        return {"rotation": self}
+        return {"rotation": self} if self.dim else {}
 
 
 @static
@@ -154,13 +155,13 @@ class O(Orthogonal):  # noqa: E742
     def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         return SO(self.n).exp(a)
 
+    @of_elements
     def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
         """Coordinates of the shortest turn, as for SO(n); NaN for improper elements.
 
         Raises:
             ValueError: If an element is improper, or `g` is no element, where its numbers are known.
         """
-        check_element(self, g)
         proper = det(g)[..., None] > 0
         if not isinstance(proper, jax.core.Tracer) and not proper.all():
             raise ValueError(f"g: an improper element of {self} has no logarithm; compose it with a reflection first")
@@ -176,7 +177,7 @@ class O(Orthogonal):  # noqa: E742
         return jnp.concatenate([proper, matmul(proper, mirror)]), jnp.concatenate([weights, weights]) / 2
 
     def parts(self) -> dict[str, Any]:
-        return {"rotation": SO(self.n), "reflection": Mirror(reflection(self.n))}
+        return SO(self.n).parts() | {"reflection": Mirror(reflection(self.n))}
 
 
 @static

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import integer, positive
-from equijax.groups.base import Element, Group, Nodes, check_coordinates, check_element, float_dtype, static
+from equijax.groups.base import Element, Group, Nodes, check_coordinates, check_shape, float_dtype, of_elements, static
 
 
 @static
@@ -37,9 +37,12 @@ class Translation(Group):
         return jnp.zeros((*shape, self.n), float_dtype(dtype))
 
     def compose(self, g: Element, h: Element) -> Float[Array, "*batch n"]:
+        check_shape(self, g)
+        check_shape(self, h, "h")
         return jnp.asarray(g) + h
 
     def inverse(self, g: Element) -> Float[Array, "*batch n"]:
+        check_shape(self, g)
         return -jnp.asarray(g)
 
     def exp(self, a: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
@@ -49,8 +52,8 @@ class Translation(Group):
     def tangents(self, dtype: Any = None) -> Float[Array, "n n"]:
         return jnp.eye(self.n, dtype=float_dtype(dtype))
 
+    @of_elements
     def log(self, g: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
-        check_element(self, g)
         return g
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n"]:
@@ -62,6 +65,9 @@ class Translation(Group):
 
     def from_cube(self, u: Float[Array, "*batch n"]) -> tuple[Float[Array, "*batch n"], Float[Array, "*batch"]]:
         return self.window * (2 * u - 1), jnp.full(u.shape[:-1], (2 * self.window) ** self.n, u.dtype)
+
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        return jnp.max(jnp.where(jnp.isfinite(jnp.asarray(g)), 0.0, jnp.inf), axis=-1)
 
     def parts(self) -> dict[str, Any]:
         return {"translation": self}
@@ -87,9 +93,12 @@ class Scaling(Group):
         return jnp.ones(shape, float_dtype(dtype))
 
     def compose(self, g: Element, h: Element) -> Float[Array, "*batch"]:
+        check_shape(self, g)
+        check_shape(self, h, "h")
         return jnp.asarray(g) * h
 
     def inverse(self, g: Element) -> Float[Array, "*batch"]:
+        check_shape(self, g)
         return 1 / jnp.asarray(g)
 
     def exp(self, a: Float[Array, "*batch 1"]) -> Float[Array, "*batch"]:
@@ -99,13 +108,13 @@ class Scaling(Group):
     def tangents(self, dtype: Any = None) -> Float[Array, " one"]:
         return jnp.ones(1, float_dtype(dtype))
 
+    @of_elements
     def log(self, g: Float[Array, "*batch"]) -> Float[Array, "*batch 1"]:
         """Logarithm of the factor, NaN for what is no element.
 
         Raises:
             ValueError: If a number is not positive, where it is known.
         """
-        check_element(self, g)
         return jnp.log(g)[..., None]
 
     def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch"]:
@@ -130,7 +139,8 @@ class Scaling(Group):
         return jnp.exp(self.window * (2 * u[..., 0] - 1)), jnp.full(u.shape[:-1], 2 * self.window, u.dtype)
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
-        return jnp.where(jnp.asarray(g) > 0, 0.0, 1.0 - jnp.asarray(g))
+        g = jnp.asarray(g)
+        return jnp.where((g > 0) & jnp.isfinite(g), 0.0, 1.0 + jnp.abs(g))
 
     def parts(self) -> dict[str, Any]:
         return {"scaling": self}

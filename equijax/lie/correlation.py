@@ -4,6 +4,7 @@ A feature on the group is an array (..., group, space, channels): its values at 
 A_i a node of H. Nodes are pairs (elements, weights), an argument like the image: other nodes do not compile again.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax._validate import floating, integer
+from equijax._validate import floating, integer, positive
 from equijax.groups import AffineElement
 from equijax.groups.decompositions import invertible
 from equijax.lie.grid import convolve, convolve_channels, pixels
@@ -79,7 +80,7 @@ def lift(
     filters = kernel(stencil_points(elements, size, spacing)) * volumes(elements, spacing)[:, None, None, None]
     count, points, channels, features = _shape("kernel", filters, x, (len(elements), size ** elements.shape[-1]))
     filters = jnp.moveaxis(filters, 0, 2).reshape(points, channels, count * features)
-    y = convolve(x.reshape(-1, *space, channels), filters.astype(x.dtype), size, stride, padding)
+    y = convolve(x.reshape(math.prod(lead), *space, channels), filters.astype(x.dtype), size, stride, padding)
     return _unfold(y, count).reshape(*lead, count, *y.shape[1:-1], features)
 
 
@@ -131,7 +132,7 @@ def correlate(
     elements, weights = checked_nodes("nodes", nodes)
     outputs = elements if outputs is None else checked_elements("outputs", outputs, elements.shape[-1])
     lead, space = _split("f", f, len(elements), elements.shape[-1])
-    f = f.reshape(-1, len(elements), *space, f.shape[-1])
+    f = f.reshape(math.prod(lead), len(elements), *space, f.shape[-1])
     points, moved = stencil_points(outputs, size, spacing), relative(elements, outputs)
     volume = volumes(outputs, spacing)
     if isinstance(kernel, Separable):
@@ -157,6 +158,7 @@ def stencil_points(
 ) -> Float[Array, "nodes points n"]:
     """A_i⁻¹ u for the points u of the stencil, rows in row-major order of the pixels: where kernels are evaluated."""
     n = elements.shape[-1]
+    positive("spacing", spacing)
     points = spacing * pixels((integer("size", size, 1),) * n)
     return jnp.einsum("iab,ub->iua", jnp.linalg.inv(elements), points.astype(elements.dtype), precision="highest")
 
@@ -194,12 +196,17 @@ def checked_nodes(name: str, nodes: Any) -> tuple[Float[Array, "nodes n n"], Flo
     if weights is None:
         raise TypeError(f"{name}: the weights are None; group.nodes gives elements and weights of the Haar measure")
     elements = checked_elements(name, elements)
+    return elements, checked_weights(name, weights, len(elements))
+
+
+def checked_weights(name: str, weights: Any, count: int) -> Float[Array, " nodes"]:
+    """Finite weights, one a node, at least in float32."""
     weights = _wide(floating(name, weights))
     if not isinstance(weights, jax.core.Tracer) and not np.isfinite(np.asarray(weights)).all():
         raise ValueError(f"{name}: expected finite weights, got NaN or infinity")
-    if weights.shape != (len(elements),):
-        raise ValueError(f"{name}: expected {len(elements)} weights, one a node, got shape {weights.shape}")
-    return elements, weights
+    if weights.shape != (count,):
+        raise ValueError(f"{name}: expected {count} weights, one a node, got shape {weights.shape}")
+    return weights
 
 
 def checked_elements(name: str, elements: Any, n: int | None = None) -> Float[Array, "nodes n n"]:
@@ -207,8 +214,8 @@ def checked_elements(name: str, elements: Any, n: int | None = None) -> Float[Ar
     if isinstance(elements, tuple | list):
         raise TypeError(f"{name}: expected matrices alone, shape (nodes, n, n), got {type(elements).__name__}")
     elements = _wide(floating(name, elements))
-    rows = elements.shape[-1]
-    if elements.ndim != 3 or not len(elements) or elements.shape[-2] != rows or n not in (None, rows):
+    shape = elements.shape
+    if len(shape) != 3 or not len(elements) or shape[1] != shape[2] or n not in (None, shape[1]):
         wanted = "n, n" if n is None else f"{n}, {n}"
         raise ValueError(f"{name}: expected matrices of shape (nodes, {wanted}), got {elements.shape}")
     return invertible(name, elements)
@@ -224,27 +231,27 @@ def _mix(f, kernel, moved, weights):
         # batch and space are merged and parted by themselves, as an explicit mesh that splits the batch asks for
         rows = jax.lax.optimization_barrier(jnp.moveaxis(f, (1, -1), (0, 1)))
         batch, *space = rows.shape[2:]
-        rows = rows.reshape(nodes * channels, batch, *space).reshape(nodes * channels, -1)
+        rows = rows.reshape(nodes * channels, batch, *space).reshape(nodes * channels, batch * math.prod(space))
         y = jnp.einsum("kp,kd->dp", rows, matrix.astype(f.dtype), precision="highest")
-        return y.reshape(len(y), batch, -1).reshape(len(y), batch, *space)
+        return y.reshape(len(y), batch, math.prod(space)).reshape(len(y), batch, *space)
     if mixing.shape[-1] != f.shape[-1]:
         raise ValueError(f"kernel.group: expected shape (..., {f.shape[-1]}), got {mixing.shape}")
     if jnp.ndim(kernel.channels) != 2 or len(kernel.channels) != f.shape[-1]:
         raise ValueError(f"kernel.channels: expected ({f.shape[-1]}, features), got {jnp.shape(kernel.channels)}")
     y = jnp.einsum("bj...c,ijc->ib...c", f, mixing.astype(f.dtype), precision="highest")
     y = jnp.einsum("i...c,cd->id...", y, jnp.asarray(kernel.channels).astype(f.dtype), precision="highest")
-    return y.reshape(-1, *y.shape[2:])
+    return y.reshape(len(y) * y.shape[1], *y.shape[2:])
 
 
 def _fold(f):
     """(batch, group, space, channels) → (batch, space, group · channels)."""
     y = jnp.moveaxis(f, 1, -2)
-    return y.reshape(*y.shape[:-2], -1)
+    return y.reshape(*y.shape[:-2], y.shape[-2] * y.shape[-1])
 
 
 def _unfold(y, count):
     """Inverse of `_fold`."""
-    return jnp.moveaxis(y.reshape(*y.shape[:-1], count, -1), -2, 1)
+    return jnp.moveaxis(y.reshape(*y.shape[:-1], count, y.shape[-1] // count), -2, 1)
 
 
 def _split(name, x, group, n):

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from typing import Any
 
 import jax
@@ -95,7 +96,7 @@ def convolve_channels(
     many times faster on CPU than a convolution with a group a channel, and their derivatives than those of shifts. Taps
     along further axes are summed.
     """
-    channels, _, *space = x.shape
+    channels, batch, *space = x.shape
     n = len(space)
     added, results = margins(tuple(space), size, stride, padding)
     blocks = -(-results[-1] // BLOCK)
@@ -116,7 +117,7 @@ def convolve_channels(
     bands = jnp.einsum("...uc,stu->...cst", filters.reshape(*(size,) * n, channels), band, precision="highest")
     if n > 1:
         x = _resize(x, [(0, (turns - 1) * step + height - x.shape[-3]), (0, 0), (0, 0)])
-        x = jnp.moveaxis(x.reshape(*x.shape[:-3], -1, step, blocks, span), -3, -2)
+        x = jnp.moveaxis(x.reshape(*x.shape[:-3], x.shape[-3] // step, step, blocks, span), -3, -2)
         x = x.reshape(*x.shape[:-2], step * span)
         bands = jnp.moveaxis(bands, -4, -3)
         shifts = [(k * stride, height - size - k * stride) for k in range(lines)]
@@ -128,10 +129,10 @@ def convolve_channels(
         rows = x[:, :, *corners]
         if n > 1:
             rows = jnp.concatenate([rows[..., k : k + turns, :, :] for k in range(height // step)], axis=-1)
-        rows = rows.reshape(channels, -1, rows.shape[-1])
+        rows = rows.reshape(channels, math.prod(rows.shape[1:-1]), rows.shape[-1])
         total = total + _banded(rows, bands[taps])
     # one axis at a time: the batch may be sharded
-    total = total.reshape(channels, -1, *results[:-2], turns * blocks, lines * width)
+    total = total.reshape(channels, batch, *results[:-2], turns * blocks, lines * width)
     total = total.reshape(*total.shape[:-1], lines, width)
     total = total.reshape(*total.shape[:-3], turns, blocks, lines, width)
     total = total.reshape(*total.shape[:-4], *[turns * lines] * (n > 1), blocks * width)

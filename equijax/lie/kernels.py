@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax._validate import floating, integer
+from equijax._validate import floating, integer, positive
 from equijax.groups._numerics import kronecker
 from equijax.groups.decompositions import log_polar
 from equijax.groups.general_linear import traceless_basis
@@ -22,6 +22,7 @@ def coordinates(a: Float[Array, "*batch n n"], reach: float = 1.0) -> Float[Arra
         a: Invertible matrices.
         reach: Size of X that is mapped to one.
     """
+    positive("reach", reach)
     n = a.shape[-1]
     x, r = log_polar(a)
     basis = np.concatenate([np.eye(n)[None] / math.sqrt(n), traceless_basis(n)]).astype(x.dtype)
@@ -37,11 +38,12 @@ def stretch(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch"]:
 def bump(square: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """exp(1 − 1/(1 − r²)) for r² < 1, else 0: one at r = 0, and all derivatives vanish at r = 1."""
     inside = square < 1
-    return jnp.where(inside, jnp.exp(1 - 1 / jnp.where(inside, 1 - square, 1)), 0)
+    return jnp.where(square >= 1, 0, jnp.exp(1 - 1 / jnp.where(inside, 1 - square, square)))
 
 
 def gaussian(square: Float[Array, "*batch"], width: float = 0.4) -> Float[Array, "*batch"]:
     """exp(−r² / 2 width²)."""
+    positive("width", width)
     return jnp.exp(-square / (2 * width**2))
 
 

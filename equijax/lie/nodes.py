@@ -30,7 +30,8 @@ def chart_nodes(
     Args:
         group: A connected group with coordinates, such as `groups.Affine(2).linear`.
         n: Number of nodes.
-        window: Half the length of the box along each coordinate, one number or one a coordinate.
+        window: Half the length of the box along each coordinate, one number or one a coordinate. Angles beyond π go
+            around more than once.
         key: Moves the nodes at random.
         dtype: Of elements and weights.
         method: See `groups.quadrature.cube_points`.
@@ -41,8 +42,8 @@ def chart_nodes(
     if not all(part.dim for part in group.parts().values()):
         raise ValueError(f"group: expected a connected group, which coordinates cover, got {group}")
     half = np.broadcast_to(np.asarray(window, float), (group.dim,)) if np.ndim(window) == 0 else np.asarray(window)
-    if half.shape != (group.dim,) or not (half > 0).all():
-        raise ValueError(f"window: expected {group.dim} positive numbers for {group}, got {window}")
+    if half.shape != (group.dim,) or not ((half > 0) & np.isfinite(half)).all():
+        raise ValueError(f"window: expected {group.dim} finite positive numbers for {group}, got {window}")
     dtype = float_dtype(dtype)
     points, weights = cube_points(method, integer("n", n, 1), group.dim, key, dtype)
     a = (2 * points - 1) * half.astype(points.dtype)

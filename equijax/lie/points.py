@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from equijax._validate import floating, integer
 from equijax.groups import AffineElement
 from equijax.groups._numerics import det, inv
-from equijax.lie.correlation import Nodes, checked_elements, checked_nodes
+from equijax.lie.correlation import Nodes, checked_elements, checked_nodes, checked_weights
 
 
 def lift_points(
@@ -115,12 +115,11 @@ def correlate_points(
         Finzi, Stanton, Izmailov and Wilson 2020, arXiv:2002.12880, eq. 7, with g_j⁻¹ g_i for g_i⁻¹ g_j.
     """
     f = floating("f", f)
-    if isinstance(nodes, AffineElement) or len(nodes) != 2 or nodes[1] is None:
+    if isinstance(nodes, AffineElement) or not isinstance(nodes, tuple | list) or len(nodes) != 2 or nodes[1] is None:
         raise TypeError("nodes: expected a pair (elements, weights), as from lift_points, got no weights")
     elements, weights = nodes
     n = _checked("nodes", elements)
-    if weights.shape != elements.linear.shape[:1]:
-        raise ValueError(f"nodes: expected {len(elements.linear)} weights, one an element, got shape {weights.shape}")
+    weights = checked_weights("nodes", weights, len(elements.linear))
     if f.ndim != 2 or len(f) != len(weights):
         raise ValueError(f"f: expected shape ({len(weights)}, channels), one row an element, got {f.shape}")
     outputs = elements if outputs is None else outputs
@@ -130,6 +129,10 @@ def correlate_points(
             f"neighbors: expected shape ({len(outputs.linear)}, most), one row an output, got {jnp.shape(neighbors)}"
         )
     neighbors = jnp.arange(len(f))[None] if neighbors is None else neighbors
+    if not isinstance(neighbors, jax.core.Tracer):
+        wrong = np.setdiff1d(neighbors, np.arange(len(f)))
+        if wrong.size:
+            raise ValueError(f"neighbors: expected indices from 0 to {len(f) - 1}, got {wrong[0]}")
     between = _between(outputs, elements, neighbors)
     k = kernel(between)
     if k.shape[-2] != f.shape[-1]:

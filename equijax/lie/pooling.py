@@ -160,7 +160,7 @@ def interior(nodes: Nodes, reach: float) -> Nodes:
         reach: Largest ‖X‖ where the kernel is not zero.
 
     Raises:
-        ValueError: If no node is left, where the numbers are known.
+        ValueError: If no node is left, where the numbers are known; elsewhere the weights are NaN then.
     """
     elements, weights = checked_nodes("nodes", nodes)
     size = jnp.sqrt(stretch(elements))
@@ -168,7 +168,8 @@ def interior(nodes: Nodes, reach: float) -> Nodes:
     kept = (size <= edge - reach + 8 * jnp.finfo(size.dtype).eps) & (weights > 0)
     if not isinstance(kept, jax.core.Tracer) and not kept.any():
         raise ValueError(f"reach: the nodes end at ‖X‖ = {edge:.2g}; none is left, take less than {reach}")
-    return nodes[0], jnp.where(kept, weights, 0).astype(jnp.result_type(nodes[1]))
+    left = jnp.where(kept, weights, 0).astype(jnp.result_type(nodes[1]))
+    return nodes[0], jnp.where(kept.any(), left, jnp.nan)
 
 
 def normalize(
@@ -191,9 +192,11 @@ def normalize(
 
 
 def _shares(weights):
-    """Weights that sum to one, all equal if there are none: under `jax.jit` nothing can be refused."""
+    """Weights that sum to one; NaN where they sum to nothing and are not known."""
     total = jnp.sum(weights)
-    return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1), 1 / len(weights))
+    if not isinstance(total, jax.core.Tracer) and not total > 0:
+        raise ValueError(f"nodes: expected weights with a positive sum, got {total}")
+    return jnp.where(total > 0, weights / jnp.where(total > 0, total, 1), jnp.nan)
 
 
 def _along(name, f, weights, n):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, Float
@@ -45,7 +46,8 @@ def projection_penalty(
         Kim et al. 2023, arXiv:2306.00356, eq. 5.
     """
     flat, projected = _projected(group, layers, params)
-    return sum((jnp.sum(jnp.square(flat[name] - x)) / 2 for name, x in projected.items()), start=jnp.zeros(()))
+    zero = jnp.zeros((), jnp.result_type(*projected.values()) if projected else None)
+    return sum((jnp.sum(jnp.square(flat[name] - x)) / 2 for name, x in projected.items()), start=zero)
 
 
 def projection_penalties(
@@ -60,8 +62,13 @@ def proximal_step(
 ) -> dict[str, Any]:
     """Parameters after the proximal step of `amount` times the penalty, W ← P W + (W − P W) / (1 + amount).
 
-    Of any amount it is stable: infinity gives the equivariant parameters next to `params`.
+    Of any amount ≥ 0 it is stable: infinity gives the equivariant parameters next to `params`.
+
+    Raises:
+        ValueError: If the amount is negative, where it is known, or as for `projection_penalty`.
     """
+    if not isinstance(amount, jax.core.Tracer) and not amount >= 0:
+        raise ValueError(f"amount: expected a number of at least 0, got {amount}")
     flat, projected = _projected(group, layers, params)
     moved = {name: x + (flat[name] - x) / (1 + amount) for name, x in projected.items()}
     return traverse_util.unflatten_dict(flat | moved, sep="/")
@@ -69,7 +76,7 @@ def proximal_step(
 
 def _projected(group, layers, params):
     """All arrays by their paths, and the projections of those of `layers`."""
-    flat, found = traverse_util.flatten_dict(params, sep="/"), {}
+    flat, found = traverse_util.flatten_dict(params, sep="/", keep_empty_nodes=True), {}
     for path, layer in layers.items():
         if f"{path}/kernel" not in flat:
             kernels = [name.removesuffix("/kernel") for name in flat if name.endswith("/kernel")]

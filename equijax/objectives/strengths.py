@@ -36,8 +36,9 @@ def tune(
         λ_i ← λ_i / (r_i / min_j r_j)^power ,   r_i = max(smallest R_i of the steps start ≤ t < at, floor · max_j) ,
 
     with the minimum over groups with λ_j > 0. The penalty of a symmetry that the data have falls to zero, that of
-    another does not: its strength becomes (floor)^power of what it was at most. Put a strength of zero for a group
-    that contains the others. Compiles into the training step.
+    another does not: its strength becomes (floor)^power of what it was at least. Put a strength of zero for a group
+    that contains the others. If all r are about equal, the penalties had not settled: start with larger strengths, or
+    tune later. Compiles into the training step.
 
     Args:
         strengths: Those of `equal_strengths`, or of the last step.
@@ -48,7 +49,7 @@ def tune(
         floor: Least r relative to the largest.
 
     Raises:
-        ValueError: If `start` is not before `at`.
+        ValueError: If `start` is not before `at`, or there is not one penalty a strength.
 
     References:
         Kim et al. 2023, arXiv:2306.00356, section 4.
@@ -56,8 +57,10 @@ def tune(
     if not 0 <= start < at:
         raise ValueError(f"start, at: expected 0 <= start < at, got {start} and {at}")
     values, smallest, step = strengths
+    if jnp.shape(penalties) != values.shape:
+        raise ValueError(f"penalties: expected shape {values.shape}, one a strength, got {jnp.shape(penalties)}")
     counts = (step >= start) & (step < at)
-    smallest = jnp.where(counts, jnp.minimum(smallest, penalties), smallest)
+    smallest = jnp.where(counts, jnp.fmin(smallest, penalties), smallest)
     r = jnp.where(jnp.isfinite(smallest), smallest, 1.0)
     active = values > 0
     largest = jnp.max(jnp.where(active, r, 0.0))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from equijax import groups
 from equijax.groups._numerics import exp_and_phi
 from equijax.groups.decompositions import log_polar, matrix_log, orthogonal_factor, polar
 
@@ -149,10 +150,25 @@ def test_degenerate_matrices_give_numbers_and_zero_derivatives(x64):
         (lambda: log_polar(jnp.diag(jnp.array([1.0, 0.0]))), "a: a matrix is singular .* down to 0.0e"),
         (lambda: log_polar(jnp.array([[0.1, 0.3], [0.2, 0.6]], jnp.float32)), "a: a matrix is singular in float32"),
         (lambda: log_polar(jnp.full((2, 2), jnp.nan)), "a: expected finite numbers, got NaN"),
-        (lambda: matrix_log(jnp.diag(jnp.array([-2.0, -0.5]))), "no real principal logarithm; the polar chart"),
+        (lambda: matrix_log(jnp.diag(jnp.array([-2.0, -0.5]))), "no real principal logarithm, .* the polar chart"),
         (lambda: matrix_log(jnp.ones((2, 3))), "a: expected square matrices"),
+        (lambda: log_polar(jnp.ones((3, 0, 0))), "a: expected square matrices"),
     ],
 )
 def test_errors_name_the_matrix(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_derivative_at_two_turns_by_pi_is_zero(x64):
+    """The planes are open there; next to it the derivative is as large as the distance is small."""
+    value = lambda a: jnp.sum(jnp.sin(matrix_log(a, True)) * jnp.arange(16.0).reshape(4, 4))  # noqa: E731
+    slope = jax.jit(jax.grad(value))
+    assert bool((slope(-jnp.eye(4)) == 0).all())
+    beside = groups.SO(4).exp(jnp.array([jnp.pi - 1e-3, 0, 0, 0, 0, jnp.pi - 2e-3]))
+    assert 1 < float(jnp.abs(slope(beside)).max()) < 1e6
+
+
+@pytest.mark.parametrize("f", [polar, log_polar, matrix_log, lambda a: matrix_log(a, True)])
+def test_no_matrices(f):
+    assert jax.tree.leaves(f(jnp.zeros((0, 4, 4))))[0].shape == (0, 4, 4)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equijax import groups
+from equijax import groups, lie, reps
 from equijax.groups import SE, SO, E, O
 
 LIE = [
@@ -24,8 +24,9 @@ LIE = [
     groups.Affine(2),
     groups.Axial(SO(2), axis=1),
     groups.Lorentz(),
+    groups.Affine(1),
 ]
-WITH_MIRRORS = [O(2), O(3), E(3)]
+WITH_MIRRORS = [O(1), O(2), O(3), E(3)]
 FINITE = [
     groups.Cyclic(5),
     groups.Dihedral(4),
@@ -251,16 +252,20 @@ def test_they_print_as_they_are_written():
         (lambda: groups.Axial(SO(2), axis=3), ValueError, "axis: expected one of the 3 coordinates, got 3"),
         (lambda: groups.SL(1), ValueError, "n: expected an integer of at least 2, got 1"),
         (lambda: groups.SL(2).coords(2 * jnp.eye(2)), ValueError, r"g: expected elements of SL\(2\), .* by 7.5e-01"),
-        (lambda: groups.GLPlus(2).log(jnp.diag(jnp.array([1.0, -1.0]))), ValueError, "g: expected elements of SL"),
+        (
+            lambda: groups.GLPlus(2).log(jnp.diag(jnp.array([1.0, -1.0]))),
+            ValueError,
+            r"g: expected elements of GLPlus\(2\)",
+        ),
         (lambda: groups.GLPlus(2).coords(jnp.ones((2, 2))), ValueError, "g: expected elements"),
         (
             lambda: groups.SL(2).log(jnp.diag(jnp.array([-2.0, -0.5]))),
             ValueError,
-            "no real principal logarithm; the polar chart, `coords`",
+            "no real principal logarithm, .* the polar chart, `coords`",
         ),
         (lambda: SO(3).log(1.1 * jnp.eye(3)), ValueError, r"g: expected elements of SO\(3\), .* by 2.1e-01"),
         (lambda: SO(2).log(jnp.diag(jnp.array([1.0, -1.0]))), ValueError, "g: expected elements of SO"),
-        (lambda: SE(3).log(SE(3).identity()._replace(linear=jnp.ones((3, 3)))), ValueError, "expected elements of SO"),
+        (lambda: SE(3).log(SE(3).identity()._replace(linear=jnp.ones((3, 3)))), ValueError, r"elements of SE\(3\)"),
         (lambda: O(3).log(jnp.zeros((3, 3))), ValueError, r"g: expected elements of O\(3\), .* by 1.0e\+00"),
         (
             lambda: O(3).log(jnp.diag(jnp.array([-1.0, 1, 1]))),
@@ -283,7 +288,7 @@ def test_they_print_as_they_are_written():
         (lambda: groups.SL(2).coords(jnp.eye(3)), ValueError, r"SL\(2\), shape \(..., 2, 2\), got \(3, 3\)"),
         (lambda: SO(2).compose(jnp.eye(2), jnp.eye(3)), ValueError, r"h: expected elements of SO\(2\), shape"),
         (lambda: groups.Translation(3).log(jnp.ones(2)), ValueError, r"shape \(..., 3\), got \(2,\)"),
-        (lambda: SE(2).log(jnp.eye(3)), TypeError, r"g: expected an AffineElement.* for SE\(2\), got "),
+        (lambda: SE(2).log(jnp.eye(3)), TypeError, r"g: expected elements of SE\(2\), of type AffineElement, got "),
         (lambda: groups.check_element(SE(2), jnp.eye(3)), TypeError, "of type AffineElement, got ArrayImpl"),
         (lambda: groups.SL(2, window=0.0), ValueError, "window: expected a positive number, got 0.0"),
         (lambda: groups.Lorentz(window=-1.0), ValueError, "window: expected a positive number"),
@@ -291,7 +296,15 @@ def test_they_print_as_they_are_written():
         (lambda: groups.Scaling(window=-1.0), ValueError, "window: expected a positive number"),
         (lambda: groups.Cyclic(4).log(jnp.eye(2)), ValueError, "discrete"),
         (lambda: groups.Permutation(9).nodes(), ValueError, "362880 elements, too many to list; pass both n and key"),
-        (lambda: groups.Product(SO(3), SO(2)).inverse(jnp.eye(3)), ValueError, "g: expected a tuple of 2 elements"),
+        (
+            lambda: groups.Product(SO(3), SO(2)).inverse(jnp.eye(3)),
+            TypeError,
+            "g: expected elements of .*, of type tuple",
+        ),
+        (lambda: groups.GLPlus(2).inverse(jnp.ones((2, 2))), ValueError, "g: a matrix is singular in float32"),
+        (lambda: groups.check_element(groups.Permutation(3), jnp.array([0, 5, 1])), ValueError, "g: .* by 3.0e"),
+        (lambda: groups.check_element(groups.Shift((4,), step=2), jnp.array([1])), ValueError, "g: .* by 1.0e"),
+        (lambda: groups.Translation(1).log(jnp.array([jnp.inf])), ValueError, "g: expected elements of Translation"),
         (
             lambda: groups.linear_part((jnp.eye(3), jnp.eye(3))),
             TypeError,
@@ -304,3 +317,58 @@ def test_they_print_as_they_are_written():
 def test_errors_name_the_argument(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("group", ALL, ids=repr)
+def test_elements_of_another_size_are_refused(group):
+    one = group.identity()
+    other = jax.tree.map(lambda x: jnp.zeros((*x.shape[:-1], x.shape[-1] + 1), x.dtype) if x.ndim else x > 0, one)
+    calls = [lambda: group.compose(one, other), lambda: group.compose(other, one), lambda: group.inverse(other)]
+    if group.dim:
+        calls += [lambda: group.log(other), lambda: group.coords(other)]
+    for call in calls:
+        with pytest.raises((TypeError, ValueError), match=r"(g|h): expected"):
+            call()
+
+
+MIRROR = jnp.diag(jnp.array([1.0, 1.0, -1.0]))
+
+
+@pytest.mark.parametrize(
+    ("group", "g"),
+    [
+        (SO(3), -jnp.eye(3)),
+        (SO(4), jnp.diag(jnp.array([1.0, 1, 1, -1]))),
+        (O(3), MIRROR),
+        (groups.SL(3), MIRROR),
+        (groups.GLPlus(3), MIRROR),
+        (groups.Affine(3), groups.AffineElement(jnp.zeros(3), MIRROR)),
+        (groups.Affine(1), groups.AffineElement(jnp.zeros(1), -jnp.eye(1))),
+        (groups.Lorentz(), jnp.diag(jnp.array([1.0, 1, 1, -1]))),
+        (groups.Axial(SO(2)), MIRROR),
+        (groups.Scaling(), jnp.array(-1.0)),
+    ],
+    ids=repr,
+)
+def test_what_has_no_logarithm_gets_nan_under_jit(group, g):
+    charts = [group.log] if isinstance(group, O) else [group.log, group.coords]
+    both = jax.tree.map(lambda x, e: jnp.stack([x, e]), g, group.identity())
+    for chart in charts:
+        first, second = jax.jit(chart)(both)
+        assert bool(jnp.isnan(first).any())
+        np.testing.assert_allclose(second, 0, atol=1e-6)
+
+
+def test_elements_of_integers_are_elements():
+    for group in (groups.Permutation(4), groups.Shift((4, 6), step=2), MIXED[0]):
+        groups.check_element(group, group.sample(jax.random.key(0), (5,)))
+
+
+def test_in_one_dimension():
+    assert len(SO(1).nodes(7)[1]) == 1
+    assert groups.Affine(1) == groups.Similarity(1)
+    assert len(reps.intertwiners(O(1), reps.Vector(), reps.Vector())) == 1
+    assert len(reps.intertwiners(groups.Affine(1), reps.Vector(), reps.Scalar())) == 0
+    nodes, weights = lie.chart_nodes(groups.Affine(1).linear, 5, 0.3)
+    np.testing.assert_allclose(jnp.sum(weights), 0.6, rtol=1e-6)
+    assert bool((nodes > 0).all())

@@ -332,7 +332,18 @@ def test_volumes_and_features_of_other_dimensions():
 
 
 X, NODES = jnp.ones((6, 7, 2)), (jnp.eye(2)[None], jnp.ones(1))
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_no_images(kind):
+    lifted = lie.lift(jnp.zeros((0, 6, 7, 2)), on_space, NODES, size=3)
+    assert lifted.shape == (0, len(NODES[1]), 6, 7, 3)
+    assert lie.correlate(lifted, KERNELS[kind], NODES, size=3).shape == (0, len(NODES[1]), 6, 7, 4)
+
+
 BAD = [
+    (lambda: lie.lift(X, on_space, NODES, size=3, spacing=0.0), ValueError, "spacing: expected a positive number"),
+    (lambda: lie.lift(X, on_space, (jnp.float32(1), NODES[1]), size=3), ValueError, "nodes: expected matrices"),
     (lambda: lie.lift(X, on_space, groups.SO(2).nodes(3)[0]), TypeError, "without the weights"),
     (lambda: lie.lift(X, on_space, (jnp.eye(2)[None], None)), TypeError, "weights are None"),
     (lambda: lie.lift(X, on_space, (jnp.eye(2)[None], jnp.ones(2))), ValueError, "expected 1 weights"),

@@ -47,7 +47,7 @@ def test_nodes_near_the_identity_integrate_over_their_box(x64):
     r = 2**0.5 * np.hypot(*x.T)  # x₁ − x₂ of the eigenvalues of X
     expected = 0.6 * 1.2 * 0.8 * 1.0 * np.mean(np.sinh(r) / r)
     np.testing.assert_allclose(jnp.sum(weights), expected, rtol=5e-3)
-    with pytest.raises(ValueError, match="window: expected 4 positive numbers"):
+    with pytest.raises(ValueError, match="window: expected 4 finite positive numbers"):
         lie.chart_nodes(group, 5, (0.3, 0.4))
     with pytest.raises(ValueError, match=r"group: expected a connected group.*, got O\(2\)"):
         lie.chart_nodes(groups.O(2), 5, 0.3)

@@ -139,6 +139,20 @@ def test_ignored_and_untouched_outputs():
         penalty(ej.Symmetry(groups.SO(3), V, reps.Ignore()))
 
 
+def test_a_penalty_that_is_not_a_number_once_does_not_count():
+    strengths = objectives.equal_strengths(2)
+    for penalties in ([1.0, jnp.nan], [1.0, 2.0], [1.0, 2.0]):
+        strengths = objectives.tune(strengths, jnp.array(penalties), start=0, at=2)
+    np.testing.assert_allclose(strengths.values, [1, 0.25])
+
+
+def test_penalty_and_step_keep_dtype_and_structure():
+    params = jax.tree.map(lambda x: x.astype(jnp.bfloat16), weights()) | {"empty": {}}
+    assert objectives.projection_penalty(groups.SO(3), LAYERS, params).dtype == jnp.bfloat16
+    moved = objectives.proximal_step(groups.SO(3), LAYERS, params, 1.0)
+    assert jax.tree.structure(moved) == jax.tree.structure(params)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -151,6 +165,8 @@ def test_ignored_and_untouched_outputs():
             r"w: expected shape \(4, 3\)",
         ),
         (lambda: objectives.tune(objectives.equal_strengths(2), jnp.ones(2), start=5, at=5), "start, at: .* 5 and 5"),
+        (lambda: objectives.tune(objectives.equal_strengths(2), jnp.ones(3), start=0, at=5), r"penalties: .* \(3,\)"),
+        (lambda: objectives.proximal_step(groups.SO(3), LAYERS, weights(), -1.0), "amount: expected a number of at"),
     ],
 )
 def test_errors_name_the_argument(make, message):
