@@ -361,7 +361,9 @@ def test_what_has_no_logarithm_gets_nan_under_jit(group, g):
 
 def test_elements_of_integers_are_elements():
     for group in (groups.Permutation(4), groups.Shift((4, 6), step=2), MIXED[0]):
-        groups.check_element(group, group.sample(jax.random.key(0), (5,)))
+        g = group.sample(jax.random.key(0), (5,))
+        groups.check_element(group, g)
+        assert bool((group.violation(g) < 1e-5).all())
 
 
 def test_in_one_dimension():
