@@ -41,8 +41,8 @@ class Composite(Group):
         """The element made of one element a factor."""
         raise NotImplementedError
 
-    def split(self, g: Element) -> tuple[Element, ...]:
-        """Inverse of `join`."""
+    def split(self, g: Element, name: str = "g") -> tuple[Element, ...]:
+        """Inverse of `join`; errors name the argument by `name`."""
         raise NotImplementedError
 
     @property
@@ -124,7 +124,6 @@ class Composite(Group):
         return self.join(*_grid([elements for elements, _ in rules])), weights
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
-        check_shape(self, g)
         blocks = [factor.adjoint(h) for factor, h in zip(self.factors, self.split(g), strict=True)]
         place = np.cumsum([0, *(block.shape[-1] for block in blocks)])
         whole = jnp.zeros((*blocks[0].shape[:-2], self.dim, self.dim), jnp.result_type(*blocks))
@@ -175,19 +174,15 @@ class Product(Composite):
     def join(self, *elements: Element) -> Element:
         return elements
 
-    def split(self, g: Element) -> tuple[Element, ...]:
-        if not isinstance(g, tuple) or len(g) != len(self.groups):
-            raise ValueError(f"g: expected a tuple of {len(self.groups)} elements, got {g}")
+    def split(self, g: Element, name: str = "g") -> tuple[Element, ...]:
+        check_shape(self, g, name)
         return g
 
     def compose(self, g: Element, h: Element) -> Element:
-        check_shape(self, g)
-        check_shape(self, h, "h")
-        triples = zip(self.groups, self.split(g), self.split(h), strict=True)
+        triples = zip(self.groups, self.split(g), self.split(h, "h"), strict=True)
         return tuple(factor.compose(a, b) for factor, a, b in triples)
 
     def inverse(self, g: Element) -> Element:
-        check_shape(self, g)
         return tuple(factor.inverse(a) for factor, a in zip(self.groups, self.split(g), strict=True))
 
 
@@ -227,22 +222,19 @@ class Semidirect(Composite):
     def join(self, *elements: Element) -> AffineElement:
         return AffineElement(*elements)
 
-    def split(self, g: Element) -> tuple[Element, ...]:
-        if not isinstance(g, AffineElement):
-            raise TypeError(f"g: expected an AffineElement(translation, linear) for {self}, got {type(g).__name__}")
+    def split(self, g: Element, name: str = "g") -> tuple[Element, ...]:
+        check_shape(self, g, name)
         return g.translation, g.linear
 
     def compose(self, g: Element, h: Element) -> AffineElement:
-        check_shape(self, g)
-        check_shape(self, h, "h")
-        (s, a), (t, b) = self.split(g), self.split(h)
+        (s, a), (t, b) = self.split(g), self.split(h, "h")
         linear = self.linear.compose(a, b)
         return AffineElement(s + _apply(a, t), linear)
 
     def inverse(self, g: Element) -> AffineElement:
-        check_shape(self, g)
-        linear = self.linear.inverse(g.linear)
-        return AffineElement(-_apply(linear, g.translation), linear)
+        translation, linear = self.split(g)
+        linear = self.linear.inverse(linear)
+        return AffineElement(-_apply(linear, translation), linear)
 
     def exp(self, a: Float[Array, "*batch dim"]) -> AffineElement:
         v, b = self.split_coords(a)
@@ -262,11 +254,11 @@ class Semidirect(Composite):
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
         """Ad(t, A)(v, a) = (A v − (Ad(A) a)^ t, Ad(A) a)."""
-        check_shape(self, g)
-        below = self.linear.adjoint(g.linear)
+        translation, linear = self.split(g)
+        below = self.linear.adjoint(linear)
         turned = self.linear.hat(jnp.swapaxes(below, -1, -2))  # of each basis element
-        beside = -jnp.swapaxes(_apply(turned, g.translation[..., None, :]), -1, -2)
-        top = jnp.concatenate([g.linear, beside], axis=-1)
+        beside = -jnp.swapaxes(_apply(turned, translation[..., None, :]), -1, -2)
+        top = jnp.concatenate([linear, beside], axis=-1)
         return jnp.concatenate([top, jnp.concatenate([jnp.zeros_like(jnp.swapaxes(beside, -1, -2)), below], -1)], -2)
 
     def log_modular(self, g: Element) -> Float[Array, "*batch"]:
@@ -312,7 +304,8 @@ class Scaled(Composite, Matrices):
         scale, matrix = elements
         return jnp.asarray(scale)[..., None, None] * matrix
 
-    def split(self, g: Element) -> tuple[Element, ...]:
+    def split(self, g: Element, name: str = "g") -> tuple[Element, ...]:
+        check_shape(self, g, name)
         scale = jnp.exp(slogdet(g)[1] / self.size)
         return scale, g / scale[..., None, None]
 
@@ -322,8 +315,8 @@ class Scaled(Composite, Matrices):
         return super().nodes(n, key, dtype, "quasi" if joint else method)
 
     def inverse(self, g: Element) -> Float[Array, "*batch n n"]:
-        check_shape(self, g)
-        scale, matrix = self.split(invertible("g", g))
+        scale, matrix = self.split(g)
+        invertible("g", g)
         return self.group.inverse(matrix) / scale[..., None, None]
 
 
