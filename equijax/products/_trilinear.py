@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from equijax import spherical
+from equijax.products import planner
 from equijax.spherical import reflections
 
 X, Y, Z, H = range(4)  # the arguments of T: x, y or the weights of a filter, z, harmonics of the filter
@@ -138,10 +139,11 @@ def _parts(form):
     even or odd under reflections, and of x and y in a bracket those of both components of the gradient.
     """
     degree, fields = sum(form.degrees), ("theta", "phi") if form.odd else ("value",)
-    weights, parts = reflections.orbits(degree)[1][:, None], {}
+    count = planner.reflections_of("fused", degree)
+    weights, parts = reflections.orbits(degree, count)[1][:, None], {}
     for argument, l in enumerate(form.degrees):
         for k, field in enumerate(("value",) if argument == Z else fields):
-            order, tables = reflections.tables(l, degree, field)
+            order, tables = reflections.tables(l, degree, count, field)
             ends = np.cumsum([table.shape[1] for table in tables])
             for a, (indices, table) in enumerate(zip(np.split(order, ends[:-1]), tables, strict=True)):
                 if len(indices):

@@ -26,6 +26,7 @@ _UP_TO_ELSEWHERE = (("terms", 6), ("grid", 26), ("split", 44), ("separable", mat
 # padded to that.
 BANDWIDTH, _MATRIX, _VECTOR, _PASSES, _WIDTH = 819e9, 197e12, 6.1e12, {"default": 1, "high": 3, "highest": 6}, 128
 _FUSED_UP_TO = 36  # degree of the integrand: beyond it, kernels take too long to compile
+_KERNEL_BOTH_FROM = 24  # degree from which they use two reflections and not one
 _MOST_TERMS = 7000  # the same for couplings one by one
 
 
@@ -90,15 +91,16 @@ def plan(l1: int, l2: int, lmax: int, rows: int, channels: int, backend: str | N
     method, runner_up, reason = _choice(l1 + l2 + lmax, backend)
     kernel = fused(l1, l2, lmax, rows, channels) if backend == "tpu" else None
     if kernel:
-        terms = kernel == "terms"
-        flops["fused"] = 2 * rows * channels * _terms(l1, l2, lmax, False) if terms else flops["split"]
+        by_terms = kernel == "terms"
+        operations = 2 * _terms(l1, l2, lmax, False) if by_terms else _flops("fused", l1, l2, lmax)
+        flops["fused"] = rows * channels * operations
         memory["fused"] = 4 * rows * channels * sum((l + 1) ** 2 for l in (l1, l2, lmax))
         method, runner_up, order = "fused", method, sorted(flops, key=flops.__getitem__)
         moved = memory["fused"] / BANDWIDTH
         least = max(moved, rows * channels * kernel_seconds(l1, l2, lmax, False, "highest")[kernel])
         spilling = max(memory[runner_up] / BANDWIDTH, _PASSES["highest"] * flops[runner_up] / _MATRIX)
         reason = (
-            f"{'sums over couplings' if terms else 'values on the grid'} never leave fast memory: at least "
+            f"{'sums over couplings' if by_terms else 'values on the grid'} never leave fast memory: at least "
             f"{1e3 * least:.2g} ms on a v5e, and {1e3 * spilling:.2g} ms otherwise (by bandwidth and operations, not "
             "measured)"
         )
@@ -153,13 +155,19 @@ def bytes_moved(l1: int, l2: int, lmax: int) -> tuple[int, int]:
     return 4 * sum((l + 1) ** 2 for l in (l1, l2, lmax)), 4 * _floats(choose(l1, l2, lmax, "tpu"), l1, l2, lmax)
 
 
+def reflections_of(method: str, degree: int) -> int:
+    """How many reflections a method, or a "fused" kernel, uses on the Lebedev points of that degree."""
+    kernel = 1 if degree < _KERNEL_BOTH_FROM else 2
+    return {"split": transforms.split_reflections(degree), "fused": kernel}.get(method, 0)
+
+
 @functools.cache
 def kernel_seconds(l1: int, l2: int, lmax: int, odd: bool, precision: str) -> dict[str, float]:
     """What the operations of a kernel take for a row and channel on a TPU v5e, at full rate."""
     sizes = [(l + 1) ** 2 for l in (l1, l2, lmax)]
-    points, fields = _points("split", l1 + l2 + lmax), 1 + odd
+    points, fields = _points("fused", l1 + l2 + lmax), 1 + odd
     back = sizes[2] * -(-points // _WIDTH)
-    matrix = 2 * _WIDTH * (points * _parts("split", l1 + l2 + lmax) * 2 * fields + back) * _PASSES[precision] / _MATRIX
+    matrix = 2 * _WIDTH * (points * _parts("fused", l1 + l2 + lmax) * 2 * fields + back) * _PASSES[precision] / _MATRIX
     seconds = {}
     if math.prod(sizes) < 2**18 and _terms(l1, l2, lmax, odd) <= _MOST_TERMS:
         seconds["terms"] = 2 * _terms(l1, l2, lmax, odd) / _VECTOR
@@ -253,8 +261,8 @@ def _table(method: str, l1: int, l2: int, lmax: int) -> int:
 def _points(method: str, degree: int) -> int:
     if method == "separable":
         return (degree // 2 + 1) * (degree // 2 + 1 + degree % 2)
-    return len((reflections.orbits if method == "split" else quadrature.lebedev)(degree)[0])
+    return len(reflections.orbits(degree, reflections_of(method, degree))[0])
 
 
 def _parts(method: str, degree: int) -> int:
-    return len(reflections.tables(0, degree, "value")[1]) if method == "split" else 1 + (method == "separable")
+    return 2 if method == "separable" else 2 ** reflections_of(method, degree)

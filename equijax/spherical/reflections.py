@@ -22,8 +22,7 @@ from jaxtyping import Array
 
 from equijax.spherical import quadrature
 
-_REFLECTIONS = np.array([[-1, -1, -1], [-1, 1, 1]])  # p -> -p and x -> -x, as signs
-_BOTH_FROM = 24  # degree of exactness from which both are used: half the operations again, at the same speed below
+_REFLECTIONS = np.array([[-1, -1, -1], [-1, 1, 1], [1, -1, 1]])  # p -> -p, x -> -x and y -> -y, as signs
 
 
 @jax.tree_util.register_dataclass
@@ -34,8 +33,6 @@ class Parts:
     values: tuple[Array, ...]
 
     def __mul__(self, other: "Parts") -> "Parts":
-        if len(self.values) < 4:  # a pass for each of two sums is as fast
-            return Parts(tuple(_sums(*self.values, *other.values)))
         pairs = [jnp.broadcast_arrays(*pair) for pair in zip(self.values, other.values, strict=True)]
         return Parts(tuple(_multiply.bind(*(f for f, _ in pairs), *(g for _, g in pairs))))
 
@@ -44,11 +41,14 @@ class Parts:
 
 
 @functools.cache
-def orbits(degree: int) -> tuple[np.ndarray, np.ndarray]:
-    """One point of every orbit of the Lebedev rule of that degree, (n, 3), and the weights of whole orbits, (n,)."""
+def orbits(degree: int, reflections: int) -> tuple[np.ndarray, np.ndarray]:
+    """One point of every orbit of the Lebedev rule of that degree, (n, 3), and the weights of whole orbits, (n,).
+
+    Under the first `reflections` of p -> -p, x -> -x and y -> -y.
+    """
     points, weights = quadrature.lebedev(degree)
     signs = np.ones((1, 3))
-    for g in _reflections(degree):
+    for g in _REFLECTIONS[:reflections]:
         signs = np.concatenate([signs, signs * g])
     images = np.round(points * signs[:, None], 9) + 0.0  # no negative zeros; (images, points, 3)
     orbit = [min(map(tuple, of_point)) for of_point in images.swapaxes(0, 1)]
@@ -57,19 +57,15 @@ def orbits(degree: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.cache
-def tables(lmax: int, degree: int, field: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+def tables(lmax: int, degree: int, reflections: int, field: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """The order of the coefficients by parts, and for each part a table (points, coefficients)."""
-    part, reflections = np.zeros((lmax + 1) ** 2, int), _reflections(degree)
+    part = np.zeros((lmax + 1) ** 2, int)
     p = np.array([[0.36, 0.48, 0.8], [0.48, 0.8, 0.36], [-0.8, 0.36, 0.48]])  # in general position: shows the parities
-    for k, g in enumerate(reflections):
+    for k, g in enumerate(_REFLECTIONS[:reflections]):
         at, image = (quadrature.point_table(lmax, q, field) for q in (p, p * g))
         part += 2**k * (np.sum(at * image, axis=0) < 0)
-    table = quadrature.point_table(lmax, orbits(degree)[0], field)
-    return np.argsort(part, kind="stable"), tuple(table[:, part == c] for c in range(2 ** len(reflections)))
-
-
-def _reflections(degree):
-    return _REFLECTIONS[: 1 if degree < _BOTH_FROM else 2]
+    table = quadrature.point_table(lmax, orbits(degree, reflections)[0], field)
+    return np.argsort(part, kind="stable"), tuple(table[:, part == c] for c in range(2**reflections))
 
 
 def _sums(*factors):
@@ -80,11 +76,15 @@ def _sums(*factors):
 
 
 def _at_once(*factors):
-    """The sums in one pass over the factors, by one reduction to several results: each by itself reads all anew."""
-    f, g = (jnp.stack(half) for half in _halves(factors))
-    parts = np.arange(len(f))
-    terms = [f * g[parts ^ c] for c in parts]
-    return jax.lax.reduce(terms, [np.zeros((), f.dtype)] * len(f), lambda a, b: list(map(operator.add, a, b)), (0,))
+    """The sums in one pass over the factors, as one reduction to several results: each by itself reads all anew.
+
+    A reduction of two terms, half of a sum each, whose loop compilers unroll.
+    """
+    f, g = _halves(factors)
+    is_first = jax.lax.broadcasted_iota(np.int32, (2, *f[0].shape), 0) == 0
+    parts = range(len(f))
+    terms = [jnp.where(is_first, *(sum(f[a] * g[a ^ c] for a in half) for half in _halves(parts))) for c in parts]
+    return jax.lax.reduce(terms, [np.zeros((), f[0].dtype)] * len(f), lambda a, b: list(map(operator.add, a, b)), (0,))
 
 
 def _jvp(primals, tangents):

@@ -8,7 +8,7 @@ Here, and inside the package only, coefficients and grid points are on the FIRST
 rows and channels at once, which is up to three times faster on a CPU.
 
 - grid: Lebedev points, one matrix product, O(L⁴).
-- split: the same points, in parts that are even or odd under reflections (see `reflections`), O(L⁴) / 2 or 4.
+- split: the same points, in parts that are even or odd under reflections (see `reflections`), O(L⁴) / 2, 4 or 8.
 - separable: Gauss-Legendre nodes times equispaced azimuths, first over degrees (one matrix an order m), then over
   orders, sines and cosines apart, O(L³).
 - fft: the torus of both angles, real fast Fourier transforms of the smallest alias-free sizes. θ runs over [0, 2π) with
@@ -34,6 +34,8 @@ from equijax.spherical.reflections import Parts
 Field = Literal["value", "theta", "phi"]  # f, ∂f/∂θ, (1/sinθ) ∂f/∂φ
 Features = Float[Array, "coefficients *rest"]
 Values = Float[Array, "points *rest"]
+
+_REFLECTIONS_FROM = (15, 30)  # degrees from which a second and a third one pay on a CPU: half the operations each
 
 
 def to_grid(method: str, x: Features, band: int, lmax: int, field: Field = "value", precision="highest") -> Any:
@@ -98,6 +100,11 @@ def torus_sizes(band: int, lmax: int) -> tuple[int, int]:
     return _smooth(2 * band + 1), _smooth(band + lmax + 1)
 
 
+def split_reflections(degree: int) -> int:
+    """How many reflections the route "split" uses for integrands of that degree."""
+    return 1 + sum(degree >= first for first in _REFLECTIONS_FROM)
+
+
 def _grid_to(x, band, lmax, field, precision):
     return product(_grid_table(_degree(x), band + lmax, field), x, precision)
 
@@ -107,14 +114,15 @@ def _grid_from(values, band, lmax, precision):
 
 
 def _split_to(x, band, lmax, field, precision):
-    order, blocks = reflections.tables(_degree(x), band + lmax, field)
+    order, blocks = reflections.tables(_degree(x), band + lmax, split_reflections(band + lmax), field)
     parts = jax.lax.split(x[order], [table.shape[1] for table in blocks])
     return Parts(tuple(product(table, part, precision) for table, part in zip(blocks, parts, strict=True)))
 
 
 def _split_from(values, band, lmax, precision):
-    order, blocks = reflections.tables(lmax, band + lmax, "value")
-    weights = reflections.orbits(band + lmax)[1][:, None]
+    degree, count = band + lmax, split_reflections(band + lmax)
+    order, blocks = reflections.tables(lmax, degree, count, "value")
+    weights = reflections.orbits(degree, count)[1][:, None]
     parts = [product((t * weights).T, v, precision) for t, v in zip(blocks, values.values, strict=True)]
     return jnp.concatenate(parts)[np.argsort(order)]
 
