@@ -14,12 +14,12 @@ from equijax.spherical import quadrature, reflections, transforms
 METHODS = ("terms", "dense", "grid", "split", "separable", "fft")
 BACKENDS = ("cpu", "gpu", "tpu")
 
-# The sum of the degrees l1 + l2 + lmax up to which a method is taken, by platform; the last one from there on. Measured
-# on two CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation
-# counts and the preference of accelerators for large plain matrix products, and are not measured.
-_UP_TO = {"cpu": (("terms", 6), ("grid", 11), ("split", 32), ("separable", math.inf))}
-_UP_TO_ELSEWHERE = (("terms", 6), ("grid", 26), ("split", 44), ("separable", math.inf))
-
+# Sums of the degrees l1 + l2 + lmax, the method taken up to there, and the next fastest, by platform. Measured on two
+# CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation counts and
+# the preference of accelerators for large plain matrix products, and are not measured.
+_LARGE = ((quadrature.LEBEDEV_DEGREES[-1], "separable", "split"), (math.inf, "separable", "fft"))
+_CHOICES = {"cpu": ((6, "terms", "grid"), (17, "split", "grid"), (48, "split", "separable"), *_LARGE)}
+_CHOICES_ELSEWHERE = ((6, "terms", "grid"), (26, "grid", "split"), (44, "split", "separable"), *_LARGE)
 
 # A TPU v5e: bytes from main memory, operations of its matrix units on bfloat16 and of its vector units, in a second. A
 # float32 product takes several passes of the former; tables of fewer than 128 columns (of points on the way back) are
@@ -128,7 +128,7 @@ def route(f, method: str, sizes: tuple[int, int, int], *arrays):
     """f(method)(*arrays), with "auto" settled for the platform that the program is compiled for."""
     if method != "auto":
         return f(method)(*arrays)
-    platforms = {p: choose(*sizes, p) for p in _UP_TO}
+    platforms = {p: choose(*sizes, p) for p in _CHOICES}
     default = choose(*sizes, "elsewhere")
     if set(platforms.values()) == {default}:
         return f(default)(*arrays)
@@ -188,24 +188,20 @@ def known(method: str, methods: tuple[str, ...], what: str = "") -> None:
 
 def _choice(degree, platform):
     """Method, runner-up and reason."""
-    measured, ranges = platform in _UP_TO, _UP_TO.get(platform, _UP_TO_ELSEWHERE)
-    at = next(i for i, (_, last) in enumerate(ranges) if degree <= last)
-    beside = min(
-        (i for i in (at - 1, at + 1) if 0 <= i < len(ranges)), key=lambda i: abs(degree - ranges[min(i, at)][1])
-    )
-    span = f"{ranges[at - 1][1] + 1 if at else 0} to {ranges[at][1]}"
-    where = f"measured on {platform}" if measured else f"by operation counts, not measured on {platform}"
-    return (
-        ranges[at][0],
-        ranges[beside][0],
-        f"l1 + l2 + lmax = {degree} is from {span}: {_WHY[ranges[at][0]]} ({where})",
-    )
+    choices = _CHOICES.get(platform, _CHOICES_ELSEWHERE)
+    method, runner_up = next(names for last, *names in choices if degree <= last)
+    taken = [last for last, m, _ in choices if m == method]
+    first = max((last + 1 for last, *_ in choices if last < taken[0]), default=0)
+    where = f"measured on {platform}" if platform in _CHOICES else f"by operation counts, not measured on {platform}"
+    span = f"from {first} on" if taken[-1] == math.inf else f"from {first} to {taken[-1]}"
+    reason = f"l1 + l2 + lmax = {degree} is {span}: {_WHY[method]} ({where})"
+    return method, runner_up, reason
 
 
 _WHY = {
     "terms": "few couplings are not zero, and their sum, written out, moves nothing but the features",
     "grid": "one plain matrix product each way beats fewer operations in smaller ones",
-    "split": "parts even or odd under reflections take a half or a quarter of the operations of plain matrix products",
+    "split": "parts even or odd under reflections take an eighth to a half of the operations of plain matrix products",
     "separable": "one angle after the other takes the fewest operations",
 }
 

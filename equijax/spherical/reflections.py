@@ -65,7 +65,8 @@ def tables(lmax: int, degree: int, reflections: int, field: str) -> tuple[np.nda
         at, image = (quadrature.point_table(lmax, q, field) for q in (p, p * g))
         part += 2**k * (np.sum(at * image, axis=0) < 0)
     table = quadrature.point_table(lmax, orbits(degree, reflections)[0], field)
-    return np.argsort(part, kind="stable"), tuple(table[:, part == c] for c in range(2**reflections))
+    order = np.argsort(part, kind="stable").astype(np.int32)  # the same dtype with and without 64-bit types
+    return order, tuple(table[:, part == c] for c in range(2**reflections))
 
 
 def _sums(*factors):

@@ -35,7 +35,7 @@ Field = Literal["value", "theta", "phi"]  # f, ∂f/∂θ, (1/sinθ) ∂f/∂φ
 Features = Float[Array, "coefficients *rest"]
 Values = Float[Array, "points *rest"]
 
-_REFLECTIONS_FROM = (15, 30)  # degrees from which a second and a third one pay on a CPU: half the operations each
+_REFLECTIONS_FROM = (15, 27)  # degrees from which a second and a third one pay on a CPU: half the operations each
 
 
 def to_grid(method: str, x: Features, band: int, lmax: int, field: Field = "value", precision="highest") -> Any:
@@ -80,7 +80,7 @@ def from_order(z: Float[Array, "orders degrees *rest"]) -> Features:
     """The inverse of `by_order`."""
     lmax = z.shape[1] - 1
     rows = [(m + lmax) * (lmax + 1) + l for l in range(lmax + 1) for m in range(-l, l + 1)]
-    return z.reshape(-1, *z.shape[2:])[np.array(rows)]
+    return z.reshape(-1, *z.shape[2:])[np.array(rows, np.int32)]
 
 
 def by_degree(x: Float[Array, "..."], axis: int = 0) -> Sequence[Array]:
@@ -124,7 +124,7 @@ def _split_from(values, band, lmax, precision):
     order, blocks = reflections.tables(lmax, degree, count, "value")
     weights = reflections.orbits(degree, count)[1][:, None]
     parts = [product((t * weights).T, v, precision) for t, v in zip(blocks, values.values, strict=True)]
-    return jnp.concatenate(parts)[np.argsort(order)]
+    return jnp.concatenate(parts)[np.argsort(order).astype(np.int32)]
 
 
 def _separable_to(x, band, lmax, field, precision):
