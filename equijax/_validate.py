@@ -11,8 +11,9 @@ def floating(name: str, x: Any) -> jnp.ndarray:
     """`x` as an array of real floating-point numbers.
 
     Raises:
-        TypeError: If `x` holds integers, booleans or complex numbers.
+        TypeError: If `x` is a list or tuple, or holds integers, booleans or complex numbers.
     """
+    _no_sequence(name, x)
     dtype = jnp.result_type(x)
     if not jnp.issubdtype(dtype, jnp.floating):
         kind = "its real and imaginary parts" if jnp.issubdtype(dtype, jnp.complexfloating) else "x.astype(jnp.float32)"
@@ -42,5 +43,11 @@ def positive(name: str, x: Any) -> None:
 
 def last_axis(name: str, x: Any, n: int) -> None:
     """Raise a ValueError unless the last axis of `x` has length `n`."""
+    _no_sequence(name, x)
     if jnp.ndim(x) < 1 or jnp.shape(x)[-1] != n:
         raise ValueError(f"{name}: expected shape (..., {n}), got {jnp.shape(x)}")
+
+
+def _no_sequence(name, x):
+    if isinstance(x, (list, tuple)):
+        raise TypeError(f"{name}: expected an array, got a {type(x).__name__}; pass jnp.asarray({name})")

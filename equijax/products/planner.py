@@ -18,7 +18,7 @@ BACKENDS = ("cpu", "gpu", "tpu")
 # CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation counts and
 # the preference of accelerators for large plain matrix products, and are not measured.
 _LARGE = ((quadrature.LEBEDEV_DEGREES[-1], "separable", "split"), (math.inf, "separable", "fft"))
-_CHOICES = {"cpu": ((6, "terms", "grid"), (17, "split", "grid"), (48, "split", "separable"), *_LARGE)}
+_CHOICES = {"cpu": ((6, "terms", "split"), (17, "split", "grid"), (47, "split", "separable"), *_LARGE)}
 _CHOICES_ELSEWHERE = ((6, "terms", "grid"), (26, "grid", "split"), (44, "split", "separable"), *_LARGE)
 
 # A TPU v5e: bytes from main memory, operations of its matrix units on bfloat16 and of its vector units, in a second. A

@@ -22,6 +22,8 @@ class _Several(Rep):
     reps: tuple[Any, ...]
 
     def __init__(self, *reps: Rep | None):
+        if not reps:
+            raise ValueError("reps: expected at least one representation, got none")
         for i, rep in enumerate(reps):
             if not isinstance(rep, Rep) and not (rep is None and isinstance(self, Product)):
                 raise TypeError(f"reps: expected representations, got {rep!r} of type {type(rep).__name__} at {i}")

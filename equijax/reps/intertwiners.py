@@ -161,6 +161,9 @@ class Layout(NamedTuple):
 @functools.cache
 def layout(group: Group, source: Rep, target: Rep) -> Layout:
     """How the maps between two representations are made of those between the terms of which they are sums."""
+    for name, rep in (("source", source), ("target", target)):
+        if not isinstance(rep, Rep):
+            raise TypeError(f"{name}: expected a representation, got {rep!r} of type {type(rep).__name__}")
     (sources, columns), (targets, rows) = _distinct(group, source), _distinct(group, target)
     return Layout(rows, columns, [[maps_between(group, into, out) for into in sources] for out in targets])
 
