@@ -188,6 +188,8 @@ BAD = [
     ),
     (lambda: reps.Product(reps.Vector()).act(np.eye(3), jnp.ones(3)), TypeError, "expected a tuple of 1 elements"),
     (lambda: reps.Image().act(np.eye(2), jnp.ones((4, 4))), ValueError, r"shape \(..., height, width, channels\)"),
+    (lambda: reps.TensorProduct(), ValueError, "reps: expected at least one representation, got none"),
+    (lambda: reps.Vector().act(np.eye(3), [1.0, 2.0, 3.0]), TypeError, "x: expected an array, got a list"),
     (lambda: reps.Vector().check(groups.Permutation(3)), TypeError, "permutations and shifts act by reps.Permutation"),
     (lambda: reps.Vector().check(groups.Product(SO(3))), TypeError, "use reps.Product"),
     (lambda: reps.Spherical(1).check(SO(2)), ValueError, "needs rotations or reflections of space, got SO.2."),
