@@ -2,6 +2,7 @@
 
 import collections
 import ctypes
+import gc
 import importlib.metadata
 import json
 import math
@@ -92,14 +93,18 @@ class Program(NamedTuple):
 
 
 def compiled(f, *arguments):
-    """Trace and compile f(*arguments), timed."""
+    """Trace and compile f(*arguments), timed, without the garbage collector and what earlier cases left to it."""
     import jax
 
-    begin = time.perf_counter()
-    lowered = jax.jit(f).lower(*arguments)
-    traced = time.perf_counter()
-    program = lowered.compile()
-    end = time.perf_counter()
+    gc.disable()
+    try:
+        begin = time.perf_counter()
+        lowered = jax.jit(f).lower(*arguments)
+        traced = time.perf_counter()
+        program = lowered.compile()
+        end = time.perf_counter()
+    finally:
+        gc.enable()
     memory = program.memory_analysis()
     return Program(
         lambda: program(*arguments),
