@@ -26,8 +26,8 @@ _CHOICES_ELSEWHERE = ((6, "terms", "grid"), (26, "grid", "split"), (44, "split",
 # padded to that.
 BANDWIDTH, _MATRIX, _VECTOR, _PASSES, _WIDTH = 819e9, 197e12, 6.1e12, {"default": 1, "high": 3, "highest": 6}, 128
 _FUSED_UP_TO = 36  # degree of the integrand: beyond it, kernels take too long to compile
-_KERNEL_BOTH_FROM = 24  # degree from which they use two reflections and not one
 _MOST_TERMS = 7000  # the same for couplings one by one
+_KERNEL_BOTH_FROM = 24  # degree from which kernels use two reflections and not one
 
 
 @dataclasses.dataclass(frozen=True)

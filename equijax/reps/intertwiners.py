@@ -37,7 +37,7 @@ def intertwiners(group: Group, source: Rep, target: Rep) -> Float[np.ndarray, "m
         Array of shape (maps, dim of target, dim of source), read-only, with orthonormal rows when flattened.
 
     Raises:
-        TypeError: If a representation is not linear.
+        TypeError: If `source` or `target` is no representation, or one that is not linear.
         ValueError: If there are too many unknowns.
 
     References:
