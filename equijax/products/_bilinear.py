@@ -11,18 +11,21 @@ import operator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
 from equijax.products import planner
 from equijax.products._kernel import varying_axes
-from equijax.spherical import transforms
+from equijax.spherical import one_pass, transforms
+
+_MOST_RESULTS = 9  # of a loop; measured on a CPU with 32 vector registers
 
 
 def multiply(x, y, *, lmax, method, precision, odd):
-    """`gaunt`, or `bracket` if `odd`, of checked features with coefficients first."""
-    shape = jnp.broadcast_shapes(x.shape[1:], y.shape[1:])
+    """`gaunt`, or `bracket` if `odd`, of checked features of the same rank."""
+    shape = jnp.broadcast_shapes(_rest(x), _rest(y))
     axes = varying_axes(x) | varying_axes(y)
     x, y = (jax.lax.pcast(a, tuple(axes - varying_axes(a)), to="varying") for a in (x, y))
     return _multiply.bind(x, y, lmax=lmax, shape=shape, method=method, precision=precision, odd=odd)
@@ -32,23 +35,25 @@ def evaluate(x, y, *, lmax, shape, method, precision, odd):
     """The product, added up over axes that the result has not: where `shape` is 1 and that of a factor is not."""
     l1, l2 = _degree(x), _degree(y)
     band = l1 + l2
-    axes = [i + 1 for i, n in enumerate(jnp.broadcast_shapes(x.shape[1:], y.shape[1:])) if n != shape[i]]
+    full = jnp.broadcast_shapes(_rest(x), _rest(y))
+    added = [i - len(full) for i, (n, left) in enumerate(zip(full, shape, strict=True)) if n != left]
 
-    def add_up(values):
+    def add_up(values, axes):
         return jax.tree.map(lambda a: jnp.sum(a, axes, keepdims=True), values) if axes else values
 
     def compute(method):
         def values(x, field="value"):
-            return transforms.to_grid(method, x, band, lmax, field, precision)
+            return transforms.to_grid(method, jnp.moveaxis(x, -2, 0), band, lmax, field, precision)
 
         def f(x, y):
             if method in BY_COUPLINGS:
-                return add_up(BY_COUPLINGS[method](x, y, lmax, odd, precision))
+                return add_up(BY_COUPLINGS[method](x, y, lmax, odd, precision), [i - (i < -1) for i in added])
             if odd:
                 product = values(x, "theta") * values(y, "phi") - values(x, "phi") * values(y, "theta")
             else:
                 product = values(x) * values(y)
-            return transforms.from_grid(method, add_up(product), band, lmax, precision)
+            z = transforms.from_grid(method, add_up(product, added), band, lmax, precision)
+            return jnp.moveaxis(z, 0, -2)
 
         return f
 
@@ -56,54 +61,117 @@ def evaluate(x, y, *, lmax, shape, method, precision, odd):
 
 
 def _shape(x, y, *, lmax, shape, **_):
-    return x.update(shape=((lmax + 1) ** 2, *shape), weak_type=False)
+    return x.update(shape=(*shape[:-1], (lmax + 1) ** 2, shape[-1]), weak_type=False)
 
 
 def _by_first(z, x, y, odd, **params):
-    params |= {"lmax": math.isqrt(x.aval.shape[0]) - 1, "shape": x.aval.shape[1:], "odd": odd}
+    params |= {"lmax": _degree(x.aval), "shape": _rest(x.aval), "odd": odd}
     return _multiply.bind(*((y, z) if odd else (z, y)), **params)
 
 
 def _by_second(z, x, y, odd, **params):
-    params |= {"lmax": math.isqrt(y.aval.shape[0]) - 1, "shape": y.aval.shape[1:], "odd": odd}
+    params |= {"lmax": _degree(y.aval), "shape": _rest(y.aval), "odd": odd}
     return _multiply.bind(z, x, **params)
 
 
 def _batched(arrays, axes, *, shape, **params):
     """A batch becomes a further axis beside rows and channels."""
-    x, y = (a[:, None] if i is None else jnp.moveaxis(a, i, 1) for a, i in zip(arrays, axes, strict=True))
+    x, y = (a[None] if i is None else jnp.moveaxis(a, i, 0) for a, i in zip(arrays, axes, strict=True))
     size = next(a.shape[i] for a, i in zip(arrays, axes, strict=True) if i is not None)
-    return _multiply.bind(x, y, shape=(size, *shape), **params), 1
+    return _multiply.bind(x, y, shape=(size, *shape), **params), 0
 
 
 def _terms(x, y, lmax, odd, precision):
-    """The product as a sum over the couplings that are not zero, written out; no matrix product rounds here."""
+    """The product as a sum over the couplings that are not zero, written out; no matrix product rounds here.
+
+    Couplings of x_i and y_j to z_k in the order Σ_i x_i (Σ_j c_ijk y_j), or the other way round if y_j has the larger
+    ‖m‖. Two orders ±m of z have the inner sums in common, but for signs.
+    """
     del precision
-    table = (spherical.bracket_coefficients if odd else spherical.gaunt_coefficients)(_degree(x), _degree(y), lmax)
-    xs, ys = (jax.lax.split(a, (1,) * len(a)) for a in (x, y))
-    nothing, add = jnp.zeros_like(xs[0] * ys[0]), functools.partial(functools.reduce, operator.add)
-    rows = []
-    for of_product in table.transpose(2, 0, 1).tolist():
-        terms = [(x, [c * y for y, c in zip(ys, row, strict=True) if c]) for x, row in zip(xs, of_product, strict=True)]
-        rows.append(add([x * add(part) for x, part in terms if part] or [nothing]))
-    return jnp.concatenate(rows)
+    l1, l2 = _degree(x), _degree(y)
+    table = (spherical.bracket_coefficients if odd else spherical.gaunt_coefficients)(l1, l2, lmax)
+    shape = jnp.broadcast_shapes(_rest(x), _rest(y))
+    xs, ys = (_coefficients(a, shape) for a in (x, y))
+    orders = [_orders(l) for l in (l1, l2, lmax)]
+    rows = {}
+    for group in _groups(orders[2]):
+        inner = {}
+        halves = [_half_sums(xs, ys, table[:, :, k], orders, inner) for k in group]
+        rows |= dict(zip(group, one_pass.add(*zip(*halves, strict=True)), strict=True))
+    return jnp.concatenate([rows[k] for k in range(len(rows))], axis=-2)
+
+
+def _half_sums(xs, ys, table, orders, inner):
+    """z = Σ_ij c_ij x_i y_j as two terms; `inner` keeps the inner sums, to be shared."""
+    outer = {}
+    for i, j in zip(*np.nonzero(table), strict=True):
+        of_y = orders[0][i] >= orders[1][j]
+        outer.setdefault((of_y, i) if of_y else (of_y, j), []).append(j if of_y else i)
+    terms = []
+    for (of_y, i), summed in outer.items():
+        coefficients = table[i, summed] if of_y else table[summed, i]
+        sign, values = np.sign(coefficients[0]), ys if of_y else xs
+        scaled = {j: float(sign * c) for j, c in zip(summed, coefficients, strict=True)}
+        key = (of_y, *((j, round(c, 9)) for j, c in scaled.items()))
+        if key not in inner:
+            inner[key] = functools.reduce(operator.add, [c * values[j] for j, c in scaled.items()])
+        terms.append((sign, (xs if of_y else ys)[i] * inner[key]))
+    return [_signed_sum(terms[: len(terms) // 2], xs[0]), _signed_sum(terms[len(terms) // 2 :], xs[0])]
+
+
+def _signed_sum(terms, like):
+    if not terms:
+        return jnp.zeros_like(like)
+    (sign, total), *rest = terms
+    total = total if sign > 0 else -total
+    for sign, term in rest:
+        total = total + term if sign > 0 else total - term
+    return total
+
+
+def _groups(orders):
+    """Coefficients by ‖m‖, a few orders at a time: as many as one loop computes well, see `one_pass`."""
+    groups = [[]]
+    for m in range(max(orders) + 1):
+        of_order = np.flatnonzero(orders == m).tolist()
+        if len(groups[-1]) + len(of_order) > _MOST_RESULTS:
+            groups.append([])
+        groups[-1] += of_order
+    return [group for group in groups if group]
 
 
 def _dense(x, y, lmax, odd, precision):
     """The product by the table of all couplings."""
     coefficients = spherical.bracket_coefficients if odd else spherical.gaunt_coefficients
+    table = coefficients(_degree(x), _degree(y), lmax)
+    x, y = jnp.moveaxis(x, -2, 0), jnp.moveaxis(y, -2, 0)
     pairs = x[:, None] * y[None]
     flat = pairs.reshape(pairs.shape[0] * pairs.shape[1], -1)
-    table = coefficients(_degree(x), _degree(y), lmax).reshape(len(flat), -1).T
-    z = jnp.matmul(table.astype(flat.dtype), flat, precision=precision)
-    return z.reshape(-1, *pairs.shape[2:])
+    z = jnp.matmul(table.reshape(len(flat), -1).T.astype(flat.dtype), flat, precision=precision)
+    return jnp.moveaxis(z.reshape(-1, *pairs.shape[2:]), 0, -2)
 
 
 BY_COUPLINGS = {"terms": _terms, "dense": _dense}
 
 
 def _degree(x):
-    return math.isqrt(len(x)) - 1
+    return math.isqrt(x.shape[-2]) - 1
+
+
+def _rest(x):
+    return (*x.shape[:-2], x.shape[-1])
+
+
+def _coefficients(x, rest):
+    """Every coefficient by itself, (..., 1, channels)."""
+    n = x.shape[-2]
+    return jax.lax.split(jnp.broadcast_to(x, (*rest[:-1], n, rest[-1])), (1,) * n, axis=len(rest) - 1)
+
+
+def _orders(lmax):
+    """‖m‖ of every coefficient."""
+    l = spherical.degree_of_coefficient(lmax)
+    return np.abs(np.arange(len(l)) - l * (l + 1))
 
 
 _multiply = Primitive("product_on_sphere")

@@ -105,15 +105,15 @@ def _on_tpu(x, direction, weights, *, lmax, odd, precision):
 
 
 def _directly(x, direction, weights, *, lmax, odd, precision):
-    lf = weights.shape[0] - 1
-    Y = jnp.moveaxis(spherical.harmonics(jnp.moveaxis(direction[..., 0], 0, -1), lf), -1, 0)[..., None]
-    rows = jax.lax.split(weights, (1,) * (lf + 1))
-    filters = jnp.concatenate([w * y for w, y in zip(rows, transforms.by_degree(Y), strict=True)])
+    lf = weights.shape[-2] - 1
+    Y = spherical.harmonics(direction[..., 0], lf)[..., None]
+    rows = jax.lax.split(weights, (1,) * (lf + 1), axis=weights.ndim - 2)
+    filters = jnp.concatenate([w * y for w, y in zip(rows, transforms.by_degree(Y, -2), strict=True)], axis=-2)
     return multiply(x, filters, lmax=lmax, method="auto", precision=precision, odd=odd)
 
 
-_matrix, _direct = kernel(_by_matrix, front=False), kernel(_directly)
-_matrix_or_fused, _direct_or_fused = kernel(_by_matrix, front=False, fused=_on_tpu), kernel(_directly, fused=_on_tpu)
+_matrix, _direct = kernel(_by_matrix, front=False), kernel(_directly, front=False)
+_matrix_or_fused, _direct_or_fused = (kernel(f, front=False, fused=_on_tpu) for f in (_by_matrix, _directly))
 
 
 def _auto(x, direction, weights, **static):

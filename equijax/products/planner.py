@@ -18,7 +18,7 @@ BACKENDS = ("cpu", "gpu", "tpu")
 # CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation counts and
 # the preference of accelerators for large plain matrix products, and are not measured.
 _LARGE = ((quadrature.LEBEDEV_DEGREES[-1], "separable", "split"), (math.inf, "separable", "fft"))
-_CHOICES = {"cpu": ((6, "terms", "split"), (17, "split", "grid"), (47, "split", "separable"), *_LARGE)}
+_CHOICES = {"cpu": ((12, "terms", "split"), (17, "split", "grid"), (47, "split", "separable"), *_LARGE)}
 _CHOICES_ELSEWHERE = ((6, "terms", "grid"), (26, "grid", "split"), (44, "split", "separable"), *_LARGE)
 
 # A TPU v5e: bytes from main memory, operations of its matrix units on bfloat16 and of its vector units, in a second. A
@@ -118,9 +118,9 @@ def choose(l1: int, l2: int, lmax: int, platform: str) -> str:
 def available(degree: int) -> tuple[str, ...]:
     """The methods for products whose integrands l1 + l2 + lmax have that degree.
 
-    "terms" ends at 6, beyond which it takes seconds to compile; the known Lebedev rules end at 131.
+    "terms" ends at 12, beyond which it takes over a second to compile; the known Lebedev rules end at 131.
     """
-    last = {"terms": 6, "grid": quadrature.LEBEDEV_DEGREES[-1], "split": quadrature.LEBEDEV_DEGREES[-1]}
+    last = {"terms": 12, "grid": quadrature.LEBEDEV_DEGREES[-1], "split": quadrature.LEBEDEV_DEGREES[-1]}
     return tuple(m for m in METHODS if degree <= last.get(m, degree))
 
 

@@ -7,6 +7,7 @@ import functools
 import math
 import operator
 
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -37,7 +38,7 @@ def gaunt(
         lmax: Largest degree kept, at most l1 + l2; max(l1, l2) if None.
         method: "terms" (all couplings that are not zero, one by one), "dense" (a table of all couplings), "grid",
             "split", "separable", "fft" (see `spherical.transforms`), all equal to rounding, or "auto": the fastest for
-            these degrees on the platform compiled for; see `plan`. "terms" exists for l1 + l2 + lmax up to 6, "grid"
+            these degrees on the platform compiled for; see `plan`. "terms" exists for l1 + l2 + lmax up to 12, "grid"
             and "split" up to 131.
         precision: Of the matrix products. Lower ones break equivariance by 5e-4 (TF32) or 4e-3 (bfloat16).
 
@@ -109,12 +110,12 @@ def _on_tpu(x, y, *, lmax, method, precision, odd):
     return _fused.on_features(x, y, lmax=lmax, odd=odd, precision=precision)
 
 
-_product = kernel(multiply, fused=_on_tpu)
+_product = kernel(multiply, front=False, fused=_on_tpu)
 
 
-@kernel
+@functools.partial(kernel, front=False)
 def _power(x, *, order, lmax, method, precision):
-    l = math.isqrt(len(x)) - 1
+    l = math.isqrt(x.shape[-2]) - 1
 
     def compute(method):
         def f(x):
@@ -122,11 +123,10 @@ def _power(x, *, order, lmax, method, precision):
                 z = x
                 for k in range(2, order + 1):
                     z = BY_COUPLINGS[method](z, x, k * l if k < order else lmax, False, precision)
-                return z[: (lmax + 1) ** 2]
-            values = transforms.to_grid(method, x, order * l, lmax, precision=precision)
-            return transforms.from_grid(
-                method, functools.reduce(operator.mul, [values] * order), order * l, lmax, precision
-            )
+                return z[..., : (lmax + 1) ** 2, :]
+            values = transforms.to_grid(method, jnp.moveaxis(x, -2, 0), order * l, lmax, precision=precision)
+            product = functools.reduce(operator.mul, [values] * order)
+            return jnp.moveaxis(transforms.from_grid(method, product, order * l, lmax, precision), 0, -2)
 
         return f
 

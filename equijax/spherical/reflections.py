@@ -11,7 +11,6 @@ The same holds for the components of gradients along e_θ and e_φ, with paritie
 
 import dataclasses
 import functools
-import operator
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
-from equijax.spherical import quadrature
+from equijax.spherical import one_pass, quadrature
 
 _REFLECTIONS = np.array([[-1, -1, -1], [-1, 1, 1], [1, -1, 1]])  # p -> -p, x -> -x and y -> -y, as signs
 
@@ -70,22 +69,10 @@ def tables(lmax: int, degree: int, reflections: int, field: str) -> tuple[np.nda
 
 
 def _sums(*factors):
-    """The parts Σ_a f_a g_(a xor c), of f and then g."""
+    """The parts Σ_a f_a g_(a xor c), of f and then g: half of each sum, and the other half."""
     f, g = _halves(factors)
     parts = range(len(f))
-    return [sum(f[a] * g[a ^ c] for a in parts) for c in parts]
-
-
-def _at_once(*factors):
-    """The sums in one pass over the factors, as one reduction to several results: each by itself reads all anew.
-
-    A reduction of two terms, half of a sum each, whose loop compilers unroll.
-    """
-    f, g = _halves(factors)
-    is_first = jax.lax.broadcasted_iota(np.int32, (2, *f[0].shape), 0) == 0
-    parts = range(len(f))
-    terms = [jnp.where(is_first, *(sum(f[a] * g[a ^ c] for a in half) for half in _halves(parts))) for c in parts]
-    return jax.lax.reduce(terms, [np.zeros((), f[0].dtype)] * len(f), lambda a, b: list(map(operator.add, a, b)), (0,))
+    return one_pass.add(*([sum(f[a] * g[a ^ c] for a in half) for c in parts] for half in _halves(parts)))
 
 
 def _jvp(primals, tangents):
@@ -121,7 +108,6 @@ _multiply.multiple_results = True
 _multiply.def_abstract_eval(lambda *factors: list(_halves(factors)[0]))
 _multiply.def_impl(jax.jit(_multiply.bind))
 mlir.register_lowering(_multiply, mlir.lower_fun(_sums))
-mlir.register_lowering(_multiply, mlir.lower_fun(_at_once), platform="cpu")
 ad.primitive_jvps[_multiply] = _jvp
 ad.primitive_transposes[_multiply] = _transpose
 batching.primitive_batchers[_multiply] = _batched
