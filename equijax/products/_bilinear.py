@@ -20,7 +20,7 @@ from equijax.products import planner
 from equijax.products._kernel import varying_axes
 from equijax.spherical import one_pass, transforms
 
-_MOST_RESULTS = 9  # of a loop; measured on a CPU with 32 vector registers
+_MOST_RESULTS = 6  # of a loop; measured on a CPU with 32 vector registers
 
 
 def multiply(x, y, *, lmax, method, precision, odd):
@@ -57,7 +57,7 @@ def evaluate(x, y, *, lmax, shape, method, precision, odd):
 
         return f
 
-    return planner.route(compute, method, (l1, l2, lmax), x, y)
+    return planner.route(compute, method, (l1, l2, lmax), math.prod(full), x, y)
 
 
 def _shape(x, y, *, lmax, shape, **_):
@@ -130,14 +130,16 @@ def _signed_sum(terms, like):
 
 
 def _groups(orders):
-    """Coefficients by ‖m‖, a few orders at a time: as many as one loop computes well, see `one_pass`."""
+    """Coefficients in groups that one loop computes, by ‖m‖; ±m of a degree are not parted."""
     groups = [[]]
     for m in range(max(orders) + 1):
         of_order = np.flatnonzero(orders == m).tolist()
-        if len(groups[-1]) + len(of_order) > _MOST_RESULTS:
-            groups.append([])
-        groups[-1] += of_order
-    return [group for group in groups if group]
+        step = 1 if m == 0 else 2
+        for i in range(0, len(of_order), step):
+            if len(groups[-1]) + step > _MOST_RESULTS:
+                groups.append([])
+            groups[-1] += of_order[i : i + step]
+    return groups
 
 
 def _dense(x, y, lmax, odd, precision):

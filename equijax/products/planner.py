@@ -14,12 +14,21 @@ from equijax.spherical import quadrature, reflections, transforms
 METHODS = ("terms", "dense", "grid", "split", "separable", "fft")
 BACKENDS = ("cpu", "gpu", "tpu")
 
-# Sums of the degrees l1 + l2 + lmax, the method taken up to there, and the next fastest, by platform. Measured on two
-# CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation counts and
-# the preference of accelerators for large plain matrix products, and are not measured.
-_LARGE = ((quadrature.LEBEDEV_DEGREES[-1], "separable", "split"), (math.inf, "separable", "fft"))
-_CHOICES = {"cpu": ((12, "terms", "split"), (17, "split", "grid"), (47, "split", "separable"), *_LARGE)}
-_CHOICES_ELSEWHERE = ((6, "terms", "grid"), (26, "grid", "split"), (44, "split", "separable"), *_LARGE)
+# By platform: up to which sum of the degrees l1 + l2 + lmax and from how many rows times channels on a method is taken,
+# and the next fastest; the first that fits counts. Measured on two CPU cores with `benchmarks/tensor_products.py`, with
+# and without gradients. Elsewhere they follow operation counts and the preference of accelerators for large plain
+# matrix products, and are not measured.
+_LARGE = ((quadrature.LEBEDEV_DEGREES[-1], 0, "separable", "split"), (math.inf, 0, "separable", "fft"))
+_CHOICES = {
+    "cpu": (
+        (6, 0, "terms", "split"),
+        (12, 1024, "terms", "split"),  # with fewer columns the time to compile is not worth it
+        (17, 0, "split", "grid"),
+        (47, 0, "split", "separable"),
+        *_LARGE,
+    )
+}
+_CHOICES_ELSEWHERE = ((6, 0, "terms", "grid"), (26, 0, "grid", "split"), (44, 0, "split", "separable"), *_LARGE)
 
 # A TPU v5e: bytes from main memory, operations of its matrix units on bfloat16 and of its vector units, in a second. A
 # float32 product takes several passes of the former; tables of fewer than 128 columns (of points on the way back) are
@@ -88,7 +97,7 @@ def plan(l1: int, l2: int, lmax: int, rows: int, channels: int, backend: str | N
     flops = {m: rows * channels * _flops(m, l1, l2, lmax) for m in methods}
     memory = {m: 4 * (rows * channels * _floats(m, l1, l2, lmax) + _table(m, l1, l2, lmax)) for m in methods}
     order = sorted(methods, key=flops.__getitem__)
-    method, runner_up, reason = _choice(l1 + l2 + lmax, backend)
+    method, runner_up, reason = _choice(l1 + l2 + lmax, rows * channels, backend)
     kernel = fused(l1, l2, lmax, rows, channels) if backend == "tpu" else None
     if kernel:
         by_terms = kernel == "terms"
@@ -110,9 +119,9 @@ def plan(l1: int, l2: int, lmax: int, rows: int, channels: int, backend: str | N
     )  # fmt: skip
 
 
-def choose(l1: int, l2: int, lmax: int, platform: str) -> str:
-    """The route that "auto" takes on a platform."""
-    return _choice(l1 + l2 + lmax, platform)[0]
+def choose(l1: int, l2: int, lmax: int, columns: int, platform: str) -> str:
+    """The route that "auto" takes on a platform for so many rows times channels."""
+    return _choice(l1 + l2 + lmax, columns, platform)[0]
 
 
 def available(degree: int) -> tuple[str, ...]:
@@ -124,12 +133,12 @@ def available(degree: int) -> tuple[str, ...]:
     return tuple(m for m in METHODS if degree <= last.get(m, degree))
 
 
-def route(f, method: str, sizes: tuple[int, int, int], *arrays):
+def route(f, method: str, sizes: tuple[int, int, int], columns: int, *arrays):
     """f(method)(*arrays), with "auto" settled for the platform that the program is compiled for."""
     if method != "auto":
         return f(method)(*arrays)
-    platforms = {p: choose(*sizes, p) for p in _CHOICES}
-    default = choose(*sizes, "elsewhere")
+    platforms = {p: choose(*sizes, columns, p) for p in _CHOICES}
+    default = choose(*sizes, columns, "elsewhere")
     if set(platforms.values()) == {default}:
         return f(default)(*arrays)
     return jax.lax.platform_dependent(*arrays, default=f(default), **{p: f(m) for p, m in platforms.items()})
@@ -152,7 +161,7 @@ def fused(
 
 def bytes_moved(l1: int, l2: int, lmax: int) -> tuple[int, int]:
     """Main-memory traffic of a product for a row and channel, in float32: of a kernel, and of plain XLA."""
-    return 4 * sum((l + 1) ** 2 for l in (l1, l2, lmax)), 4 * _floats(choose(l1, l2, lmax, "tpu"), l1, l2, lmax)
+    return 4 * sum((l + 1) ** 2 for l in (l1, l2, lmax)), 4 * _floats(choose(l1, l2, lmax, 0, "tpu"), l1, l2, lmax)
 
 
 def reflections_of(method: str, degree: int) -> int:
@@ -186,15 +195,15 @@ def known(method: str, methods: tuple[str, ...], what: str = "") -> None:
         raise ValueError(f"method: expected one of {', '.join(map(repr, ('auto', *methods)))}{what}, got {method!r}")
 
 
-def _choice(degree, platform):
+def _choice(degree, columns, platform):
     """Method, runner-up and reason."""
     choices = _CHOICES.get(platform, _CHOICES_ELSEWHERE)
-    method, runner_up = next(names for last, *names in choices if degree <= last)
-    taken = [last for last, m, _ in choices if m == method]
-    first = max((last + 1 for last, *_ in choices if last < taken[0]), default=0)
+    fits = next(k for k, (last, least, *_) in enumerate(choices) if degree <= last and columns >= least)
+    last, least, method, runner_up = choices[fits]
     where = f"measured on {platform}" if platform in _CHOICES else f"by operation counts, not measured on {platform}"
-    span = f"from {first} on" if taken[-1] == math.inf else f"from {first} to {taken[-1]}"
-    reason = f"l1 + l2 + lmax = {degree} is {span}: {_WHY[method]} ({where})"
+    span = "" if last == math.inf else f" <= {last}"
+    for_columns = f" and rows x channels = {columns} >= {least}" if least else ""
+    reason = f"l1 + l2 + lmax = {degree}{span}{for_columns}: {_WHY[method]} ({where})"
     return method, runner_up, reason
 
 

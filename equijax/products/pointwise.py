@@ -122,7 +122,8 @@ def _power(x, *, order, lmax, method, precision):
             if method in BY_COUPLINGS:
                 z = x
                 for k in range(2, order + 1):
-                    z = BY_COUPLINGS[method](z, x, k * l if k < order else lmax, False, precision)
+                    degree = k * l if k < order else lmax
+                    z = multiply(z, x, lmax=degree, method=method, precision=precision, odd=False)
                 return z[..., : (lmax + 1) ** 2, :]
             values = transforms.to_grid(method, jnp.moveaxis(x, -2, 0), order * l, lmax, precision=precision)
             product = functools.reduce(operator.mul, [values] * order)
@@ -130,7 +131,8 @@ def _power(x, *, order, lmax, method, precision):
 
         return f
 
-    return planner.route(compute, method, (l, (order - 1) * l, lmax), x)
+    columns = x.size // x.shape[-2] if order == 2 else 0  # chains of longer sums over couplings compile for seconds
+    return planner.route(compute, method, (l, (order - 1) * l, lmax), columns, x)
 
 
 def _known(method, degree):

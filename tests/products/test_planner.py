@@ -11,6 +11,8 @@ def test_plan_follows_degree_and_backend():
     chosen = lambda backend, degrees: [plan(l, l, l, 100, 8, backend).method for l in degrees]  # noqa: E731
     assert chosen("cpu", (0, 2, 3, 15, 16, 64)) == ["terms"] * 2 + ["split"] * 2 + ["separable"] * 2
     assert chosen("tpu", (2, 3, 8, 9, 14, 15)) == ["terms"] + ["grid"] * 2 + ["split"] * 2 + ["separable"]
+    assert [plan(4, 4, 4, rows, 16, "cpu").method for rows in (63, 64)] == ["split", "terms"]
+    assert [plan(l1, 4, 4, 64, 16, "cpu").method for l1 in (4, 5)] == ["terms", "split"]
     assert plan(2, 2, 2, 100, 8) == plan(2, 2, 2, 100, 8)
     assert hash(plan(2, 2, 2, 100, 8))
 
@@ -18,7 +20,8 @@ def test_plan_follows_degree_and_backend():
 def test_plan_prints_a_table_with_runner_up_and_reason():
     text = str(plan(7, 7, 7, 1000, 64, "cpu"))
     assert text.splitlines()[0] == "degrees 7 x 7 -> 7, 1000 rows x 64 channels on cpu: split, then separable"
-    assert "l1 + l2 + lmax = 21 is from 7 to 47: parts even or odd under reflections" in text
+    assert "l1 + l2 + lmax = 21 <= 47: parts even or odd under reflections" in text
+    assert "l1 + l2 + lmax = 9 <= 12 and rows x channels = 1024 >= 1024: few" in str(plan(3, 3, 3, 1024, 1, "cpu"))
     for method in ("dense", "grid", "split", "separable", "fft"):
         assert f"\n  {method}" in text
     assert "\n  terms" not in text

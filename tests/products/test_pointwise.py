@@ -36,7 +36,7 @@ def test_the_values_of_a_product_are_the_products_of_the_values():
     close(Y @ full(x, y), (Y[:, :49] @ x) * (Y[:, :49] @ y))
 
 
-@pytest.mark.parametrize("sizes", [(6, 6, 6), (3, 1, 2), (2, 3, 0), (1, 2, 3)])
+@pytest.mark.parametrize("sizes", [(6, 6, 6), (3, 5, 4), (3, 1, 2), (2, 3, 0), (1, 2, 3)])
 def test_all_methods_agree_with_the_table_of_couplings(sizes):
     l1, l2, lmax = sizes
     x, y = features(l1), features(l2, seed=1, channels=1, rows=1)[0]
@@ -44,6 +44,16 @@ def test_all_methods_agree_with_the_table_of_couplings(sizes):
         want = np.einsum("nac,bc,abk->nkc", x, np.broadcast_to(y, (len(y), 2)), table(*sizes))
         for method in planner.available(sum(sizes)):
             close(f(x, y, lmax=lmax, method=method), want)
+
+
+@pytest.mark.parametrize("method", planner.METHODS)
+def test_gradients_of_a_factor_that_rows_and_channels_share(method):
+    x, y, c = features(2), features(1, seed=1, channels=1, rows=1)[0], features(3, seed=2)
+    for f, table in ((gaunt, spherical.gaunt_coefficients), (bracket, spherical.bracket_coefficients)):
+        _, pullback = jax.vjp(functools.partial(f, lmax=3, method=method), x, y)
+        by_x, by_y = pullback(c)
+        close(by_x, np.einsum("nkc,b,abk->nac", c, y[:, 0], table(2, 1, 3)))
+        close(by_y[:, 0], np.einsum("nkc,nac,abk->b", c, x, table(2, 1, 3)))
 
 
 @pytest.mark.parametrize("method", ["grid", "split", "separable"])
@@ -129,10 +139,13 @@ def test_equivariance_under_rotations_and_reflections(sign):
 def test_powers_are_exact_and_cutting_off_on_the_way_is_something_else():
     for l in (1, 2):
         x = features(l)
-        chain = lambda lmax, x=x, l=l: gaunt(gaunt(x, x, lmax=lmax), x, lmax=3 * l)  # noqa: E731
+        chain = lambda x, lmax, l=l: gaunt(gaunt(x, x, lmax=lmax), x, lmax=3 * l)  # noqa: E731
+        want, pullback = jax.vjp(functools.partial(chain, lmax=2 * l), x)
         for method in planner.available(6 * l):
-            close(power(x, 3, lmax=3 * l, method=method), chain(2 * l))
-    close(power(x, 3), chain(4)[:, :9])
+            got, found = jax.vjp(functools.partial(power, order=3, lmax=3 * l, method=method), x)
+            close(got, want)
+            jax.tree.map(close, found(want), pullback(want))
+    close(power(x, 3), chain(x, 4)[:, :9])
     close(power(x, 2), gaunt(x, x))
     close(power(x, 1), x)
     assert np.abs(power(x, 3)[:, :9] - gaunt(gaunt(x, x), x)).max() > 0.1
