@@ -22,7 +22,7 @@ def kernel(
     f: Callable[..., Array],
     front: bool = True,
     fused: Callable[..., Any] | None = None,
-    chunked_from: Callable[..., float] | None = None,
+    chunked_from: Callable[..., int | float] | None = None,
 ) -> Callable[..., Array]:
     """`f(*features, **static)`, written for coefficients on the first axis, for features with them on the last but one.
 
@@ -31,8 +31,8 @@ def kernel(
     are no residuals. CPUs and TPUs take a few rows at a time, so that what lies between the features stays in a cache
     or in fast memory; but not a TPU in a program that the compiler divides among devices by itself, whose rows may be
     anywhere. Without `front`, f takes and gives features as they are. `fused(*features, **static)` is a function for
-    TPUs of the features as they are, or None where f is to run there too. `chunked_from(*features, **static)` is the
-    number of chunks from which a CPU takes them one by one; 2 if not given.
+    TPUs of the features as they are, or None where f is to run there too. `chunked_from(columns, *features, **static)`
+    is the number of chunks from which a CPU takes them one by one, for so many rows times channels; 2 if not given.
     """
     axis = 0 if front else -2
 
@@ -53,7 +53,7 @@ def kernel(
         if chunks >= 2:
             chunked = jax.jit(functools.partial(_in_chunks, f, rows, chunks))
             routes = {"tpu": lambda *a: jax.lax.cond(_divided.bind(), f, chunked, *a)}
-            if chunked_from is None or chunks >= chunked_from(*features, **static):
+            if chunked_from is None or chunks >= chunked_from(columns, *features, **static):
                 routes |= {"cpu": chunked}
         routes |= {"tpu": on_tpu} if on_tpu else {}
         return jax.lax.platform_dependent(*features, default=f, **routes) if routes else f(*features)

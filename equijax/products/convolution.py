@@ -1,6 +1,5 @@
 """The convolution of features with a filter around the direction of an edge."""
 
-import functools
 import math
 
 import jax
@@ -17,7 +16,6 @@ from equijax.spherical import quadrature, transforms
 from equijax.spherical.harmonics import unit
 
 METHODS = ("matrix", "direct", "zonal", "aligned")
-_MATRIX = range(7, 10)  # l1 + lf + lmax for which "matrix" is the fastest without derivatives, on two CPU cores
 
 
 def convolution(
@@ -47,8 +45,8 @@ def convolution(
         method: "matrix" forms one matrix for every edge and degree of the filter, which its channels share: a product
             on one side only. "direct" multiplies by w ⊙ Y(r̂). "zonal" evaluates h on the grid, without harmonics of
             edges, rotations or frames. "aligned" turns the features so that r̂ is the polar axis, where orders m do not
-            mix, and back. All equal to rounding. "auto" is "direct", but without derivatives "matrix" for degrees
-            that add up to 7, 8 or 9: the fastest on a CPU, see the benchmark page; not measured elsewhere.
+            mix, and back. All equal to rounding. "auto" is "direct": the fastest on a CPU, see the benchmark page; not
+            measured elsewhere.
         odd: The bracket instead of the product: a pseudo-tensor if x is natural.
         precision: Of the matrix products.
 
@@ -112,17 +110,15 @@ def _directly(x, direction, weights, *, lmax, odd, precision):
     return multiply(x, filters, lmax=lmax, method="auto", precision=precision, odd=odd)
 
 
-_matrix, _direct = kernel(_by_matrix, front=False), kernel(_directly, front=False)
-_matrix_or_fused, _direct_or_fused = (kernel(f, front=False, fused=_on_tpu) for f in (_by_matrix, _directly))
+def _chunked_from(columns, x, direction, weights, *, lmax, **_):
+    l1, lf = math.isqrt(x.shape[-2]) - 1, weights.shape[-2] - 1
+    factor = 2 if planner.choose(l1, lf, lmax, columns, "cpu") == "terms" else 1  # filters are made and not read
+    return factor * planner.chunked_from(l1, lf, lmax, columns, "auto")
 
 
-def _auto(x, direction, weights, **static):
-    direct = functools.partial(_direct_or_fused, **static)
-    if math.isqrt(x.shape[-2]) + weights.shape[-2] - 2 + static["lmax"] not in _MATRIX:
-        return direct(x, direction, weights)
-    f = jax.custom_jvp(functools.partial(_matrix_or_fused, **static))
-    f.defjvp(functools.partial(jax.jvp, direct))
-    return f(x, direction, weights)
+_matrix = kernel(_by_matrix, front=False)
+_direct = kernel(_directly, front=False, chunked_from=_chunked_from)
+_auto = kernel(_directly, front=False, fused=_on_tpu, chunked_from=_chunked_from)
 
 
 @kernel

@@ -124,6 +124,18 @@ def choose(l1: int, l2: int, lmax: int, columns: int, platform: str) -> str:
     return _choice(l1 + l2 + lmax, columns, platform)[0]
 
 
+def chunked_from(l1: int, l2: int, lmax: int, columns: int, method: str) -> int | float:
+    """From how many chunks of its rows on a CPU takes them one by one, so that what lies between stays in a cache.
+
+    Sums over couplings keep nothing between, and at low degrees do too little with the features to move them twice.
+    """
+    if method == "auto":
+        method = choose(l1, l2, lmax, columns, "cpu")
+    if method != "terms":
+        return 2
+    return math.inf if l1 + l2 + lmax <= 6 else 4
+
+
 def available(degree: int) -> tuple[str, ...]:
     """The methods for products whose integrands l1 + l2 + lmax have that degree.
 

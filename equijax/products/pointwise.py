@@ -110,13 +110,9 @@ def _on_tpu(x, y, *, lmax, method, precision, odd):
     return _fused.on_features(x, y, lmax=lmax, odd=odd, precision=precision)
 
 
-def _chunked_from(x, y, *, lmax, method, **_):
-    """Sums over couplings keep nothing between the features; low degrees do too little with them for a second pass."""
+def _chunked_from(columns, x, y, *, lmax, method, **_):
     l1, l2 = (math.isqrt(a.shape[-2]) - 1 for a in (x, y))
-    if method == "auto":
-        columns = math.prod(jnp.broadcast_shapes((*x.shape[:-2], x.shape[-1]), (*y.shape[:-2], y.shape[-1])))
-        method = planner.choose(l1, l2, lmax, columns, "cpu")
-    return 2 if method != "terms" else 4 if l1 + l2 + lmax > 6 else math.inf
+    return planner.chunked_from(l1, l2, lmax, columns, method)
 
 
 _product = kernel(multiply, front=False, fused=_on_tpu, chunked_from=_chunked_from)

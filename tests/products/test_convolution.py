@@ -110,18 +110,3 @@ def test_bad_arguments_are_named():
         convolution(x, r, w, method="grid")
     with pytest.raises(TypeError, match="direction: expected real floating-point"):
         convolution(x, r.astype(int), w)
-
-
-def test_auto_takes_another_method_for_derivatives_where_that_is_faster(x64):
-    """At degrees 1 x 3 -> 3 "matrix", but the pullback is that of "direct" and keeps the arguments only."""
-    x, r, w = arguments(1, 3)
-
-    def by(method):
-        return lambda *a: convolution(*a, method=method)
-
-    np.testing.assert_array_equal(jax.jit(by("auto"))(x, r, w), jax.jit(by("matrix"))(x, r, w))
-    value, pullback = jax.vjp(by("auto"), *map(jnp.asarray, (x, r, w)))
-    assert {a.shape for a in jax.tree.leaves(pullback)} <= {x.shape, (*r.shape, 1), w.shape}
-    want = jax.vjp(by("direct"), x, r, w)[1](value)
-    for got, expected in zip(pullback(value), want, strict=True):
-        np.testing.assert_allclose(got, expected, atol=1e-12)
