@@ -81,6 +81,39 @@ def varying_axes(a: Array) -> frozenset:
     return jax.typeof(a).manual_axis_type.varying
 
 
+def vary_alike(*arrays: Array) -> list[Array]:
+    """The arrays, each as one that differs along all axes of the mesh along which any of them does."""
+    axes = frozenset().union(*map(varying_axes, arrays))
+    return [jax.lax.pcast(a, tuple(axes - varying_axes(a)), to="varying") for a in arrays]
+
+
+def batch_in_front(primitive: Primitive) -> Callable[..., Any]:
+    """A batching rule: the batch becomes a further axis in front of the rows."""
+
+    def rule(arrays, axes, *, shape, **params):
+        size = next(a.shape[i] for a, i in zip(arrays, axes, strict=True) if i is not None)
+        moved = (a[None] if i is None else jnp.moveaxis(a, i, 0) for a, i in zip(arrays, axes, strict=True))
+        return primitive.bind(*moved, shape=(size, *shape), **params), 0
+
+    return rule
+
+
+def degree(x: Any) -> int:
+    """The degree of features (..., coefficients, channels)."""
+    return math.isqrt(x.shape[-2]) - 1
+
+
+def rest(x: Any) -> tuple[int, ...]:
+    """The shape of features but for the coefficients: rows and channels."""
+    return (*x.shape[:-2], x.shape[-1])
+
+
+def add_up(z: Array, shape: tuple[int, ...]) -> Array:
+    """Features added up over the axes of rows and channels that are 1 in `shape` and longer in z."""
+    axes = [i + (i == z.ndim - 2) for i, (n, left) in enumerate(zip(rest(z), shape, strict=True)) if n != left]
+    return jnp.sum(z, axes, keepdims=True) if axes else z
+
+
 _divided = Primitive("divided")  # `is_divided` of the program that it stands in
 _divided.def_impl(lambda: np.False_)
 _divided.def_abstract_eval(lambda: jax.core.ShapedArray((), np.bool_))

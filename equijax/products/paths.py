@@ -2,15 +2,20 @@
 
 import functools
 import itertools
+import math
+import operator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.products._kernel import degrees, fit, kernel, leading_fit, operands
+from equijax.products import _couplings, _kernel, planner
+from equijax.products._kernel import degree, degrees, fit, kernel, leading_fit, operands, rest
 from equijax.spherical import transforms
 
 
@@ -71,10 +76,8 @@ def clebsch_gordan(
             leading axes do not fit, or lmax is negative or exceeds l1 + l2.
     """
     x, y, (l1, l2, lmax) = operands(x, y, lmax)
-    if weights is None:
-        return _paths(x, y, lmax=lmax, odd=odd, precision=precision)
-    weights = _validate.floating("weights", weights)
     n = len(paths(l1, l2, lmax, odd=odd))
+    weights = jnp.ones(n, jnp.result_type(x, y)) if weights is None else _validate.floating("weights", weights)
     if weights.ndim == 1:
         weights = weights[:, None]
     if weights.ndim < 2 or weights.shape[-2] != n:
@@ -87,11 +90,57 @@ def clebsch_gordan(
     return _paths(x, y, weights, lmax=lmax, odd=odd, precision=precision)
 
 
-@kernel
-def _paths(x, y, weights=None, *, lmax, odd, precision):
+X, Y, Z, W = range(4)  # the arguments of T(x, y, z, w) = Σ_p w_p Σ_ijk c_ijk x_i y_j z_k; the product is ∂T/∂z
+
+
+def _product(x, y, weights, *, lmax, odd, precision):
+    known = _kernel.vary_alike(x, y, weights)
+    shape, degrees = jnp.broadcast_shapes(*map(rest, known)), (degree(x), degree(y), lmax)
+    return _contract.bind(*known, out=Z, shape=shape, degrees=degrees, odd=odd, precision=precision)
+
+
+def _chunked_from(columns, x, y, weights, *, lmax, **_):
+    return planner.chunked_from(degree(x), degree(y), lmax, columns, "auto")
+
+
+_paths = kernel(_product, front=False, chunked_from=_chunked_from)
+
+
+def _contraction(*known, out, shape, degrees, odd, precision):
+    """∂T/∂(out), added up over axes that it has not: where `shape` is 1 and that of a factor is not."""
+    full = jnp.broadcast_shapes(*map(rest, known))
+
+    def by_terms(*known):
+        given = dict(zip(_others(out), known, strict=True))
+        table, ways = _couplings_of(*degrees, odd), paths(*degrees, odd=odd)
+        if out == W:
+            z = _couplings.path_sums(given[X], given[Y], given[Z], table, ways)
+        else:
+            axes = *(k for k in (X, Y, Z) if k != out), out
+            turned = [tuple(way[k] for k in axes) for way in ways]
+            z = _couplings.weighted_product(given[axes[0]], given[axes[1]], given[W], table.transpose(axes), turned)
+        return _kernel.add_up(z, shape)
+
+    def by_matrices(*known):
+        given = dict(zip(_others(out), known, strict=True))
+        f = functools.partial(_by_matrices, lmax=degrees[2], odd=odd, precision=precision)
+        if out == Z:
+            return f(given[X], given[Y], given[W])
+        of_out = lambda a: f(*((given | {out: a})[k] for k in (X, Y, W)))  # noqa: E731
+        like = jax.ShapeDtypeStruct(_full_shape(out, shape, degrees, odd), known[0].dtype)
+        cotangent = jnp.broadcast_to(given[Z], jax.eval_shape(of_out, like).shape)
+        return jax.linear_transpose(of_out, like)(cotangent)[0]
+
+    if planner.choose(*degrees, math.prod(full), "cpu") != "terms":
+        return by_matrices(*known)
+    return jax.lax.platform_dependent(*known, cpu=by_terms, default=by_matrices)
+
+
+def _by_matrices(x, y, weights, *, lmax, odd, precision):
+    x, y, weights = (jnp.moveaxis(a, -2, 0) for a in (x, y, weights))
     xs, ys = transforms.by_degree(x), transforms.by_degree(y)
     ways = paths(len(xs) - 1, len(ys) - 1, lmax, odd=odd)
-    w = None if weights is None else dict(zip(ways, jax.lax.split(weights, (1,) * len(ways)), strict=True))
+    w = dict(zip(ways, jax.lax.split(weights, (1,) * len(ways)), strict=True))
     parts = [[] for _ in range(lmax + 1)]
     for (a, b), group in itertools.groupby(ways, key=lambda path: path[:2]):
         ends = tuple(c for _, _, c in group)
@@ -100,10 +149,48 @@ def _paths(x, y, weights=None, *, lmax, odd, precision):
         z = jnp.matmul(_table(a, b, ends).astype(flat.dtype), flat, precision=precision)
         blocks = jax.lax.split(z.reshape(-1, *pairs.shape[2:]), [2 * c + 1 for c in ends])
         for c, block in zip(ends, blocks, strict=True):
-            parts[c].append(block if w is None else block * w[a, b, c])
-    shape = jnp.broadcast_shapes(x.shape[1:], y.shape[1:], () if weights is None else weights.shape[1:])
+            parts[c].append(block * w[a, b, c])
+    shape = jnp.broadcast_shapes(x.shape[1:], y.shape[1:], weights.shape[1:])
     zero = jnp.zeros(shape, x.dtype)
-    return jnp.concatenate([jnp.broadcast_to(sum(p, zero), (2 * c + 1, *shape)) for c, p in enumerate(parts)])
+    z = jnp.concatenate([jnp.broadcast_to(sum(p, zero), (2 * c + 1, *shape)) for c, p in enumerate(parts)])
+    return jnp.moveaxis(z, 0, -2)
+
+
+def _full_shape(out, shape, degrees, odd):
+    n = len(paths(*degrees, odd=odd)) if out == W else (degrees[out] + 1) ** 2
+    return (*shape[:-1], n, shape[-1])
+
+
+def _others(out):
+    return [k for k in (X, Y, Z, W) if k != out]
+
+
+def _jvp(primals, tangents, **params):
+    changes = [
+        _contract.bind(*primals[:i], t, *primals[i + 1 :], **params)
+        for i, t in enumerate(tangents)
+        if not isinstance(t, ad.Zero)
+    ]
+    return _contract.bind(*primals, **params), functools.reduce(operator.add, changes)
+
+
+def _transpose(cotangent, *known, out, shape, **params):
+    """T is linear in each argument: the transpose is T contracted with the cotangent and the two that are known."""
+    given = dict(zip(_others(out), known, strict=True)) | {out: cotangent}
+    wanted = next(k for k, a in given.items() if ad.is_undefined_primal(a))
+    args = (given[k] for k in _others(wanted))
+    found = _contract.bind(*args, out=wanted, shape=rest(given[wanted].aval), **params)
+    return [found if k == wanted else None for k in _others(out)]
+
+
+@functools.cache
+def _couplings_of(l1: int, l2: int, lmax: int, odd: bool) -> np.ndarray:
+    """√(2c + 1) C_abc of all paths, of shape ((l1 + 1)², (l2 + 1)², (lmax + 1)²)."""
+    table = np.zeros([(l + 1) ** 2 for l in (l1, l2, lmax)])
+    for path in paths(l1, l2, lmax, odd=odd):
+        block = np.sqrt(2 * path[2] + 1) * spherical.clebsch_gordan_coefficients(*path)
+        table[tuple(slice(l * l, (l + 1) ** 2) for l in path)] = block
+    return table
 
 
 @functools.cache
@@ -111,3 +198,16 @@ def _table(a: int, b: int, ends: tuple[int, ...]) -> np.ndarray:
     """√(2c + 1) C_abc for all c of `ends`, shape (Σ (2c + 1), (2a + 1) (2b + 1))."""
     blocks = [np.sqrt(2 * c + 1) * spherical.clebsch_gordan_coefficients(a, b, c) for c in ends]
     return np.concatenate([block.reshape(-1, block.shape[-1]).T for block in blocks])
+
+
+_contract = Primitive("contract_paths")
+_contract.def_abstract_eval(
+    lambda *known, out, shape, degrees, odd, **_: known[0].update(
+        shape=_full_shape(out, shape, degrees, odd), weak_type=False
+    )
+)
+_contract.def_impl(jax.jit(_contract.bind, static_argnames=("out", "shape", "degrees", "odd", "precision")))
+mlir.register_lowering(_contract, mlir.lower_fun(_contraction, multiple_results=False))
+ad.primitive_jvps[_contract] = _jvp
+ad.primitive_transposes[_contract] = _transpose
+batching.primitive_batchers[_contract] = _kernel.batch_in_front(_contract)
