@@ -69,7 +69,7 @@ def _in_groups(terms, groups, like):
             found = terms(k, inner)
             halves.append((_sum(found[: len(found) // 2], like), _sum(found[len(found) // 2 :], like)))
         rows |= dict(zip(group, one_pass.add(*zip(*halves, strict=True)), strict=True))
-    return jnp.concatenate([rows[k] for k in range(len(rows))], axis=-2)
+    return jnp.concatenate([like[..., :0, :], *(rows[k] for k in range(len(rows)))], axis=-2)
 
 
 def _terms(xs, ys, table, orders, inner):

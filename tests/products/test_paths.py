@@ -1,12 +1,26 @@
 """The Clebsch-Gordan product: its paths, its weights, and how it relates to the Gaunt product and the bracket."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 from equijax import products, spherical
 from equijax.products import clebsch_gordan, paths
+
+
+@pytest.fixture(params=["terms", "matrices"])
+def method(request, monkeypatch):
+    """Sums over couplings, which low degrees take on a CPU, and the matrix products of all others."""
+    jax.clear_caches()
+    if request.param == "matrices":
+        for name in ("_ALWAYS", "_UP_TO"):
+            monkeypatch.setattr(importlib.import_module("equijax.products.paths"), name, -1)
+    yield request.param
+    jax.clear_caches()
 
 
 def features(lmax, seed=0, channels=2, rows=3):
@@ -26,7 +40,10 @@ def oracle(x, y, w, lmax, odd):
 
 @pytest.mark.core
 @pytest.mark.parametrize("odd", [False, True])
-def test_weights_belong_to_paths_and_channels(x64, odd):
+def test_weights_belong_to_paths_and_channels(x64, odd, method):
+    shape = jax.ShapeDtypeStruct((3, 9, 2), jnp.float64)
+    program = jax.jit(clebsch_gordan).lower(shape, shape).as_text()
+    assert ("dot_general" in program) == (method == "matrices")
     for l1, l2, lmax in ((2, 2, 2), (2, 1, 3), (1, 2, 0)):
         x, y = features(l1), features(l2, seed=1)
         n = len(paths(l1, l2, lmax, odd=odd))
@@ -49,6 +66,33 @@ def test_gaunt_and_bracket_are_clebsch_gordan_products_with_fixed_weights(x64):
         ]
         weights = np.array([np.linalg.norm(block) / np.sqrt(block.shape[-1]) for block in blocks])
         np.testing.assert_allclose(clebsch_gordan(x, y, weights, odd=odd), f(x, y), atol=1e-12)
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_derivatives_of_shared_factors(x64, odd, method):
+    """By all three, forward and backward, twice, against differences; each shared by rows or channels in one case."""
+    f = lambda x, y, w: clebsch_gordan(x, y, w, lmax=2, odd=odd)  # noqa: E731
+    n = len(paths(2, 1, 2, odd=odd))
+    x, y, w = features(2), features(1, seed=1), jnp.asarray(np.random.default_rng(2).normal(size=(3, n, 2)))
+    for args in ((x, y, w), (x[:1], y[..., :1], w), (x[..., :1], y[0], w[0, :, 0])):
+        check_grads(f, args, 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("axes", [(0, None, None), (None, 0, None), (None, None, 0), (0, 1, 0)])
+def test_batches_of_each_argument(x64, axes, method):
+    rng, shapes = np.random.default_rng(3), ((3, 9, 2), (3, 4, 2), (7, 2))
+    args = [rng.normal(size=s if k is None else (*s[:k], 4, *s[k:])) for s, k in zip(shapes, axes, strict=True)]
+    f = jax.grad(lambda *a: jnp.sum(jnp.sin(clebsch_gordan(*a))), argnums=(0, 1, 2))
+    got = jax.vmap(f, axes)(*args)
+    one = [f(*(a if k is None else np.take(a, i, k) for a, k in zip(args, axes, strict=True))) for i in range(4)]
+    jax.tree.map(lambda a, *b: np.testing.assert_allclose(a, np.stack(b), atol=1e-12), got, *one)
+
+
+def test_degrees_without_a_path_give_zeros(x64):
+    x = features(2)
+    z, pullback = jax.vjp(lambda x, y, w: clebsch_gordan(x, y, w, odd=True), x, x[:, :1], jnp.zeros((0, 2)))
+    assert not z.any()
+    assert [a.shape for a in pullback(z)] == [(3, 9, 2), (3, 1, 2), (0, 2)]
 
 
 def test_paths_are_counted_and_ordered():
