@@ -48,7 +48,7 @@ def layers(dtype, rows, channels, lmax=2):
     """Other products, harmonics and all modules of `nn`."""
     x, r = _shape(dtype, rows, (lmax + 1) ** 2, channels), _shape(dtype, rows, 3)
     yield Case("power", functools.partial(products.power, order=3), (x,))
-    for method in ("terms", "dense", "split", "separable", "fft"):
+    for method in ("terms", "split", "separable", "fft"):
         yield Case(f"gaunt, {method}", functools.partial(products.gaunt, method=method), (x, x))
     yield Case("clebsch_gordan", products.clebsch_gordan, (x, x))
     for method in ("zonal", "aligned"):

@@ -24,7 +24,7 @@ TABLES = {  # sizes (rows, channels) and degrees
 }
 MODES = ("forward", "gradient")
 LIMITS = {"seconds": "{:.1f} s a call", "setup_seconds": "{:.0f} s to compile", "gigabytes": "{:.1f} GB of memory"}
-HIGHEST = {"gaunt, dense": 8, "gaunt, grid": 20}  # degrees beyond which a method of ours is not tried
+HIGHEST = {"gaunt, grid": 20}  # degrees beyond which a method of ours is not tried
 
 
 def main():
@@ -58,7 +58,7 @@ def measure(args, stop):
     yield run | {"table": "run", **harness.environment(), "packages": peers.versions(), "small": args.small}
     entries = {
         "products": peers.PRODUCTS,
-        "growth": [e for e in peers.PRODUCTS if e.map == "gaunt" and e.name != "gaunt, dense"],
+        "growth": [e for e in peers.PRODUCTS if e.map == "gaunt"],
         "convolution": peers.CONVOLUTION,
     }
     limits = dict(zip(LIMITS, (args.call_limit, args.compile_limit, args.memory_limit), strict=True))

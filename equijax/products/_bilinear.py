@@ -37,8 +37,9 @@ def evaluate(x, y, *, lmax, shape, method, precision, odd):
             return transforms.to_grid(method, jnp.moveaxis(x, -2, 0), band, lmax, field, precision)
 
         def f(x, y):
-            if method in BY_COUPLINGS:
-                return add_up(BY_COUPLINGS[method](x, y, lmax, odd, precision), shape)
+            if method == "terms":
+                coefficients = spherical.bracket_coefficients if odd else spherical.gaunt_coefficients
+                return add_up(_couplings.product(x, y, coefficients(l1, l2, lmax)), shape)
             if odd:
                 product = values(x, "theta") * values(y, "phi") - values(x, "phi") * values(y, "theta")
             else:
@@ -64,30 +65,6 @@ def _by_first(z, x, y, odd, **params):
 def _by_second(z, x, y, odd, **params):
     params |= {"lmax": degree(y.aval), "shape": rest(y.aval), "odd": odd}
     return _multiply.bind(z, x, **params)
-
-
-def _terms(x, y, lmax, odd, precision):
-    """The product as a sum over the couplings that are not zero."""
-    del precision
-    return _couplings.product(x, y, _table(x, y, lmax, odd))
-
-
-def _dense(x, y, lmax, odd, precision):
-    """The product by the table of all couplings."""
-    table = _table(x, y, lmax, odd)
-    x, y = jnp.moveaxis(x, -2, 0), jnp.moveaxis(y, -2, 0)
-    pairs = x[:, None] * y[None]
-    flat = pairs.reshape(pairs.shape[0] * pairs.shape[1], -1)
-    z = jnp.matmul(table.reshape(len(flat), -1).T.astype(flat.dtype), flat, precision=precision)
-    return jnp.moveaxis(z.reshape(-1, *pairs.shape[2:]), 0, -2)
-
-
-BY_COUPLINGS = {"terms": _terms, "dense": _dense}
-
-
-def _table(x, y, lmax, odd):
-    coefficients = spherical.bracket_coefficients if odd else spherical.gaunt_coefficients
-    return coefficients(degree(x), degree(y), lmax)
 
 
 _multiply = Primitive("product_on_sphere")

@@ -11,7 +11,7 @@ from equijax import _validate, spherical
 from equijax.products._kernel import degrees
 from equijax.spherical import quadrature, reflections, transforms
 
-METHODS = ("terms", "dense", "grid", "split", "separable", "fft")
+METHODS = ("terms", "grid", "split", "separable", "fft")
 BACKENDS = ("cpu", "gpu", "tpu")
 
 # By platform: up to which sum of the degrees l1 + l2 + lmax and from how many rows times channels on a method is taken,
@@ -231,10 +231,7 @@ def _flops(method: str, l1: int, l2: int, lmax: int) -> int:
     """Floating-point operations for one row and channel."""
     degree, k = l1 + l2 + lmax, sum((l + 1) ** 2 for l in (l1, l2, lmax))
     if method == "terms":
-        return 3 * _terms(l1, l2, lmax, False)
-    if method == "dense":
-        pairs = (l1 + 1) ** 2 * (l2 + 1) ** 2
-        return pairs + 2 * pairs * (lmax + 1) ** 2
+        return 2 * _terms(l1, l2, lmax, False)
     if method == "fft":
         n_u, n_v = transforms.torus_sizes(l1 + l2, lmax)
         points = n_u * n_v
@@ -252,8 +249,6 @@ def _floats(method: str, l1: int, l2: int, lmax: int) -> int:
     degree, k = l1 + l2 + lmax, sum((l + 1) ** 2 for l in (l1, l2, lmax))
     if method == "terms":
         return k
-    if method == "dense":
-        return k + 2 * (l1 + 1) ** 2 * (l2 + 1) ** 2
     if method == "fft":
         n_u, n_v = transforms.torus_sizes(l1 + l2, lmax)
         return k + 12 * n_u * n_v
@@ -266,8 +261,6 @@ def _table(method: str, l1: int, l2: int, lmax: int) -> int:
     degree, sizes = l1 + l2 + lmax, (l1, l2, lmax)
     if method == "terms":
         return 0
-    if method == "dense":
-        return (l1 + 1) ** 2 * (l2 + 1) ** 2 * (lmax + 1) ** 2
     if method == "fft":
         return 2 * transforms.torus_sizes(l1 + l2, lmax)[0] * sum((l + 1) ** 2 for l in sizes)
     if method == "separable":

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
 from equijax.products import _fused, planner
-from equijax.products._bilinear import BY_COUPLINGS, multiply
+from equijax.products._bilinear import multiply
 from equijax.products._kernel import degrees, kernel, operands
 from equijax.spherical import transforms
 
@@ -36,10 +36,10 @@ def gaunt(
         x: Features, (..., (l1 + 1)², channels).
         y: Features, (..., (l2 + 1)², channels); leading axes are broadcast, one channel serves all.
         lmax: Largest degree kept, at most l1 + l2; max(l1, l2) if None.
-        method: "terms" (all couplings that are not zero, one by one), "dense" (a table of all couplings), "grid",
-            "split", "separable", "fft" (see `spherical.transforms`), all equal to rounding, or "auto": the fastest for
-            these degrees on the platform compiled for; see `plan`. "terms" exists for l1 + l2 + lmax up to 12, "grid"
-            and "split" up to 131.
+        method: "terms" (all couplings that are not zero, one by one), "grid", "split", "separable", "fft" (see
+            `spherical.transforms`), all equal to rounding, or "auto": the fastest for these degrees, rows and channels
+            on the platform compiled for; see `plan`. "terms" exists for l1 + l2 + lmax up to 12, "grid" and "split" up
+            to 131.
         precision: Of the matrix products. Lower ones break equivariance by 5e-4 (TF32) or 4e-3 (bfloat16).
 
     Returns:
@@ -86,7 +86,7 @@ def power(
         x: Features, (..., (l + 1)², channels).
         order: The exponent, at least 1.
         lmax: Largest degree kept, at most order · l; that of x if None.
-        method: As for `gaunt`; "terms" and "dense" multiply one factor after the other.
+        method: As for `gaunt`; "terms" multiplies one factor after the other.
         precision: As for `gaunt`.
 
     Returns:
@@ -124,7 +124,7 @@ def _power(x, *, order, lmax, method, precision):
 
     def compute(method):
         def f(x):
-            if method in BY_COUPLINGS:
+            if method == "terms":
                 z = x
                 for k in range(2, order + 1):
                     degree = k * l if k < order else lmax

@@ -140,7 +140,7 @@ def test_products_and_layers_on_an_explicit_mesh():
     """Rows or channels split; the result is split as its features are."""
     x, y = np.random.default_rng(0).normal(size=(2, 16, 9, 8)).astype(np.float32)
     cases = [
-        (ej.products.gaunt, ("dense", "grid", "separable", "auto")),
+        (ej.products.gaunt, ("terms", "grid", "separable", "auto")),
         (ej.products.bracket, ("auto",)),
         (lambda x, y, method: ej.products.clebsch_gordan(x, y), ("auto",)),
         (lambda x, y, method: nn.ManyBodyProduct(2).apply(nn.ManyBodyProduct(2).init(jax.random.key(0), x), x), ("",)),

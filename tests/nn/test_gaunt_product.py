@@ -41,7 +41,7 @@ def test_variances_are_those_of_the_couplings(odd):
 @pytest.mark.core
 def test_equals_a_sum_of_products_of_weighted_features(x64):
     """Of rank 3 and with the bracket; parity table of pairs."""
-    module = nn.GauntProduct(lmax=3, rank=3, bracket=True, method="dense")
+    module = nn.GauntProduct(lmax=3, rank=3, bracket=True, method="grid")
     args = ((jnp.asarray(X), jnp.asarray(X[::-1])), (jnp.asarray(Y), jnp.asarray(Y[::-1])))
     params = weights(module, *args)
     w = params["params"]
@@ -55,7 +55,7 @@ def test_equals_a_sum_of_products_of_weighted_features(x64):
                 scaled(1 / np.sqrt(np.maximum(l * (l + 1), 1))[:, None], f)
                 for l, f in ((np.arange(3), u), (np.arange(2), v))
             )
-        return (products.bracket if odd else products.gaunt)(u, v, lmax=3, method="dense")
+        return (products.bracket if odd else products.gaunt)(u, v, lmax=3, method="grid")
 
     variance = [path_variances(2, 1, 3, odd=odd).sum((0, 1)) for odd in (False, True)]
     scale = 1 / np.sqrt(3 * 2 * (variance[0] + variance[1]))[:, None]
@@ -84,7 +84,7 @@ def test_parts_that_nothing_reaches_are_none():
 def test_one_channel_serves_all_on_either_side():
     x, y = jnp.asarray(X, jnp.float32), jnp.asarray(Y[..., :1], jnp.float32)
     for left, right in ((x, y), (y, x)):
-        module = nn.GauntProduct(rank=2, method="dense")
+        module = nn.GauntProduct(rank=2, method="grid")
         params = weights(module, left, right)
         full = module.apply(params, *(jnp.broadcast_to(a, (*a.shape[:2], 2)) for a in (left, right)))
         np.testing.assert_allclose(module.apply(params, left, right), full, atol=1e-5)
@@ -102,5 +102,5 @@ def test_unit_variance_in_the_mean_over_the_weights():
     """As drawn, of rank 2, over 4096 channels."""
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 40, 4, 4096)).astype(np.float32)
-    out = jax.jit(nn.GauntProduct(rank=2, method="dense").init_with_output)(jax.random.key(0), x, y)[0]
+    out = jax.jit(nn.GauntProduct(rank=2, method="grid").init_with_output)(jax.random.key(0), x, y)[0]
     np.testing.assert_allclose(np.mean(np.square(out), (0, 2)), 1, atol=0.2)

@@ -74,7 +74,7 @@ BROKEN = {  # a function, the representations of its input and output, the error
 
 
 def bracket(x):
-    return applied(nn.GauntProduct(bracket=True, method="dense"), x, x[::-1])
+    return applied(nn.GauntProduct(bracket=True, method="grid"), x, x[::-1])
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -137,9 +137,9 @@ def test_unit_variance():
         (nn.Gate(jnp.sin, jnp.tanh), n),
         (nn.NormActivation(jnp.tanh), (n, p)),
         (nn.Normalization(), 3 * n),
-        (nn.GauntProduct(bracket=True, method="dense"), (n, p), other),
+        (nn.GauntProduct(bracket=True, method="grid"), (n, p), other),
         (nn.GauntProduct(lmax=3), (None, p), other[:, :4]),
-        (nn.GauntProduct(lmax=1, rank=2, method="dense"), n, other),
+        (nn.GauntProduct(lmax=1, rank=2, method="grid"), n, other),
     ]
 
     def initial(path, p):

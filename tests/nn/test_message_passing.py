@@ -115,7 +115,7 @@ def test_a_message_is_the_product_with_the_harmonics_of_the_edge(x64):
     radial = nn.RadialBasis(CUTOFF, (12,)).apply({"params": params["params"]["radial"]}, jnp.linalg.norm(r, axis=-1))
     w = radial.reshape(2, 2, 2, 3)  # edge, even or odd, degree, channel
     Y = (4 * np.pi) ** 0.5 * spherical.harmonics(r, 1)[..., None]
-    module = nn.GauntProduct(lmax=2, bracket=True, method="dense")
+    module = nn.GauntProduct(lmax=2, bracket=True, method="grid")
     ones = jax.tree.map(lambda p: np.ones(p.shape), jax.eval_shape(module.init, jax.random.key(0), x, Y))
     apply = jax.jit(module.apply)
     for k, z in enumerate(found):

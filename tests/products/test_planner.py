@@ -22,7 +22,7 @@ def test_plan_prints_a_table_with_runner_up_and_reason():
     assert text.splitlines()[0] == "degrees 7 x 7 -> 7, 1000 rows x 64 channels on cpu: split, then separable"
     assert "l1 + l2 + lmax = 21 <= 47: parts even or odd under reflections" in text
     assert "l1 + l2 + lmax = 9 <= 12 and rows x channels = 1024 >= 1024: few" in str(plan(3, 3, 3, 1024, 1, "cpu"))
-    for method in ("dense", "grid", "split", "separable", "fft"):
+    for method in ("grid", "split", "separable", "fft"):
         assert f"\n  {method}" in text
     assert "\n  terms" not in text
     assert "\n  terms" in str(plan(2, 2, 2, 1, 1))
