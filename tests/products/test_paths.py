@@ -17,7 +17,7 @@ def method(request, monkeypatch):
     """Sums over couplings, which low degrees take on a CPU, and the matrix products of all others."""
     jax.clear_caches()
     if request.param == "matrices":
-        for name in ("_ALWAYS", "_UP_TO"):
+        for name in ("_ON_CPU", "_ON_CPU_FOR_MANY"):
             monkeypatch.setattr(importlib.import_module("equijax.products.paths"), name, -1)
     yield request.param
     jax.clear_caches()
