@@ -64,9 +64,9 @@ def targets(records):
     def at(table, degrees, modes=("forward", "gradient"), rows=(1024, 256, 128)):
         return [k for k in auto if k[0] == table and k[1] in degrees and k[2] in rows and k[4] in modes]
 
-    def best(keys, *maps, of="seconds"):
-        """The best peer of these maps over auto, size by size."""
-        pairs = ((auto[k], [r for r in sizes[k].values() if r["package"] != OURS and r["map"] in maps]) for k in keys)
+    def best(keys, *maps, of="seconds", over=auto):
+        """The best peer of these maps over one of ours, size by size."""
+        pairs = ((over[k], [r for r in sizes[k].values() if r["package"] != OURS and r["map"] in maps]) for k in keys)
         return [min(r[of] for r in peers) / max(mine[of], 1e-9) for mine, peers in pairs if peers]
 
     def over_fastest(k):
@@ -92,6 +92,16 @@ def targets(records):
     for l, limit in ((1, 1), (2, 2), (4, 8), (6, 15)):
         values = best(at("products", (l,), ("gradient",)), "paths")
         rows.append((f"best path-weighted product over auto, L = {l}, with gradient", values, limit, "at least"))
+    paths = {key: cases[OURS, "clebsch_gordan"] for key, cases in sizes.items() if (OURS, "clebsch_gordan") in cases}
+    weighted = best([k for k in at("products", range(1, 7)) if k in paths], "paths", over=paths)
+    rows.append(
+        (
+            "best path-weighted product of the peers over clebsch_gordan, the same map, L = 1 to 6",
+            weighted,
+            1,
+            "at least",
+        )
+    )
     memory = best(at("products", (6,), ("gradient",)), "paths", of="gigabytes")
     kept = best(at("products", (4,), ("forward",), (1024,)), "all")
     messages = best(at("convolution", range(1, 7)), "gaunt", "paths", "fused")
