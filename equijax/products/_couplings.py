@@ -18,6 +18,7 @@ from equijax.products._kernel import rest
 from equijax.spherical import one_pass
 
 _MOST_RESULTS = 6  # of a loop; measured on a CPU with 32 vector registers
+_SHARING = 3  # degrees of one order from which pairs x_i y_j are shared: fewer operations than by sums for each
 
 
 def product(x: Array, y: Array, table: np.ndarray) -> Array:
@@ -25,10 +26,13 @@ def product(x: Array, y: Array, table: np.ndarray) -> Array:
     xs, ys = _coefficients(x, y)
     orders = _orders(table)
 
-    def terms(k, inner):
-        return _terms(xs, ys, table[:, :, k], orders, inner)
+    def terms(group):
+        if _share_pairs(orders[2], group):
+            return _terms_of_pairs(xs, ys, table[:, :, group])
+        inner = {}
+        return [_terms(xs, ys, table[:, :, k], orders, inner) for k in group]
 
-    return _in_groups(terms, _by_order(orders[2]), xs[0])
+    return _in_groups(terms, _by_order(orders[2], alone=True), xs[0])
 
 
 def weighted_product(x: Array, y: Array, weights: Array, table: np.ndarray, paths: Sequence[tuple]) -> Array:
@@ -36,11 +40,16 @@ def weighted_product(x: Array, y: Array, weights: Array, table: np.ndarray, path
     xs, ys, ws = _coefficients(x, y, weights)
     orders = _orders(table)
 
-    def terms(k, inner):
-        ways = [
-            (w, _block(table, path)[:, :, k]) for w, path in zip(ws, paths, strict=True) if path[2] == math.isqrt(k)
+    def terms(group):
+        inner = {}
+        return [
+            [
+                (1, w * _sum(_terms(xs, ys, _block(table, path)[:, :, k], orders, inner), xs[0]))
+                for w, path in zip(ws, paths, strict=True)
+                if path[2] == math.isqrt(k)
+            ]
+            for k in group
         ]
-        return [(1, w * _sum(_terms(xs, ys, block, orders, inner), xs[0])) for w, block in ways]
 
     return _in_groups(terms, _by_order(orders[2]), xs[0])
 
@@ -50,10 +59,14 @@ def path_sums(x: Array, y: Array, z: Array, table: np.ndarray, paths: Sequence[t
     xs, ys, zs = _coefficients(x, y, z)
     orders = _orders(table)
 
-    def terms(p, inner):
-        block, c = _block(table, paths[p]), paths[p][2]
+    def terms(group):
+        inner = {}
         return [
-            (1, zs[k] * _sum(_terms(xs, ys, block[:, :, k], orders, inner), xs[0])) for k in range(c * c, (c + 1) ** 2)
+            [
+                (1, zs[k] * _sum(_terms(xs, ys, _block(table, path)[:, :, k], orders, inner), xs[0]))
+                for k in range(path[2] ** 2, (path[2] + 1) ** 2)
+            ]
+            for path in (paths[p] for p in group)
         ]
 
     return _in_groups(terms, _batches(range(len(paths)), _MOST_RESULTS), xs[0])
@@ -63,13 +76,23 @@ def _in_groups(terms, groups, like):
     """The results by themselves, each a sum of terms, on one axis; those of a group are computed in one loop."""
     rows = {}
     for group in groups:
-        inner = {}
-        halves = []
-        for k in group:
-            found = terms(k, inner)
-            halves.append((_sum(found[: len(found) // 2], like), _sum(found[len(found) // 2 :], like)))
+        halves = [[_sum(t[: len(t) // 2], like), _sum(t[len(t) // 2 :], like)] for t in terms(group)]
         rows |= dict(zip(group, one_pass.add(*zip(*halves, strict=True)), strict=True))
     return jnp.concatenate([like[..., :0, :], *(rows[k] for k in range(len(rows)))], axis=-2)
+
+
+def _terms_of_pairs(xs, ys, table):
+    """Σ_ij t_ijk x_i y_j as signs and terms for each k, as Σ_s c_sk (Σ_ij ± x_i y_j): pairs that all k take alike, but
+    for a sign, are added up first.
+    """
+    sums = {}
+    for i, j in zip(*np.nonzero(table.any(axis=2)), strict=True):
+        couplings = table[i, j]
+        sign = np.sign(couplings[np.flatnonzero(couplings)[0]])
+        of_sum = sums.setdefault(tuple(np.round(sign * couplings, 9)), (sign * couplings, []))
+        of_sum[1].append((sign, xs[i] * ys[j]))
+    found = [(couplings, _sum(pairs, xs[0])) for couplings, pairs in sums.values()]
+    return [[(1, float(c[k]) * s) for c, s in found if c[k]] for k in range(table.shape[2])]
 
 
 def _terms(xs, ys, table, orders, inner):
@@ -102,16 +125,24 @@ def _sum(terms, like):
     return total
 
 
-def _by_order(orders):
-    """Coefficients in groups by ‖m‖; ±m of a degree are not parted."""
+def _by_order(orders, alone=False):
+    """Coefficients in groups by ‖m‖; ±m of a degree are not parted. `alone`: orders that share pairs stay by themselves."""
     groups = [[]]
     for m in range(max(orders) + 1):
         of_order = np.flatnonzero(orders == m).tolist()
+        if alone and _share_pairs(orders, of_order):
+            groups += [of_order, []]
+            continue
         for pair in _batches(of_order, 1 if m == 0 else 2):
             if len(groups[-1]) + len(pair) > _MOST_RESULTS:
                 groups.append([])
             groups[-1] += pair
-    return groups
+    return [group for group in groups if group]
+
+
+def _share_pairs(orders, group):
+    """Whether it is of so many degrees of one order that every product x_i y_j serves more than one of them."""
+    return len(set(orders[group])) == 1 and len({math.isqrt(k) for k in group}) >= _SHARING
 
 
 def _batches(items, size):
