@@ -126,7 +126,7 @@ def _sum(terms, like):
 
 
 def _by_order(orders, alone=False):
-    """Coefficients in groups by ‖m‖; ±m of a degree are not parted. `alone`: orders that share pairs stay by themselves."""
+    """Coefficients in groups by ‖m‖; ±m of a degree are not parted. `alone`: orders that share pairs are groups."""
     groups = [[]]
     for m in range(max(orders) + 1):
         of_order = np.flatnonzero(orders == m).tolist()
