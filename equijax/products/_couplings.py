@@ -76,8 +76,8 @@ def _in_groups(terms, groups, like):
     """The results by themselves, each a sum of terms, on one axis; those of a group are computed in one loop."""
     rows = {}
     for group in groups:
-        halves = [[_sum(t[: len(t) // 2], like), _sum(t[len(t) // 2 :], like)] for t in terms(group)]
-        rows |= dict(zip(group, one_pass.add(*zip(*halves, strict=True)), strict=True))
+        sums = [[_sum(half, like) for half in one_pass.halves(found)] for found in terms(group)]
+        rows |= dict(zip(group, one_pass.add(*zip(*sums, strict=True)), strict=True))
     return jnp.concatenate([like[..., :0, :], *(rows[k] for k in range(len(rows)))], axis=-2)
 
 

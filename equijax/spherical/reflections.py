@@ -70,20 +70,20 @@ def tables(lmax: int, degree: int, reflections: int, field: str) -> tuple[np.nda
 
 def _sums(*factors):
     """The parts Σ_a f_a g_(a xor c), of f and then g: half of each sum, and the other half."""
-    f, g = _halves(factors)
+    f, g = one_pass.halves(factors)
     parts = range(len(f))
-    return one_pass.add(*([sum(f[a] * g[a ^ c] for a in half) for c in parts] for half in _halves(parts)))
+    return one_pass.add(*([sum(f[a] * g[a ^ c] for a in half) for c in parts] for half in one_pass.halves(parts)))
 
 
 def _jvp(primals, tangents):
-    (f, g), (df, dg) = _halves(primals), _halves([ad.instantiate_zeros(t) for t in tangents])
+    (f, g), (df, dg) = one_pass.halves(primals), one_pass.halves([ad.instantiate_zeros(t) for t in tangents])
     changes = zip(_multiply.bind(*df, *g), _multiply.bind(*f, *dg), strict=True)
     return _multiply.bind(*primals), [a + b for a, b in changes]
 
 
 def _transpose(cotangents, *factors):
     """Σ_c z_c Σ_a f_a g_(a xor c) is the same in all three: the cotangent times the other factor."""
-    f, g = _halves(factors)
+    f, g = one_pass.halves(factors)
     first = ad.is_undefined_primal(f[0])
     found = _multiply.bind(*map(ad.instantiate_zeros, cotangents), *(g if first else f))
     return [*found, *[None] * len(g)] if first else [*[None] * len(f), *found]
@@ -98,14 +98,9 @@ def _batched(factors, axes):
     return _multiply.bind(*moved), [0] * (len(factors) // 2)
 
 
-def _halves(factors):
-    n = len(factors) // 2
-    return factors[:n], factors[n:]
-
-
 _multiply = Primitive("product_of_parts")
 _multiply.multiple_results = True
-_multiply.def_abstract_eval(lambda *factors: list(_halves(factors)[0]))
+_multiply.def_abstract_eval(lambda *factors: list(one_pass.halves(factors)[0]))
 _multiply.def_impl(jax.jit(_multiply.bind))
 mlir.register_lowering(_multiply, mlir.lower_fun(_sums))
 ad.primitive_jvps[_multiply] = _jvp
