@@ -231,7 +231,7 @@ def in_detail(records, table):
 
 
 def plot(lines, path):
-    """Time against the degree, log-log: our auto, and each package at its best for each kind of map."""
+    """Time against the degree, log-log: our auto and path-weighted product, and each package at its best for a map."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -244,7 +244,7 @@ def plot(lines, path):
         curves = {}
         for r in records:
             if (r["rows"], r["channels"], r["mode"]) == size and (
-                r["package"] != OURS or r["case"] == AUTO["products"]
+                r["package"] != OURS or r["case"] in (AUTO["products"], "clebsch_gordan")
             ):
                 points = curves.setdefault(f"{r['package']}, {KINDS[r['map']]}", {})
                 points[r["degree"]] = min(points.get(r["degree"], math.inf), 1e3 * r["seconds"])
