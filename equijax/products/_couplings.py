@@ -44,7 +44,7 @@ def weighted_product(x: Array, y: Array, weights: Array, table: np.ndarray, path
         inner = {}
         return [
             [
-                (1, w * _sum(_terms(xs, ys, _block(table, path)[:, :, k], orders, inner), xs[0]))
+                (1, w * _of_path(xs, ys, table, path, k, orders, inner))
                 for w, path in zip(ws, paths, strict=True)
                 if path[2] == math.isqrt(k)
             ]
@@ -61,13 +61,8 @@ def path_sums(x: Array, y: Array, z: Array, table: np.ndarray, paths: Sequence[t
 
     def terms(group):
         inner = {}
-        return [
-            [
-                (1, zs[k] * _sum(_terms(xs, ys, _block(table, path)[:, :, k], orders, inner), xs[0]))
-                for k in range(path[2] ** 2, (path[2] + 1) ** 2)
-            ]
-            for path in (paths[p] for p in group)
-        ]
+        ends = [(paths[p], range(paths[p][2] ** 2, (paths[p][2] + 1) ** 2)) for p in group]
+        return [[(1, zs[k] * _of_path(xs, ys, table, path, k, orders, inner)) for k in end] for path, end in ends]
 
     return _in_groups(terms, _batches(range(len(paths)), _MOST_RESULTS), xs[0])
 
@@ -118,9 +113,9 @@ def _terms(xs, ys, table, orders, inner):
 def _sum(terms, like):
     if not terms:
         return jnp.zeros_like(like)
-    (sign, total), *rest = terms
+    (sign, total), *others = terms
     total = total if sign > 0 else -total
-    for sign, term in rest:
+    for sign, term in others:
         total = total + term if sign > 0 else total - term
     return total
 
@@ -149,11 +144,11 @@ def _batches(items, size):
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def _block(table, path):
-    """The couplings of the degrees of a path, zero elsewhere."""
-    block, at = np.zeros_like(table), tuple(slice(l * l, (l + 1) ** 2) for l in path)
-    block[at] = table[at]
-    return block
+def _of_path(xs, ys, table, path, k, orders, inner):
+    """Σ_ij t_ijk x_i y_j where i and j are of the degrees of a path."""
+    block, at = np.zeros_like(table[:, :, k]), tuple(slice(l * l, (l + 1) ** 2) for l in path[:2])
+    block[at] = table[:, :, k][at]
+    return _sum(_terms(xs, ys, block, orders, inner), xs[0])
 
 
 def _coefficients(*features):

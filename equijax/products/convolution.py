@@ -1,7 +1,5 @@
 """The convolution of features with a filter around the direction of an edge."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +9,7 @@ from jaxtyping import Array, Float
 from equijax import _validate, spherical
 from equijax.products import _fused, planner
 from equijax.products._bilinear import multiply
-from equijax.products._kernel import degrees, fit, kernel, leading_fit
+from equijax.products._kernel import degree, degrees, fit, kernel, leading_fit
 from equijax.spherical import quadrature, transforms
 from equijax.spherical.harmonics import unit
 
@@ -111,7 +109,7 @@ def _directly(x, direction, weights, *, lmax, odd, precision):
 
 
 def _chunked_from(columns, x, direction, weights, *, lmax, **_):
-    l1, lf = math.isqrt(x.shape[-2]) - 1, weights.shape[-2] - 1
+    l1, lf = degree(x), weights.shape[-2] - 1
     factor = 2 if planner.choose(l1, lf, lmax, columns, "cpu") == "terms" else 1  # filters are made and not read
     return factor * planner.chunked_from(l1, lf, lmax, columns, "auto")
 

@@ -4,7 +4,6 @@ All are exact for band-limited functions, equivariant under O(3) by construction
 """
 
 import functools
-import math
 import operator
 
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from jaxtyping import Array, Float
 from equijax import _validate, spherical
 from equijax.products import _fused, planner
 from equijax.products._bilinear import multiply
-from equijax.products._kernel import degrees, kernel, operands
+from equijax.products._kernel import degree, degrees, kernel, operands
 from equijax.spherical import transforms
 
 
@@ -111,8 +110,7 @@ def _on_tpu(x, y, *, lmax, method, precision, odd):
 
 
 def _chunked_from(columns, x, y, *, lmax, method, **_):
-    l1, l2 = (math.isqrt(a.shape[-2]) - 1 for a in (x, y))
-    return planner.chunked_from(l1, l2, lmax, columns, method)
+    return planner.chunked_from(degree(x), degree(y), lmax, columns, method)
 
 
 _product = kernel(multiply, front=False, fused=_on_tpu, chunked_from=_chunked_from)
@@ -120,15 +118,15 @@ _product = kernel(multiply, front=False, fused=_on_tpu, chunked_from=_chunked_fr
 
 @functools.partial(kernel, front=False)
 def _power(x, *, order, lmax, method, precision):
-    l = math.isqrt(x.shape[-2]) - 1
+    l = degree(x)
 
     def compute(method):
         def f(x):
             if method == "terms":
                 z = x
                 for k in range(2, order + 1):
-                    degree = k * l if k < order else lmax
-                    z = multiply(z, x, lmax=degree, method=method, precision=precision, odd=False)
+                    up_to = k * l if k < order else lmax
+                    z = multiply(z, x, lmax=up_to, method=method, precision=precision, odd=False)
                 return z[..., : (lmax + 1) ** 2, :]
             values = transforms.to_grid(method, jnp.moveaxis(x, -2, 0), order * l, lmax, precision=precision)
             product = functools.reduce(operator.mul, [values] * order)
