@@ -138,7 +138,7 @@ def run(dataset, preset, output, seed):
             durations.append(time.perf_counter() - tick)
             bar.update()
             if k % preset.every == 0 or k == preset.steps or interrupted:
-                errors = training.evaluate(predict, averaged(), held, preset.batch)
+                errors = training.evaluate(predict, averaged(), held)
                 seconds = spent + time.perf_counter() - began
                 history.append([k, seconds, float(np.mean(losses)), errors.energy_rmse, errors.force_rmse])
                 losses = []
@@ -154,11 +154,11 @@ def run(dataset, preset, output, seed):
 
     spent = history[-1][1] if history else spent
     tests = {
-        temperature: training.evaluate(predict, averaged(), training.samples(model, frames, preset.batch), preset.batch)
+        temperature: training.evaluate(predict, averaged(), training.samples(model, frames, preset.batch))
         for temperature, frames in (("300 K", dataset.test_300K), ("600 K", dataset.test_600K))
     }
     scan = training.samples(model, dataset.dihedral, preset.batch)
-    dihedral = training.evaluate(predict, averaged(), scan, preset.batch)
+    dihedral = training.evaluate(predict, averaged(), scan)
     report = potential.equivariance(model, averaged(), dataset.test_300K[0])
     milliseconds = 1e3 * float(np.median(durations)) if durations else float("nan")
     print(table(tests, dihedral, published=dataset.dihedral[0].forces is None))

@@ -1,5 +1,6 @@
 """Checks of arguments at trace time, shared by the whole package."""
 
+import functools
 from typing import Any
 
 import jax
@@ -39,6 +40,16 @@ def positive(name: str, x: Any) -> None:
     """Raise a ValueError unless the number `x` is known and positive, or not known yet."""
     if not isinstance(x, jax.core.Tracer) and not x > 0:
         raise ValueError(f"{name}: expected a positive number, got {x}")
+
+
+@functools.cache
+def precision(value: Any) -> None:
+    """Raise a ValueError unless `value` is a precision of matrix products that jax knows."""
+    a = jax.ShapeDtypeStruct((1, 1), np.float32)
+    try:
+        jax.eval_shape(lambda a: jnp.matmul(a, a, precision=value), a)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"precision: expected 'highest' or another jax.lax.Precision, got {value!r}") from error
 
 
 def last_axis(name: str, x: Any, n: int) -> None:

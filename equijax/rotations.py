@@ -41,7 +41,8 @@ def from_6d(x: Float[Array, "*batch 6"]) -> Float[Array, "*batch 3 3"]:
 
 def to_6d(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 6"]:
     """The first two columns of a rotation, one after the other."""
-    return jnp.concatenate([_in_space(r)[..., 0], r[..., 1]], axis=-1)
+    r = _in_space(r)
+    return jnp.concatenate([r[..., 0], r[..., 1]], axis=-1)
 
 
 def from_columns(a: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
@@ -151,13 +152,17 @@ def to_axis_angle(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 3"]:
 def angle(r: Float[Array, "*batch 3 3"], s: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch"]:
     """The angle between two rotations of space, in [0, π], accurate everywhere.
 
-    θ = 2 atan2(d, √(1 − d²)) with d = ‖R − S‖ / √8. At θ = 0 it has a kink, and the derivative here is zero: train on
-    its square or on ‖R − S‖² = 8 sin²(θ / 2).
+    θ = 2 atan2(d, c) with d = sin(θ / 2) = ‖R − S‖ / √8 and c = cos(θ / 2): √(1 − d²), or beyond a right angle, where
+    that loses digits, ‖Q − Qᵀ‖ / √32 d with Q = Rᵀ S. At θ = 0 it has a kink, and the derivative here is zero: train on
+    ‖R − S‖² = 8 sin²(θ / 2).
     """
-    sine2 = jnp.sum(jnp.square(_in_space(r) - _in_space(s, "s")), axis=(-2, -1)) / 8
+    r, s = _in_space(r), _in_space(s, "s")
+    sine2 = jnp.sum(jnp.square(r - s), axis=(-2, -1)) / 8
+    q = jnp.matmul(jnp.swapaxes(r, -1, -2), s, precision="highest")
+    odd = jnp.sum(jnp.square(q - jnp.swapaxes(q, -1, -2)), axis=(-2, -1)) / 32
     apart = sine2 != 0
     d = jnp.sqrt(jnp.where(apart, sine2, 1.0))
-    rest = jnp.clip(1 - sine2, 0)
+    rest = jnp.where(sine2 > 0.5, odd / jnp.maximum(sine2, 0.5), 1 - sine2)
     turned = rest > 0
     cosine = jnp.where(turned, jnp.sqrt(jnp.where(turned, rest, 1.0)), 0.0)
     return jnp.where(apart, 2 * jnp.arctan2(d, cosine), 0.0)

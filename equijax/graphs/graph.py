@@ -120,6 +120,8 @@ def from_structure(structure: Structure, cutoff: float) -> Graph:
     species = np.asarray(structure.species)
     if species.shape != (n,) or not np.issubdtype(species.dtype, np.integer):
         raise ValueError(f"species: expected {n} atomic numbers, got {species.dtype} of shape {species.shape}")
+    if not np.all((species >= 1) & (species <= MAX_SPECIES)):
+        raise ValueError(f"species: expected atomic numbers from 1 to {MAX_SPECIES}, got {species}")
     senders, receivers, shifts = _neighbors.neighbor_list(positions, cell, pbc, cutoff)
     return Graph(
         species=species.astype(np.int32),
@@ -197,8 +199,11 @@ def species_index(species, table: Sequence[int]):
         int32 array of the same shape.
 
     Raises:
-        ValueError: If an atomic number is not in the table (arrays with values only).
+        ValueError: If the table has an atomic number twice, or one that there is not, or if a number is not in the
+            table (arrays with values only).
     """
+    if len(set(table)) != len(table) or not all(1 <= z <= MAX_SPECIES for z in table):
+        raise ValueError(f"table: expected different atomic numbers from 1 to {MAX_SPECIES}, got {tuple(table)}")
     lookup = np.zeros(MAX_SPECIES + 1, np.int32)
     lookup[list(table)] = np.arange(len(table))
     if isinstance(species, jax.core.Tracer):

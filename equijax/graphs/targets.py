@@ -1,5 +1,6 @@
 """Energies, forces and stresses of structures, padded as their graph is."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,24 +27,27 @@ def labels(structures: Sequence[Structure], graph: Graph) -> Labels:
     Subtract large constants (isolated atoms) from the energies before jax makes them float32.
 
     Raises:
-        ValueError: If the structures are not those of the graph.
+        ValueError: If the structures are not those of the graph, or a label has not the shape of `Structure`.
     """
     counts = [len(s.species) for s in structures]
     found = np.bincount(graph.graph_of_node[graph.node_mask]).tolist()
     if counts != found:
         raise ValueError(f"structures: expected those of the graph, with {found} atoms, got {counts}")
 
-    def pad(values, blank, size):
-        rows = [
-            zero if value is None else np.reshape(value, zero.shape) for value, zero in zip(values, blank, strict=True)
-        ]
-        known = np.repeat([value is not None for value in values], [len(row) for row in rows])
-        joined = np.concatenate(rows)
-        padding = np.zeros((size - len(joined), *joined.shape[1:]))
-        return np.concatenate([joined, padding]), np.concatenate([known, np.zeros(len(padding), bool)])
+    def pad(name, shapes, row, size):
+        out, mask, end = np.zeros((size, *row)), np.zeros(size, bool), 0
+        for k, (structure, shape) in enumerate(zip(structures, shapes, strict=True)):
+            value, begin = getattr(structure, name), end
+            end += math.prod(shape) // math.prod(row)
+            if value is None:
+                continue
+            if np.shape(value) != shape:
+                raise ValueError(f"structures[{k}].{name}: expected shape {shape}, got {np.shape(value)}")
+            out[begin:end], mask[begin:end] = value, True
+        return out, mask
 
     nodes, graphs = len(graph.species), len(graph.graph_mask)
-    energies, energy_mask = pad([s.energy for s in structures], [np.zeros(1)] * len(counts), graphs)
-    forces, force_mask = pad([s.forces for s in structures], [np.zeros((n, 3)) for n in counts], nodes)
-    stresses, stress_mask = pad([s.stress for s in structures], [np.zeros((1, 3, 3))] * len(counts), graphs)
+    energies, energy_mask = pad("energy", [()] * len(counts), (), graphs)
+    forces, force_mask = pad("forces", [(n, 3) for n in counts], (3,), nodes)
+    stresses, stress_mask = pad("stress", [(3, 3)] * len(counts), (3, 3), graphs)
     return Labels(energies, forces, stresses, energy_mask, force_mask, stress_mask)

@@ -38,7 +38,10 @@ class PotentialCalculator(Calculator):
         """Called by ASE; raises a ValueError for empty structures, coincident atoms and unknown species."""
         super().calculate(atoms, properties, system_changes)
         numbers = self.atoms.get_atomic_numbers()
-        structure = graphs.Structure(numbers, self.atoms.positions, np.asarray(self.atoms.cell), tuple(self.atoms.pbc))
+        positions = (
+            self.atoms.positions - self.atoms.positions[:1]
+        )  # in float64: what is far from the origin keeps digits
+        structure = graphs.Structure(numbers, positions, np.asarray(self.atoms.cell), tuple(self.atoms.pbc))
         single = graphs.from_structure(structure, self.model.cutoff)
         baseline = potential.baseline(self.model, numbers)
         self._nodes = max(self._nodes, graphs.bucket(len(numbers) + 1))

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from equijax import _validate
+
 VERSION = 1
 
 
@@ -37,15 +39,25 @@ def save(directory: str | Path, step: int, model: Any, params: Any, *, training:
         training: Pytree of arrays to resume from, such as the state of the optimizer.
         keep: How many checkpoints to keep.
         **extra: Anything that JSON can hold, stored beside the fields of the model: units, data, versions.
+
+    Raises:
+        TypeError: If a field of the model or something of `extra` is no data that JSON can hold.
+        ValueError: If `step` is not larger than those that are there, `keep` is below 1, or `extra` has a reserved
+            name.
     """
     import orbax.checkpoint as ocp
 
-    config = {"version": VERSION, "model": type(model).__name__, "fields": fields(model), **extra}
-    json.dumps(config)  # before anything is written: raises where something is not data
+    step, keep = _validate.integer("step", step), _validate.integer("keep", keep, 1)
+    config = {"version": VERSION, "model": type(model).__name__, "fields": fields(model)}
+    if reserved := sorted(config.keys() & extra):
+        raise ValueError(f"extra: expected other names than {', '.join(config)}, got {reserved}")
+    config |= _plain(extra)  # before anything is written
     items = {"params": ocp.args.StandardSave(params), "config": ocp.args.JsonSave(config)}
     if training is not None:
         items["training"] = ocp.args.StandardSave(training)
     with _manager(directory, create=True, keep=keep) as manager:
+        if (last := manager.latest_step()) is not None and step <= last:
+            raise ValueError(f"step: expected more than {last}, which is there already, got {step}")
         manager.save(step, args=ocp.args.Composite(**items))
         manager.wait_until_finished()
 
@@ -72,10 +84,12 @@ def restore(directory: str | Path, *, training: Any = None) -> Checkpoint:
         if step is None:
             raise FileNotFoundError(f"{directory}: holds no checkpoint; train first, or name the folder that has one")
         try:
-            saved = ocp.StandardCheckpointHandler().metadata(manager.directory / str(step) / "params")
+            folder = manager.directory / str(step)
+            saved = ocp.StandardCheckpointHandler().metadata(folder / "params")
             on_host = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved.tree)
             items = {"params": ocp.args.StandardRestore(on_host), "config": ocp.args.JsonRestore()}
             if training is not None:
+                _same_dtypes(ocp.StandardCheckpointHandler().metadata(folder / "training").tree, training)
                 items["training"] = ocp.args.StandardRestore(training)
             found = manager.restore(step, args=ocp.args.Composite(**items))
             config, params = found["config"], found["params"]
@@ -92,8 +106,9 @@ def restore(directory: str | Path, *, training: Any = None) -> Checkpoint:
 
 def fields(model: Any) -> dict[str, Any]:
     """The fields of a flax module as JSON has them, which is how `Checkpoint.config` holds them under "fields"."""
-    found = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in ("parent", "name")}
-    return json.loads(json.dumps(found))
+    return _plain(
+        {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in ("parent", "name")}
+    )
 
 
 def rebuild(model_class: type, config: dict[str, Any]) -> Any:
@@ -104,7 +119,34 @@ def rebuild(model_class: type, config: dict[str, Any]) -> Any:
     """
     if config["model"] != model_class.__name__:
         raise ValueError(f"config: expected a checkpoint of {model_class.__name__}, got one of {config['model']}")
-    return model_class(**{name: _hashable(value) for name, value in config["fields"].items()})
+    try:
+        return model_class(**{name: _hashable(value) for name, value in config["fields"].items()})
+    except TypeError as error:
+        raise ValueError(f"config: expected the fields of {model_class.__name__}: {error}") from error
+
+
+def _plain(found):
+    """As JSON has it, numbers of NumPy as those of Python."""
+    plain = {}
+    for name, value in found.items():
+        try:
+            plain[name] = json.loads(json.dumps(value, default=lambda a: a.tolist()))
+        except (TypeError, AttributeError) as error:
+            raise TypeError(f"{name}: expected data that JSON can hold, got {value!r}") from error
+    return plain
+
+
+def _same_dtypes(saved, wanted):
+    def dtypes(tree):
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {
+            jax.tree_util.keystr(path, simple=True, separator="/"): a.dtype for path, a in leaves if hasattr(a, "dtype")
+        }
+
+    saved, wanted = dtypes(saved), dtypes(wanted)
+    for name in saved.keys() & wanted:
+        if saved[name] != wanted[name]:
+            raise ValueError(f"{name} is of {saved[name]}, expected {wanted[name]}")
 
 
 def _hashable(value):

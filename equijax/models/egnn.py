@@ -3,9 +3,10 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal
+from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal, particles
 
 
 class EGNN(nn.Module):
@@ -28,10 +29,13 @@ class EGNN(nn.Module):
     layers: int = 4
 
     @nn.compact
-    def __call__(
-        self, positions: Float[Array, "n d"], velocities: Float[Array, "n d"], charges: Float[Array, " n"]
-    ) -> Float[Array, "n d"]:
-        """The positions that the particles move to."""
+    def __call__(self, positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -> Float[Array, "n d"]:
+        """Where particles at positions (n, d) with velocities (n, d) and charges (n,) move to, (n, d).
+
+        Raises:
+            TypeError, ValueError: Those of `nn.all_pairs.particles`.
+        """
+        positions, velocities, charges = particles(positions, velocities, charges)
         x, n, silu = positions, len(positions), jax.nn.silu
         h = Dense(self.features, name="embedding")(_norm(velocities))
         fixed = jnp.stack([off_diagonal(charges[:, None] * charges), jnp.sum(differences(x) ** 2, axis=-1)], axis=-1)
@@ -41,7 +45,7 @@ class EGNN(nn.Module):
             m = silu(PairDense(self.features, name=f"message_{t}")(h, edges))
             m = silu(Dense(self.features, name=f"message_{t}_hidden")(m))
             pull = silu(Dense(self.features, name=f"position_{t}")(m))
-            pull = nn.Dense(1, use_bias=False, kernel_init=_SMALL, precision="highest", name=f"position_{t}_out")(pull)
+            pull = Dense(1, False, _SMALL, name=f"position_{t}_out")(pull)
             keep = silu(Dense(self.features, name=f"velocity_{t}")(h))
             keep = Dense(1, name=f"velocity_{t}_out")(keep)
             x = x + jnp.sum(r * pull, axis=1) / max(n - 1, 1) + keep * velocities

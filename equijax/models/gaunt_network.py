@@ -6,10 +6,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import spherical
-from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal
+from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal, particles
 from equijax.nn.linear import Linear
 from equijax.nn.many_body import ManyBodyProduct
 from equijax.nn.normalization import Normalization
@@ -50,16 +51,16 @@ class GauntNetwork(nn.Module):
     probes: int = 8
 
     @nn.compact
-    def __call__(
-        self, positions: Float[Array, "n 3"], velocities: Float[Array, "n 3"], charges: Float[Array, " n"]
-    ) -> Float[Array, "n 3"]:
-        """The positions that the particles move to.
+    def __call__(self, positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -> Float[Array, "n 3"]:
+        """The positions (n, 3) that the particles move to, from positions (n, 3), velocities (n, 3) and charges (n,).
 
         Raises:
-            ValueError: If `lmax` is below 1: velocities are of degree 1.
+            TypeError: What `nn.all_pairs.particles` raises.
+            ValueError: The same, or if `lmax` is below 1: velocities are of degree 1.
         """
         if self.lmax < 1:
             raise ValueError(f"lmax: expected at least 1, for velocities, got {self.lmax}")
+        positions, velocities, charges = particles(positions, velocities, charges)
         x, n, silu = positions, len(positions), jax.nn.silu
         degrees = [slice(l * l, (l + 1) ** 2) for l in range(self.lmax + 1)]
         pairs = off_diagonal(charges[:, None] * charges)[..., None]

@@ -3,9 +3,10 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal
+from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal, particles
 
 
 class GraphNetwork(nn.Module):
@@ -28,10 +29,13 @@ class GraphNetwork(nn.Module):
     layers: int = 4
 
     @nn.compact
-    def __call__(
-        self, positions: Float[Array, "n d"], velocities: Float[Array, "n d"], charges: Float[Array, " n"]
-    ) -> Float[Array, "n d"]:
-        """The positions that the particles move to."""
+    def __call__(self, positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -> Float[Array, "n d"]:
+        """Where particles at positions (n, d) with velocities (n, d) and charges (n,) move to, (n, d).
+
+        Raises:
+            TypeError, ValueError: Those of `nn.all_pairs.particles`.
+        """
+        positions, velocities, charges = particles(positions, velocities, charges)
         silu, r = jax.nn.silu, differences(positions)
         h = Dense(self.features, name="embedding")(jnp.concatenate([positions, velocities, charges[:, None]], axis=-1))
         square = jnp.sum(r**2, axis=-1, keepdims=True)

@@ -39,7 +39,17 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 
 
 def split_graph(graph: graphs.Graph, mesh: Mesh) -> graphs.Graph:
-    """A graph of `graphs.partition` with one part on each device."""
+    """A graph of `graphs.partition` with one part on each device.
+
+    Raises:
+        ValueError: If it is of another number of parts, or the mesh has several axes.
+    """
+    edge, devices = np.arange(len(graph.receivers)), mesh.size
+    nodes, edges = len(graph.species) / devices, len(edge) / devices
+    if np.any(graph.receivers // nodes != edge // edges):
+        raise ValueError(
+            f"graph: expected one of graphs.partition(graph, {devices}), whose edges end in their own part"
+        )
     parted = split({name: x for name, x in graph._asdict().items() if name not in _OF_ALL}, mesh)
     return graphs.Graph(**parted, **replicate({name: getattr(graph, name) for name in _OF_ALL}, mesh))
 

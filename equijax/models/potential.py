@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax import graphs, groups, reps, spherical
+from equijax import _validate, graphs, groups, reps, spherical
 from equijax.checks import Report, check
 from equijax.models import checkpoint
 from equijax.nn.linear import Linear
@@ -91,6 +91,9 @@ class Potential(nn.Module):
         With `axis_name` the graph is one part of those of `graphs.partition`, and features of its senders come from
         the other parts.
         """
+        _validate.integer("layers", self.layers, 1)
+        _validate.positive("mean_neighbors", self.mean_neighbors)
+        _validate.positive("scale", self.scale)
         dtype, mask = vectors.dtype, jnp.asarray(graph.node_mask)
         senders, receivers = jnp.asarray(graph.senders), jnp.asarray(graph.receivers)
         whole = functools.partial(graphs.whole, axis_name=axis_name, axis=-2)
@@ -179,7 +182,7 @@ def initialize(model: Potential, key: Array) -> Any:
 
     Args:
         model: The potential.
-        key: A key of `jax.random`.
+        key: A key of `jax.random`. Under `jax.vmap` over keys, parameters of an ensemble.
     """
     count, vector, flag = np.zeros(1, np.int32), np.ones((1, 3), np.float32), np.ones(1, bool)
     atom = graphs.Graph(
@@ -189,8 +192,11 @@ def initialize(model: Potential, key: Array) -> Any:
     )  # fmt: skip
     shapes, tree = jax.tree.flatten(jax.eval_shape(model.init, key, vector, atom))
     ends = np.cumsum([leaf.size for leaf in shapes])
-    draws = np.split(np.asarray(jax.random.normal(key, (ends[-1],), np.float32)), ends[:-1])
-    return jax.tree.unflatten(tree, [jnp.asarray(d.reshape(leaf.shape)) for d, leaf in zip(draws, shapes, strict=True)])
+    draws: Any = jax.random.normal(key, (ends[-1],), np.float32)
+    if not isinstance(draws, jax.core.Tracer):
+        draws = np.asarray(draws)  # to be cut without a program for each leaf
+    leaves = [draws[end - leaf.size : end].reshape(leaf.shape) for end, leaf in zip(ends, shapes, strict=True)]
+    return jax.tree.unflatten(tree, list(map(jnp.asarray, leaves)))
 
 
 def predict(
@@ -245,7 +251,12 @@ def equivariance(model: Potential, params: Any, structure: graphs.Structure, **o
         params: Its parameters.
         structure: Where to look.
         **options: Those of `check`.
+
+    Raises:
+        ValueError: If the structure is periodic: its cell would have to turn with it.
     """
+    if any(structure.pbc):
+        raise ValueError(f"structure: expected one without cell, got pbc {structure.pbc}")
     single, n = graphs.from_structure(structure, model.cutoff), len(structure.species)
 
     def energy_and_forces(params, positions, species, senders, receivers):
@@ -281,9 +292,14 @@ def baseline(model: Potential, species) -> np.ndarray:
     """E0 of each atom in eV, in float64 on the host: what `Prediction.energies` leave out.
 
     Raises:
-        ValueError: If the model does not know one of the atomic numbers.
+        ValueError: If the model does not know one of the atomic numbers, or has not one energy for each that it knows.
     """
-    return np.asarray(model.atomic_energies, np.float64)[graphs.species_index(np.asarray(species), model.species)]
+    energies, species = np.asarray(model.atomic_energies, np.float64), np.asarray(species)
+    if len(energies) != len(model.species):
+        raise ValueError(f"atomic_energies: expected one for each of species {model.species}, got {len(energies)}")
+    if np.any(species == 0):
+        raise ValueError("species: expected atomic numbers, got 0, which stands for padding")
+    return energies[graphs.species_index(species, model.species)]
 
 
 def _by_coefficient(x):

@@ -4,7 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
 
 from equijax.nn.all_pairs import Dense
 
@@ -30,18 +31,20 @@ class SetNetwork(nn.Module):
     layers: int = 2
 
     @nn.compact
-    def __call__(
-        self, *inputs: Float[Array, "n _"], mask: Bool[Array | np.ndarray, " n"] | None = None
-    ) -> Float[Array, "n outputs"]:
+    def __call__(self, *inputs: Float[Array, "n _"], mask: ArrayLike | None = None) -> Float[Array, "n outputs"]:
         """The vectors of the points.
 
         Args:
             *inputs: Points, and what else is known of them, one a row.
             mask: Which points are valid, shape (n,); the others count nowhere, and give zeros.
+
+        Raises:
+            ValueError: If `mask` has another shape.
         """
-        silu = jax.nn.silu
-        valid = jnp.ones(len(inputs[0]), bool) if mask is None else jnp.asarray(mask, bool)
-        valid = valid[:, None]
+        silu, n = jax.nn.silu, len(inputs[0])
+        if mask is not None and np.shape(mask) != (n,):
+            raise ValueError(f"mask: expected shape ({n},), one entry a point, got {np.shape(mask)}")
+        valid = jnp.ones((n, 1), bool) if mask is None else jnp.asarray(mask, bool)[:, None]
         h = jnp.where(valid, jnp.concatenate(inputs, axis=-1), 0)
         h = silu(Dense(self.features, name="embedding")(h))
         for t in range(self.layers):

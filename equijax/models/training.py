@@ -1,5 +1,6 @@
 """Training of potentials: losses, the optimizer, one step, errors on a test set."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import optax
 import optax.contrib
 from jaxtyping import Array, Float, Int
 
-from equijax import graphs
+from equijax import _validate, graphs
 from equijax.models import potential
 
 
@@ -47,6 +48,10 @@ def optimizer(
         final: Last rate over the largest.
         weight_decay: Of the matrices, times their rate: it bounds their norms, which Muon lets grow in a long run.
 
+    Raises:
+        TypeError: If `steps` is neither an integer nor None.
+        ValueError: If it is below 1.
+
     References:
         Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; optax.contrib.muon.
     """
@@ -54,7 +59,8 @@ def optimizer(
     def schedule(peak):
         if steps is None:
             return peak
-        return optax.warmup_cosine_decay_schedule(0.0, peak, min(warmup, steps // 10 + 1), steps, peak * final)
+        total = _validate.integer("steps", steps, 1)
+        return optax.warmup_cosine_decay_schedule(0.0, peak, min(warmup, total // 10), total, peak * final)
 
     def axes(stacks):
         matrix = optax.contrib.MuonDimensionNumbers(1, 2)
@@ -75,9 +81,15 @@ def stack(params: Any) -> dict[str, Float[Array, "matrices rows columns"]]:
     That is a tenth of the operations to compile. Leading axes of a leaf count as matrices, and so do the square blocks
     of a matrix that is made of such, as several layers side by side are. Vectors and thin matrices, as those that look
     a species up, become numbers.
+
+    Raises:
+        ValueError: If the parameters are of several dtypes.
     """
     stacks: dict[str, list] = {}
-    for leaf in jax.tree.leaves(params):
+    leaves = jax.tree.leaves(params)
+    if len({leaf.dtype for leaf in leaves}) > 1:
+        raise ValueError(f"params: expected one dtype, got {sorted({str(leaf.dtype) for leaf in leaves})}")
+    for leaf in leaves:
         shape, rows, columns = _blocks(leaf)
         blocks = leaf.reshape(shape).swapaxes(2, 3).reshape(-1, rows, columns)
         stacks.setdefault(f"{rows}x{columns}", []).append(blocks)
@@ -173,37 +185,44 @@ class Samples(NamedTuple):
     singles: list[graphs.Graph]
     structures: list[graphs.Structure]
     """With the energies of isolated atoms taken off in float64."""
+    batch_size: int
     nodes: int
     edges: int
 
     def batch(
         self, indices: Sequence[int] | Int[np.ndarray, " batch"], parts: int = 1
     ) -> tuple[graphs.Graph, graphs.Labels]:
-        """One padded graph of these structures, and its labels; the shapes are those of every batch of that size.
+        """One padded graph of these structures, and its labels, in one shape for up to `batch_size` structures.
 
-        With `parts` as many graphs behind each other, one for each device: `samples` was told the size of one.
+        With `parts` as many graphs behind each other, one for each device, each of up to `batch_size`.
 
         Raises:
-            ValueError: If `parts` does not divide the number of indices.
+            ValueError: If there are no indices or too many, or `parts` does not divide their number.
         """
+        if not len(indices):
+            raise ValueError("indices: expected at least one, got none")
         if parts < 1 or len(indices) % parts:
             raise ValueError(f"parts: expected a divisor of the {len(indices)} structures of the batch, got {parts}")
+        if len(indices) > parts * self.batch_size:
+            raise ValueError(f"indices: expected at most {self.batch_size} for each graph, got {len(indices)}")
         size, pairs = len(indices) // parts, []
         for begin in range(0, len(indices), size):
             part = indices[begin : begin + size]
-            graph = graphs.concatenate([self.singles[i] for i in part], nodes=self.nodes, edges=self.edges)
+            sizes = {"nodes": self.nodes, "edges": self.edges, "graphs": self.batch_size + 1}
+            graph = graphs.concatenate([self.singles[i] for i in part], **sizes)
             pairs.append((graph, graphs.labels([self.structures[i] for i in part], graph)))
         return jax.tree.map(lambda *leaves: _single_precision(np.concatenate(leaves)), *pairs)
 
 
 def samples(model: potential.Potential, structures: Sequence[graphs.Structure], batch_size: int) -> Samples:
-    """Neighbor lists of all structures, and the shape that every batch of that size fits in.
+    """Neighbor lists of all structures, and the shape that every batch of that size, or a smaller one, fits in.
 
     Raises:
         ValueError: If there are no structures, or one is empty, has coincident atoms or species that the model lacks.
     """
     if not structures:
         raise ValueError("structures: expected at least one, got none")
+    _validate.integer("batch_size", batch_size, 1)
     singles = [graphs.from_structure(s, model.cutoff) for s in structures]
     less = [
         s if s.energy is None else s._replace(energy=s.energy - potential.baseline(model, s.species).sum())
@@ -213,17 +232,25 @@ def samples(model: potential.Potential, structures: Sequence[graphs.Structure], 
         sum(sorted((len(getattr(g, name)) for g in singles), reverse=True)[:batch_size])
         for name in ("species", "senders")
     )
-    return Samples(singles, less, _rounded(nodes + 1), _rounded(edges))  # one shape for the whole run: no ladder needed
+    return Samples(singles, less, batch_size, _rounded(nodes + 1), _rounded(edges))
 
 
 def epochs(count: int, batch_size: int, seed: int, first_step: int = 0) -> Iterator[np.ndarray]:
-    """Indices of batch after batch, each epoch in an order of its own; the same ones whenever training resumes."""
+    """Indices of batch after batch, each epoch in an order of its own; the same ones whenever training resumes.
+
+    Raises:
+        ValueError: If a batch is empty, or larger than an epoch.
+    """
+    if not 1 <= batch_size <= count:
+        raise ValueError(f"batch_size: expected 1 to {count}, the number of structures, got {batch_size}")
     batches = count // batch_size
     epoch, skip = divmod(first_step, batches)
-    while True:
+
+    def of_epoch(epoch):
         order = np.random.default_rng([seed, epoch]).permutation(count)
-        yield from order[: batches * batch_size].reshape(batches, batch_size)[skip:]
-        epoch, skip = epoch + 1, 0
+        return order[: batches * batch_size].reshape(batches, batch_size)
+
+    return itertools.islice(itertools.chain.from_iterable(map(of_epoch, itertools.count(epoch))), skip, None)
 
 
 class Errors(NamedTuple):
@@ -238,26 +265,20 @@ class Errors(NamedTuple):
     forces: Float[np.ndarray, "components 2"]
 
 
-def evaluate(predict, params: Any, test: Samples, batch_size: int) -> Errors:
+def evaluate(predict, params: Any, test: Samples) -> Errors:
     """Errors of a model.
 
     Args:
         predict: The jitted function (params, graph) -> Prediction.
         params: Parameters.
-        test: From `samples` with the same batch size.
-        batch_size: Structures a call; the last batch is filled up with the first structures, which count once.
+        test: From `samples`; as many structures a call as it was told.
     """
-    energies, forces = [], []
-    for begin in range(0, len(test.structures), batch_size):
-        end = min(begin + batch_size, len(test.structures))
-        indices = [k if k < end else 0 for k in range(begin, begin + batch_size)]
-        graph, labels = test.batch(indices)
+    energies, forces, count = [], [], len(test.structures)
+    for begin in range(0, count, test.batch_size):
+        graph, labels = test.batch(range(begin, min(begin + test.batch_size, count)))
         found = predict(params, graph)
-        counted = np.arange(len(graph.graph_mask)) < end - begin
-        known = counted & labels.energy_mask
-        energies.append(np.stack([found.energies, labels.energies], -1)[known])
-        known = counted[graph.graph_of_node] & labels.force_mask
-        forces.append(np.stack([found.forces, labels.forces], -1)[known].reshape(-1, 2))
+        energies.append(np.stack([found.energies, labels.energies], -1)[labels.energy_mask])
+        forces.append(np.stack([found.forces, labels.forces], -1)[labels.force_mask].reshape(-1, 2))
     pairs = [np.concatenate(rows).astype(np.float64) for rows in (energies, forces)]
     off = [1e3 * (pair[:, 0] - pair[:, 1]) if len(pair) else np.array(np.nan) for pair in pairs]
     rmse = [float(np.sqrt(np.mean(o**2))) for o in off]
@@ -269,18 +290,31 @@ def atomic_energies(structures: Sequence[graphs.Structure]) -> dict[int, float]:
     """E0 by atomic number from a least-squares fit to the energies, the smallest one where it is not unique.
 
     Energies of isolated atoms are the better choice where they are known and the energies span a wide range; the fit
-    leaves less to learn.
+    leaves less to learn. Structures without an energy tell which species there are.
+
+    Raises:
+        ValueError: If no structure has an energy.
     """
     species = sorted({int(z) for s in structures for z in s.species})
-    counts = np.array([[np.count_nonzero(s.species == z) for z in species] for s in structures], float)
-    fit = np.linalg.lstsq(counts, np.array([s.energy for s in structures], float))[0]
+    known = [s for s in structures if s.energy is not None]
+    if not known:
+        raise ValueError("structures: expected one with an energy at least, got none")
+    counts = np.array([[np.count_nonzero(s.species == z) for z in species] for s in known], float)
+    fit = np.linalg.lstsq(counts, np.array([s.energy for s in known], float))[0]
     return dict(zip(species, fit.tolist(), strict=True))
 
 
 def statistics(structures: Sequence[graphs.Structure], cutoff: float) -> dict[str, float]:
-    """`mean_neighbors` and `scale` of a training set, as `Potential` takes them."""
+    """`mean_neighbors` and `scale` of a training set, as `Potential` takes them.
+
+    Raises:
+        ValueError: If no atom has a neighbor, or there are no forces other than 0.
+    """
     edges = sum(len(graphs.from_structure(s, cutoff).senders) for s in structures)
-    forces = np.concatenate([s.forces for s in structures if s.forces is not None])
+    forces = np.concatenate([np.zeros((0, 3)), *(s.forces for s in structures if s.forces is not None)])
+    if not edges or not forces.any():
+        missing = "forces that are not all zero" if edges else f"two atoms nearer to each other than {cutoff}"
+        raise ValueError(f"structures: expected {missing}, got none")
     return {
         "mean_neighbors": edges / sum(len(s.species) for s in structures),
         "scale": float(np.sqrt(np.mean(forces**2))),

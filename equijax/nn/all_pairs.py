@@ -5,7 +5,10 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+from equijax import _validate
 
 
 def off_diagonal(a: Array) -> Array:
@@ -21,26 +24,45 @@ def off_diagonal(a: Array) -> Array:
     return flat.reshape(n - 1, n + 1, *a.shape[2:])[:, :-1].reshape(n, n - 1, *a.shape[2:])
 
 
+def particles(positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -> tuple[Array, Array, Array]:
+    """The arguments as they are, positions (n, d), velocities (n, d) and charges (n,).
+
+    Raises:
+        TypeError: If one is not of real floating-point numbers.
+        ValueError: If there are no particles, or a shape is another one.
+    """
+    names = ("positions", "velocities", "charges")
+    x, v, q = (_validate.floating(name, a) for name, a in zip(names, (positions, velocities, charges), strict=True))
+    if x.ndim != 2 or not len(x):
+        raise ValueError(f"positions: expected shape (n, d) for n particles, one at least, got {x.shape}")
+    for name, a, shape in (("velocities", v, x.shape), ("charges", q, x.shape[:1])):
+        if a.shape != shape:
+            raise ValueError(f"{name}: expected shape {shape} for positions {x.shape}, got {a.shape}")
+    return x, v, q
+
+
 def differences(x: Float[Array, "n d"]) -> Float[Array, "n others d"]:
     """x_i − x_j for j ≠ i."""
     return off_diagonal(x[:, None] - x)
 
 
 class Dense(nn.Module):
-    """x W + b, with W and b drawn evenly from ± 1/√inputs.
+    """x W + b in the dtype of x, with W and b drawn evenly from ± 1/√inputs.
 
     Attributes:
         features: Length of the result.
         use_bias: Whether there is a b.
+        kernel_init: What W is drawn by instead.
     """
 
     features: int
     use_bias: bool = True
+    kernel_init: Callable | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... features"]:
         bound = _even(x.shape[-1])
-        w = self.param("kernel", bound, (x.shape[-1], self.features))
+        w = self.param("kernel", self.kernel_init or bound, (x.shape[-1], self.features))
         y = jnp.matmul(x, w.astype(x.dtype), precision="highest")
         return y + self.param("bias", bound, (self.features,)).astype(x.dtype) if self.use_bias else y
 

@@ -1,6 +1,7 @@
 """Networks between any two representations of any group of matrices or finite group, from their intertwiners."""
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -62,7 +63,7 @@ class EquivariantLinear(nn.Module):
             total = sum(piece[0].size for piece in pieces)  # maps into one copy
             for piece in pieces:
                 piece[:] = np.sqrt(rows.shape[1] / max(total, 1))
-        c = self.param("coefficients", nn.initializers.normal(1.0), (maps.dim,))
+        c = self.param("coefficients", nn.initializers.normal(1.0), (maps.dim,)) if maps.dim else jnp.zeros(0)
         w = reps.equivariant_matrix(self.group, self.source, self.target, (c * scale).astype(x.dtype))
         y = jnp.matmul(x, w.T, precision=self.precision)
         invariants = layout(self.group, Scalar(), self.target).dim
@@ -114,15 +115,17 @@ class EquivariantBilinear(nn.Module):
         )
         left, right = (self._by_kind(linear(x), kinds, rank) for linear in maps)
         pairs = list(itertools.combinations_with_replacement(range(len(kinds)), 2))
-        products = [(left[a][..., :, None] * right[b][..., None, :]).reshape(*x.shape[:-1], -1) for a, b in pairs]
+        products = [left[a][..., :, None] * right[b][..., None, :] for a, b in pairs]
+        products = [p.reshape(*p.shape[:-3], math.prod(p.shape[-3:])) for p in products]
         spread = Sum(*(TensorProduct(kinds[a], kinds[b]) for a, b in pairs for _ in range(rank)))
         out = EquivariantLinear(self.group, spread, self.target, False, self.precision, name="out")
         return out(jnp.concatenate(products, axis=-1))
 
     def _by_kind(self, x, kinds, rank):
         """The copies of each term, (..., rank, dim)."""
-        sizes = [rank * dimension(self.group, term) for term in kinds]
-        return [y.reshape(*y.shape[:-1], rank, -1) for y in jnp.split(x, np.cumsum(sizes)[:-1], axis=-1)]
+        sizes = [dimension(self.group, term) for term in kinds]
+        copies = jnp.split(x, np.cumsum(np.multiply(sizes, rank))[:-1], axis=-1)
+        return [y.reshape(*y.shape[:-1], rank, size) for y, size in zip(copies, sizes, strict=True)]
 
 
 class EquivariantMLP(nn.Module):

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
@@ -54,7 +55,7 @@ class Linear(nn.Module):
 
 
 def linear(
-    x: Float[Array, "*shape channels"],
+    x: ArrayLike,
     w: Float[Array | np.ndarray, "degrees channels features"],
     bias: Float[Array | np.ndarray, " features"] | None = None,
     *,
@@ -64,10 +65,12 @@ def linear(
     """y[l] = x[l] w[l], and the bias on l = 0: `Linear` for those who hold their own weights.
 
     Raises:
+        TypeError: If `x` is not of real floating-point numbers.
         ValueError: If `w` has not one matrix a degree of x, or other channels, or `axis` is neither -2 nor -3.
     """
     if axis not in (-2, -3):
         raise ValueError(f"axis: expected the coefficients on axis -2 or -3, got {axis}")
+    x = _validate.floating("x", x)
     lmax = spherical.lmax_of(x, "x", axis)
     if w.shape[:2] != (lmax + 1, x.shape[-1]):
         raise ValueError(f"w: expected shape ({lmax + 1}, {x.shape[-1]}, features) for x {x.shape}, got {w.shape}")

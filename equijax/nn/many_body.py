@@ -1,5 +1,6 @@
 """Products of many functions on the sphere, with learned factors."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -45,11 +46,12 @@ class ManyBodyProduct(nn.Module):
         order = _validate.integer("order", self.order, 2)
         lmax = L if self.lmax is None else _validate.integer("lmax", self.lmax)
         x = jnp.moveaxis(x, self.axis, 0)
-        rows = x.reshape(x.shape[0], -1, x.shape[-1])
+        rows = x.reshape(x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])
 
         def factors(count, name):
-            linear = Linear(count * x.shape[-1], axis=-3, precision=self.precision, name=name)
-            return jnp.moveaxis(linear(rows).reshape(*x.shape[:-1], -1), 0, -2)
+            channels = count * x.shape[-1]
+            linear: Any = Linear(channels, axis=-3, precision=self.precision, name=name)
+            return jnp.moveaxis(linear(rows).reshape(*x.shape[:-1], channels), 0, -2)
 
         result = _products(factors(order, "factors"), order=order, lmax=lmax, precision=self.precision)
         if self.bracket:

@@ -66,14 +66,15 @@ def aggregate(messages: Any, graph: graphs.Graph, mean_neighbors: float = 1.0) -
         mean_neighbors: n̄.
 
     Raises:
+        TypeError: If an array is not of real floating-point numbers.
         ValueError: If `mean_neighbors` is not positive, or an array has not one row an edge.
     """
-    if not mean_neighbors > 0:
-        raise ValueError(f"mean_neighbors: expected a positive number, got {mean_neighbors}")
+    _validate.positive("mean_neighbors", mean_neighbors)
     _rows("messages", messages, len(graph.senders), "edge")
     mask, receivers = jnp.asarray(graph.edge_mask), jnp.asarray(graph.receivers)
 
     def total(m):
+        m = _validate.floating("messages", m)
         m = jnp.where(mask.reshape(-1, *[1] * (m.ndim - 1)), m, 0)
         wide = m.astype(jnp.promote_types(m.dtype, jnp.float32)) / mean_neighbors**0.5
         return jax.ops.segment_sum(wide, receivers, len(graph.species)).astype(m.dtype)

@@ -48,9 +48,11 @@ class Gate(nn.Module):
         def one(x, suffix):
             start = 0 if suffix else 1  # the first degree that is gated
             gated = spherical.lmax_of(x, "x") + 1 - start
-            network = MLP((gated * x.shape[-1],), precision=self.precision, name="gates" + suffix)
-            gates = self.gate_activation(network(scalars)) * gain(self.gate_activation)
-            gates = jnp.split(gates[..., None, :], gated, axis=-1) if gated else []
+            gates = []
+            if gated:
+                network = MLP((gated * x.shape[-1],), precision=self.precision, name="gates" + suffix)
+                opened = self.gate_activation(network(scalars)) * gain(self.gate_activation)
+                gates = jnp.split(opened[..., None, :], gated, axis=-1)
 
             def passed(l, part):
                 return part * gates[l - start] if l >= start else self.activation(part) * gain(self.activation)

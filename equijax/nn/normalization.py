@@ -54,10 +54,13 @@ def rms_normalize(
     """scale_l x[l] / √(⟨x[l]²⟩ + ε): `Normalization` for those who hold their own scales.
 
     Raises:
-        ValueError: If `mask` is not of the shape of the leading axes, or `axes` are none of them.
+        ValueError: If `scale` has not one row a degree and one column a channel, `mask` is not of the shape of the
+            leading axes, or `axes` are none of them.
     """
     x = _validate.floating("x", x)
-    rank = x.ndim - 2
+    rank, shape = x.ndim - 2, (spherical.lmax_of(x, "x") + 1, x.shape[-1])
+    if scale.shape != shape:
+        raise ValueError(f"scale: expected shape {shape} for x {x.shape}, got {scale.shape}")
     if any(not -x.ndim <= a < x.ndim or a % x.ndim >= rank for a in axes):
         raise ValueError(f"axes: expected leading axes of x {x.shape}, none of the last two, got {axes}")
     if mask is not None and mask.shape != x.shape[:-2]:

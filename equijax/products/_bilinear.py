@@ -13,6 +13,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
+from equijax._primitives import compile_alone
 from equijax.products import _couplings, planner
 from equijax.products._kernel import add_up, batch_in_front, degree, rest, vary_alike
 from equijax.spherical import transforms
@@ -69,7 +70,7 @@ def _by_second(z, x, y, odd, **params):
 
 _multiply = Primitive("product_on_sphere")
 _multiply.def_abstract_eval(_shape)
-_multiply.def_impl(jax.jit(_multiply.bind, static_argnames=("lmax", "shape", "method", "precision", "odd")))
+compile_alone(_multiply, ("lmax", "shape", "method", "precision", "odd"))
 mlir.register_lowering(_multiply, mlir.lower_fun(evaluate, multiple_results=False))
 batching.primitive_batchers[_multiply] = batch_in_front(_multiply)
 ad.defbilinear(_multiply, _by_first, _by_second)

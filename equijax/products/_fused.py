@@ -19,6 +19,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
+from equijax._primitives import compile_alone
 from equijax.products import planner
 from equijax.products._kernel import is_divided, varying_axes
 from equijax.products._trilinear import Form, H, X, Y, Z, evaluate
@@ -255,7 +256,7 @@ def _on_tpu(ctx, *arrays, **params):
 for _primitive, _rule, _jvp in ((_contract, plain, _contract_jvp), (_tangent, _one_by_one, _tangent_jvp)):
     _primitive.multiple_results = True
     _primitive.def_abstract_eval(_shapes)
-    _primitive.def_impl(jax.jit(_primitive.bind, static_argnames=("form", "given", "outs", "dtypes", "moving")))
+    compile_alone(_primitive, ("form", "given", "outs", "dtypes", "moving"))
     ad.primitive_jvps[_primitive] = _jvp
     ad.primitive_transposes[_primitive] = _transpose
     batching.primitive_batchers[_primitive] = functools.partial(_batched, _primitive)

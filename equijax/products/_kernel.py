@@ -183,10 +183,11 @@ def degrees(l1: int, l2: int, lmax: int | None) -> int:
     return lmax
 
 
-def operands(x: Any, y: Any, lmax: int | None) -> tuple[Array, Array, tuple[int, int, int]]:
-    """Two factors, checked, and the degrees (l1, l2, lmax)."""
+def operands(x: Any, y: Any, lmax: int | None, precision: Any) -> tuple[Array, Array, tuple[int, int, int]]:
+    """Two factors and the degrees (l1, l2, lmax); all arguments are checked."""
     x, y = _validate.floating("x", x), _validate.floating("y", y)
     l1, l2 = spherical.lmax_of(x, "x"), spherical.lmax_of(y, "y")
     lmax = degrees(l1, l2, lmax)
     fit("y", y, x, "x")
+    _validate.precision(precision)
     return x, y, (l1, l2, lmax)

@@ -54,7 +54,7 @@ def convolution(
 
     Raises:
         TypeError: If an argument is not of real floating-point numbers.
-        ValueError: If shapes do not fit, lmax is negative or exceeds l1 + lf, or the method is unknown.
+        ValueError: If shapes do not fit, lmax is negative or exceeds l1 + lf, or there is no such method or precision.
 
     References:
         Passaro and Zitnick 2023, arXiv:2302.03655 (the aligned method, eSCN).
@@ -73,6 +73,7 @@ def convolution(
     leading_fit("direction", direction.shape[:-1], x.shape[:-2], "x")
     leading_fit("direction", direction.shape[:-1], radial_weights.shape[:-2], "radial_weights")
     planner.known(method, METHODS)
+    _validate.precision(precision)
     f = {"matrix": _matrix, "direct": _direct, "zonal": _zonal, "aligned": _aligned, "auto": _auto}[method]
     return f(x, direction[..., None], radial_weights, lmax=lmax, odd=odd, precision=precision)
 
@@ -91,7 +92,7 @@ def _by_matrix(x, direction, weights, *, lmax, odd, precision):
     ]
     matrices = jnp.concatenate([block.reshape(shape) for block in blocks], axis=-2)
     terms = jnp.matmul(matrices, x, precision=precision)
-    terms = terms.reshape(*terms.shape[:-2], lf + 1, -1, terms.shape[-1])
+    terms = terms.reshape(*terms.shape[:-2], lf + 1, (lmax + 1) ** 2, terms.shape[-1])
     return jnp.sum(weights[..., None, :] * terms, axis=-3)
 
 

@@ -14,12 +14,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
+from equijax._primitives import compile_alone
 from equijax.products import _couplings, _kernel, planner
-from equijax.products._kernel import degree, degrees, fit, kernel, leading_fit, operands, rest
+from equijax.products._kernel import degree, degrees, fit, kernel, operands, rest
 from equijax.spherical import transforms
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None, typed=True)  # so that 2.0 is not taken for 2
 def paths(l1: int, l2: int, lmax: int | None = None, *, odd: bool = False) -> tuple[tuple[int, int, int], ...]:
     """The paths (a, b, c) with a ≤ l1, b ≤ l2, c ≤ lmax that a product takes, in lexicographic order.
 
@@ -73,9 +74,9 @@ def clebsch_gordan(
     Raises:
         TypeError: If an argument is not of real floating-point numbers.
         ValueError: If a coefficient axis is not a square, the number of weights is not that of the paths, channels or
-            leading axes do not fit, or lmax is negative or exceeds l1 + l2.
+            leading axes do not fit, lmax is negative or exceeds l1 + l2, or there is no such precision.
     """
-    x, y, (l1, l2, lmax) = operands(x, y, lmax)
+    x, y, (l1, l2, lmax) = operands(x, y, lmax, precision)
     n = len(paths(l1, l2, lmax, odd=odd))
     weights = jnp.ones(n, jnp.result_type(x, y)) if weights is None else _validate.floating("weights", weights)
     if weights.ndim == 1:
@@ -85,8 +86,8 @@ def clebsch_gordan(
             f"weights: expected shape ({n},) or (..., {n}, channels), one weight a path of "
             f"products.paths({l1}, {l2}, {lmax}, odd={odd}), got {weights.shape}"
         )
-    fit("weights", weights, x if x.shape[-1] > 1 else y, "x")
-    leading_fit("weights", weights.shape[:-2], y.shape[:-2], "y")
+    fit("weights", weights, x, "x")
+    fit("weights", weights, y, "y")
     return _paths(x, y, weights, lmax=lmax, odd=odd, precision=precision)
 
 
@@ -157,9 +158,9 @@ def _by_matrices(x, y, weights, *, lmax, odd, precision):
     for (a, b), group in itertools.groupby(ways, key=lambda path: path[:2]):
         ends = tuple(c for _, _, c in group)
         pairs = xs[a][:, None] * ys[b][None]
-        flat = pairs.reshape((2 * a + 1) * (2 * b + 1), -1)
+        flat = pairs.reshape((2 * a + 1) * (2 * b + 1), math.prod(pairs.shape[2:]))
         z = jnp.matmul(_table(a, b, ends).astype(flat.dtype), flat, precision=precision)
-        blocks = jax.lax.split(z.reshape(-1, *pairs.shape[2:]), [2 * c + 1 for c in ends])
+        blocks = jax.lax.split(z.reshape(len(z), *pairs.shape[2:]), [2 * c + 1 for c in ends])
         for c, block in zip(ends, blocks, strict=True):
             parts[c].append(block * w[a, b, c])
     shape = jnp.broadcast_shapes(x.shape[1:], y.shape[1:], weights.shape[1:])
@@ -218,7 +219,7 @@ _contract.def_abstract_eval(
         shape=_full_shape(out, shape, degrees, odd), weak_type=False
     )
 )
-_contract.def_impl(jax.jit(_contract.bind, static_argnames=("out", "shape", "degrees", "odd", "precision")))
+compile_alone(_contract, ("out", "shape", "degrees", "odd", "precision"))
 mlir.register_lowering(_contract, mlir.lower_fun(_contraction, multiple_results=False))
 ad.primitive_jvps[_contract] = _jvp
 ad.primitive_transposes[_contract] = _transpose

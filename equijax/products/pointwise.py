@@ -47,12 +47,12 @@ def gaunt(
     Raises:
         TypeError: If x or y are not real floating-point numbers.
         ValueError: If a coefficient axis is not a square, channels or leading axes do not fit, lmax is negative or
-            exceeds l1 + l2, or the method is unknown.
+            exceeds l1 + l2, or there is no such method or precision.
 
     References:
         Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216.
     """
-    x, y, (l1, l2, lmax) = operands(x, y, lmax)
+    x, y, (l1, l2, lmax) = operands(x, y, lmax, precision)
     _known(method, l1 + l2 + lmax)
     return _product(x, y, lmax=lmax, method=method, precision=precision, odd=False)
 
@@ -68,7 +68,7 @@ def bracket(
     natural tensors give a pseudo-tensor, of parity -(-1)^l. It grows like l1 l2: scale the inputs by 1/√(l(l+1)) where
     that matters. Arguments, result and errors are those of `gaunt`.
     """
-    x, y, (l1, l2, lmax) = operands(x, y, lmax)
+    x, y, (l1, l2, lmax) = operands(x, y, lmax, precision)
     _known(method, l1 + l2 + lmax)
     return _product(x, y, lmax=lmax, method=method, precision=precision, odd=True)
 
@@ -100,6 +100,7 @@ def power(
     order = _validate.integer("order", order, 1)
     lmax = degrees(l, (order - 1) * l, l if lmax is None else lmax)
     _known(method, order * l + lmax)
+    _validate.precision(precision)
     return _power(x, order=order, lmax=lmax, method=method, precision=precision)
 
 

@@ -8,7 +8,7 @@ from equijax import _validate
 from equijax.spherical import quadrature, transforms
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None, typed=True)  # so that 2.0 is not taken for 2
 def gaunt_coefficients(l1: int, l2: int, lmax: int) -> np.ndarray:
     """G_ijk = ∫ Y_i Y_j Y_k over the sphere, for all coefficients i, j, k up to the degrees l1, l2 and lmax.
 
@@ -17,7 +17,7 @@ def gaunt_coefficients(l1: int, l2: int, lmax: int) -> np.ndarray:
     return _triple(l1, l2, lmax, odd=False)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None, typed=True)
 def bracket_coefficients(l1: int, l2: int, lmax: int) -> np.ndarray:
     """B_ijk = ∫ Y_k {Y_i, Y_j} with the bracket {f, g} = r̂ · (∇f × ∇g); shape as `gaunt_coefficients`.
 
@@ -26,7 +26,7 @@ def bracket_coefficients(l1: int, l2: int, lmax: int) -> np.ndarray:
     return _triple(l1, l2, lmax, odd=True)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None, typed=True)
 def clebsch_gordan_coefficients(l1: int, l2: int, l3: int) -> np.ndarray:
     """The real Clebsch-Gordan tensor C of e3nn, shape (2 l1 + 1, 2 l2 + 1, 2 l3 + 1), of Frobenius norm 1.
 
@@ -35,13 +35,14 @@ def clebsch_gordan_coefficients(l1: int, l2: int, l3: int) -> np.ndarray:
     """
     l1, l2, l3 = (_validate.integer(name, l) for name, l in (("l1", l1), ("l2", l2), ("l3", l3)))
     if not abs(l1 - l2) <= l3 <= l1 + l2:
-        return np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1))
+        return quadrature.frozen(np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1)))
     block = _triple(l1, l2, l3, odd=(l1 + l2 + l3) % 2 == 1, single=True)
-    return block / np.linalg.norm(block)
+    return quadrature.frozen(block / np.linalg.norm(block))
 
 
 def _triple(l1: int, l2: int, l3: int, odd: bool, single: bool = False) -> np.ndarray:
     """∫ Y Y Y or ∫ {Y, Y} Y by exact quadrature, all degrees up to the given ones, or these `single` degrees."""
+    l1, l2, l3 = (_validate.integer(name, l) for name, l in (("l1", l1), ("l2", l2), ("lmax", l3)))
     degree = l1 + l2 + l3
     first = (l * l if single else 0 for l in (l1, l2, l3))
     a, b, c = first
@@ -56,5 +57,4 @@ def _triple(l1: int, l2: int, l3: int, odd: bool, single: bool = False) -> np.nd
     out = np.einsum("pq,pk->qk", product.reshape(len(weights), -1), weights[:, None] * table(l3, c), optimize=True)
     out = out.reshape(*product.shape[1:], -1)
     out[np.abs(out) < 1e-13 * max(1, np.abs(out).max())] = 0  # rounding of entries that vanish
-    out.flags.writeable = False
-    return out
+    return quadrature.frozen(out)

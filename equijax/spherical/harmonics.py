@@ -31,7 +31,8 @@ def harmonics(vectors: ArrayLike, lmax: int, *, normalize: bool = True) -> Float
             all higher degrees are 0, and so are all derivatives. If false, the solid harmonics r^l Y_l are returned.
 
     Returns:
-        Degree-major coefficients, shape (..., (lmax + 1)²), in the dtype of `vectors`.
+        Degree-major coefficients, shape (..., (lmax + 1)²), in the dtype of `vectors`. Half precisions are computed in
+        float32.
 
     Raises:
         TypeError: If `vectors` is not of floating point, or `lmax` is not an integer.
@@ -43,9 +44,12 @@ def harmonics(vectors: ArrayLike, lmax: int, *, normalize: bool = True) -> Float
 
 
 def unit(v: Float[Array, "..."], axis: int = -1) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """v/‖v‖ along `axis`, and its squared length: 1, or 0 for a zero vector, whose direction and derivatives are 0."""
+    """v/‖v‖ along `axis`, and its squared length: 1, or 0 for a zero vector, whose direction and derivatives are 0.
+
+    NaN for what is not finite.
+    """
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=axis, keepdims=True))  # a scale changes no direction
-    moving = size > 0
+    moving = size != 0
     v = jnp.where(moving, v, 1.0) / jnp.where(moving, size, 1.0)
     v = v * jax.lax.rsqrt(jnp.sum(v * v, axis=axis, keepdims=True))
     return jnp.where(moving, v, 0.0), moving.astype(v.dtype)
@@ -85,6 +89,8 @@ def degree_of_coefficient(lmax: int) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _harmonics(v, lmax, normalize):
+    dtype = v.dtype
+    v = v.astype(jnp.promote_types(dtype, jnp.float32))
     if normalize:
         v, square = unit(v)
     else:
@@ -105,4 +111,4 @@ def _harmonics(v, lmax, normalize):
         ends = seed * math.sqrt(2) * sine, seed * math.sqrt(2) * cosine  # m = -l and m = l
         previous, current = current, jnp.concatenate([ends[0], inner, ends[1]], axis=-1)
         out.append(current)
-    return jnp.concatenate(out, axis=-1)
+    return jnp.concatenate(out, axis=-1).astype(dtype)

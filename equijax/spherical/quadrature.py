@@ -34,7 +34,7 @@ def product_rule(degree: int, half: bool = False) -> tuple[np.ndarray, np.ndarra
     cosines, weights = np.polynomial.legendre.leggauss(degree // 2 + 1)
     n = degree + 1 + (degree + 1) % 2 if half else degree + 1
     azimuths = 2 * np.pi / n * np.arange(n // 2 if half else n)
-    return _frozen(cosines), _frozen(azimuths), _frozen(weights), _frozen((4 if half else 2) * np.pi / n)
+    return frozen(cosines), frozen(azimuths), frozen(weights), frozen((4 if half else 2) * np.pi / n)
 
 
 @functools.cache
@@ -47,7 +47,7 @@ def sphere(degree: int, half: bool = False) -> tuple[np.ndarray, np.ndarray]:
     phi, c = (a.ravel() for a in np.meshgrid(azimuths, cosines, indexing="ij"))
     s = np.sqrt(1 - c**2)
     points = np.stack([s * np.sin(phi), c, s * np.cos(phi)], -1)
-    return _frozen(points), _frozen(np.tile(weights * step, len(azimuths)))
+    return frozen(points), frozen(np.tile(weights * step, len(azimuths)))
 
 
 # Degrees of the Lebedev rules. That of degree 25 is left out: its large negative weights cost a digit.
@@ -73,14 +73,14 @@ def lebedev(degree: int) -> tuple[np.ndarray, np.ndarray]:
     if rule is None:
         raise ValueError(f"degree: expected at most {LEBEDEV_DEGREES[-1]}, the last Lebedev rule, got {degree}")
     points, weights = lebedev_rule(rule)
-    return _frozen(np.where(np.abs(points.T) < 1e-12, 0.0, points.T)), _frozen(weights)
+    return frozen(np.where(np.abs(points.T) < 1e-12, 0.0, points.T)), frozen(weights)
 
 
 @functools.cache
 def harmonics_table(lmax: int, degree: int, half: bool = False) -> np.ndarray:
     """Y_lm at the points of `sphere(degree, half)`, shape (n, (lmax + 1)²)."""
     cosines, azimuths, _, _ = product_rule(degree, half)
-    return _frozen(tensor_table(legendre(lmax, cosines), azimuthal(lmax, azimuths)))
+    return frozen(tensor_table(legendre(lmax, cosines), azimuthal(lmax, azimuths)))
 
 
 def tensor_table(theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
@@ -159,7 +159,7 @@ def recursion_coefficients(l: int, m: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return a, b
 
 
-def _frozen(a: np.ndarray | float) -> np.ndarray:
+def frozen(a: np.ndarray | float) -> np.ndarray:
     a = np.asarray(a)
     a.flags.writeable = False
     return a

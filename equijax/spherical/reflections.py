@@ -19,6 +19,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
+from equijax._primitives import compile_alone
 from equijax.spherical import one_pass, quadrature
 
 _REFLECTIONS = np.array([[-1, -1, -1], [-1, 1, 1], [1, -1, 1]])  # p -> -p, x -> -x and y -> -y, as signs
@@ -101,7 +102,7 @@ def _batched(factors, axes):
 _multiply = Primitive("product_of_parts")
 _multiply.multiple_results = True
 _multiply.def_abstract_eval(lambda *factors: list(one_pass.halves(factors)[0]))
-_multiply.def_impl(jax.jit(_multiply.bind))
+compile_alone(_multiply)
 mlir.register_lowering(_multiply, mlir.lower_fun(_sums))
 ad.primitive_jvps[_multiply] = _jvp
 ad.primitive_transposes[_multiply] = _transpose

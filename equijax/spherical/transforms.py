@@ -80,7 +80,7 @@ def from_order(z: Float[Array, "orders degrees *rest"]) -> Features:
     """The inverse of `by_order`."""
     lmax = z.shape[1] - 1
     rows = [(m + lmax) * (lmax + 1) + l for l in range(lmax + 1) for m in range(-l, l + 1)]
-    return z.reshape(-1, *z.shape[2:])[np.array(rows, np.int32)]
+    return z.reshape(z.shape[0] * z.shape[1], *z.shape[2:])[np.array(rows, np.int32)]
 
 
 def by_degree(x: Float[Array, "..."], axis: int = 0) -> Sequence[Array]:
@@ -97,7 +97,7 @@ def tables(lmax: int, degree: int, field: Field = "value") -> tuple[np.ndarray, 
 
 def torus_sizes(band: int, lmax: int) -> tuple[int, int]:
     """The numbers of colatitudes in [0, 2π) and of azimuths: the smallest alias-free, rounded up to 5-smooth."""
-    return _smooth(2 * band + 1), _smooth(band + lmax + 1)
+    return _smooth(2 * band + 1), _smooth(max(band, lmax) + lmax + 1)
 
 
 def split_reflections(degree: int) -> int:
@@ -148,7 +148,7 @@ def _fft_to(x, band, lmax, field, precision):
     z = (z[L:] - 1j * z[L::-1].at[0].set(0)) * scale.reshape(-1, *[1] * (z.ndim - 1))
     z = product(_fourier_table(L, n_u, field), z, precision)  # (v, u, ...)
     f = jnp.fft.irfft2(jnp.moveaxis(z, (1, 0), (-2, -1)), s=(n_u, n_v)) * (n_u * n_v)
-    return jnp.moveaxis(f.reshape(*f.shape[:-2], -1), -1, 0)
+    return jnp.moveaxis(f.reshape(*f.shape[:-2], n_u * n_v), -1, 0)
 
 
 def _fft_from(values, band, lmax, precision):

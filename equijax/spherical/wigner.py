@@ -26,7 +26,7 @@ def wigner_blocks(R: ArrayLike, lmax: int) -> list[Float[Array, "*batch rows col
         lmax: Largest degree.
 
     Returns:
-        lmax + 1 arrays of shape (..., 2l + 1, 2l + 1), in the dtype of `R`.
+        lmax + 1 arrays of shape (..., 2l + 1, 2l + 1), in the dtype of `R`. Half precisions are computed in float32.
 
     Raises:
         TypeError: If `R` is not of floating point.
@@ -49,11 +49,14 @@ def wigner_matrix(R: ArrayLike, lmax: int) -> Float[Array, "*batch coefficients 
 @functools.partial(jax.jit, static_argnums=1)
 def _blocks(R, lmax):
     points, dual = _rule(lmax)
+    dtype = R.dtype
+    R = R.astype(jnp.promote_types(dtype, jnp.float32))
     moved = jnp.einsum("...ij,pj->...pi", R, points.astype(R.dtype), precision="highest")
     values = harmonics(moved, lmax, normalize=False)
     blocks = [slice(l * l, (l + 1) ** 2) for l in range(lmax + 1)]
+    dual = dual.astype(R.dtype)
     return [
-        jnp.einsum("...pi,pj->...ij", values[..., b], dual[:, b].astype(R.dtype), precision="highest") for b in blocks
+        jnp.einsum("...pi,pj->...ij", values[..., b], dual[:, b], precision="highest").astype(dtype) for b in blocks
     ]
 
 

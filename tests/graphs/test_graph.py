@@ -143,6 +143,9 @@ def test_species_index():
     np.testing.assert_array_equal(jax.jit(lambda z: graphs.species_index(z, (8, 1)))(np.array([8, 1, 0])), [0, 1, 0])
     with pytest.raises(ValueError, match=r"species: atomic numbers \[7, 17\] are unknown to a model of \[1, 6, 8\]"):
         graphs.species_index(np.array([7, 1, 17]), (1, 6, 8))
+    for table in ((1, 1, 8), (0, 1), (1, 119)):
+        with pytest.raises(ValueError, match="table: expected different atomic numbers from 1 to 118"):
+            graphs.species_index(np.array([1]), table)
 
 
 TWO = structure(2, 0)
@@ -154,11 +157,20 @@ BAD = {
         [TWO._replace(species=np.ones(3, np.int64))],
         {},
     ),
+    "species: expected atomic numbers from 1 to 118, got .0 1.": ([TWO._replace(species=np.array([0, 1]))], {}),
     "species: expected 2 atomic numbers, got float64": ([TWO._replace(species=np.ones(2))], {}),
     "nodes: expected room for at least 3, one of them for padding, got 2": ([TWO], {"nodes": 2}),
     "graphs: expected room for at least 2": ([TWO], {"graphs": 1}),
     "edges: expected room for at least 56, got 40": ([structure(8, 3)], {"edges": 40}),
 }
+
+
+def test_labels_of_another_shape_are_named():
+    s = structure(4, 0)
+    graph = graphs.batch([s], CUTOFF)
+    for name, value in {"energy": np.zeros(1), "forces": np.zeros((3, 4)), "stress": np.zeros(6)}.items():
+        with pytest.raises(ValueError, match=rf"structures\[0\].{name}: expected shape .* got \({np.shape(value)[0]}"):
+            graphs.labels([s._replace(**{name: value})], graph)
 
 
 @pytest.mark.parametrize("message", BAD)

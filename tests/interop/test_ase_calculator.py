@@ -59,6 +59,15 @@ def test_molecular_dynamics_compiles_once():
     assert count["traces"] == 1
 
 
+def test_far_from_the_origin():
+    atoms = ase.build.molecule("CH3OH")
+    atoms.calc = PotentialCalculator(MODEL, PARAMS)
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    atoms.positions += [1e6, -1e6, 1e5]
+    assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-5)
+    np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-5 * np.abs(forces).max())
+
+
 def test_errors():
     atoms = ase.Atoms("Au", [[0, 0, 0]], calculator=PotentialCalculator(MODEL, PARAMS))
     with pytest.raises(ValueError, match=r"\[79\] are unknown"):

@@ -4,8 +4,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import chex
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,6 +17,14 @@ from equijax.models.potential import Potential
 
 MODEL = Potential(species=(1, 8), atomic_energies=(-0.5, -75.0), channels=4)
 PARAMS = {"params": {"layer": {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3)}}}
+
+
+class Scaled(nn.Module):
+    """A model with fields of any type."""
+
+    sizes: Any
+    scale: Any
+
 
 KILLED = """
     import os, pathlib, sys, threading, time
@@ -80,3 +90,27 @@ def test_what_is_not_a_checkpoint(tmp_path):
         checkpoint.restore(tmp_path)
     with pytest.raises(ValueError, match="expected a checkpoint of Potential, got one of Other"):
         checkpoint.rebuild(Potential, {"model": "Other", "fields": {}})
+    with pytest.raises(ValueError, match=r"config: expected the fields of Scaled: .* 'width'"):
+        checkpoint.rebuild(Scaled, {"model": "Scaled", "fields": {"sizes": 1, "scale": 2, "width": 3}})
+
+
+def test_nothing_is_dropped_or_cast_silently(tmp_path):
+    training = {"momentum": jnp.ones(3)}
+    checkpoint.save(tmp_path, 5, MODEL, PARAMS, training=training)
+    for step in (3, 5):
+        with pytest.raises(ValueError, match=f"step: expected more than 5, which is there already, got {step}"):
+            checkpoint.save(tmp_path, step, MODEL, PARAMS)
+    with pytest.raises(ValueError, match="momentum is of float32, expected int32"):
+        checkpoint.restore(tmp_path, training={"momentum": jnp.ones(3, jnp.int32)})
+    with pytest.raises(ValueError, match="keep: expected an integer of at least 1, got 0"):
+        checkpoint.save(tmp_path, 6, MODEL, PARAMS, keep=0)
+    with pytest.raises(ValueError, match=r"extra: expected other names than version, model, fields, got \['fields'\]"):
+        checkpoint.save(tmp_path, 6, MODEL, PARAMS, fields={})
+    with pytest.raises(TypeError, match="activation: expected data that JSON can hold"):
+        checkpoint.save(tmp_path, 6, MODEL, PARAMS, activation=jnp.tanh)
+    assert checkpoint.restore(tmp_path, training=training).step == 5
+
+
+def test_fields_of_numpy_numbers(tmp_path):
+    checkpoint.save(tmp_path, 1, Scaled((np.int64(1), np.int64(8)), np.float32(2.5)), PARAMS)
+    assert checkpoint.rebuild(Scaled, checkpoint.restore(tmp_path).config) == Scaled((1, 8), 2.5)

@@ -168,6 +168,8 @@ def test_clear_errors():
         graphs.partition(graph, 25)
     with pytest.raises(ValueError, match="edges: expected room for"):
         graphs.partition(graph, 2, edges=4)
+    with pytest.raises(ValueError, match=r"graph: expected one of graphs.partition\(graph, 8\)"):
+        parallel.split_graph(graphs.partition(graph, 2), MESH)
     x = jax.device_put(np.ones((2, 16, 4), np.float32), NamedSharding(MESH, PartitionSpec(None, "devices")))
     with jax.set_mesh(MESH), pytest.raises(ValueError, match=r"x: expected all coefficients .* 'devices'"):
         ej.products.gaunt(x, x)

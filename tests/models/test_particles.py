@@ -98,6 +98,27 @@ def test_coincident_particles_at_rest_have_finite_gradients(module):
     assert all(np.isfinite(g).all() for g in gradient)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
+def test_dtype_is_that_of_the_positions(dtype, x64):
+    for module in (EGNN(4, layers=1), GauntNetwork(4, channels=2, layers=1, probes=1), GraphNetwork(4, 1), Sets()):
+        args = [a.astype(dtype) for a in (X, V, Q)]
+        assert jax.eval_shape(module.apply, parameters(module), *args).dtype == dtype
+
+
+@pytest.mark.parametrize("module", [EGNN(4, layers=1), GauntNetwork(4, channels=2, layers=1), GraphNetwork(4, 1)])
+def test_particles_that_do_not_fit_are_named(module):
+    cases = {
+        "positions: .* one at least": (X[:0], V[:0], Q[:0]),
+        r"velocities: expected shape \(4, 3\)": (X, V[:, :1], Q),
+        r"charges: expected shape \(4,\) .* got \(4, 1\)": (X, V, Q[:, None]),
+    }
+    for message, args in cases.items():
+        with pytest.raises(ValueError, match=message):
+            jax.eval_shape(module.init, jax.random.key(0), *args)
+    with pytest.raises(TypeError, match="velocities: expected real floating-point"):
+        jax.eval_shape(module.init, jax.random.key(0), X, V.astype(int), Q)
+
+
 def test_sets_do_not_see_padding():
     module = SetNetwork(8)
     params = module.init(jax.random.key(0), X)
@@ -105,6 +126,8 @@ def test_sets_do_not_see_padding():
     found = module.apply(params, padded, mask=np.arange(N + 2) < N)
     np.testing.assert_allclose(found[:N], module.apply(params, X), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(found[N:], 0)
+    with pytest.raises(ValueError, match=r"mask: expected shape \(4,\), one entry a point, got \(4, 1\)"):
+        module.apply(params, X, mask=np.ones((N, 1), bool))
 
 
 @pytest.mark.core

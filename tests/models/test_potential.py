@@ -185,6 +185,23 @@ def test_structures_that_have_no_energy(structure, message):
         graphs.batch([structure], MODEL.cutoff)
 
 
-def test_unknown_species():
+def test_an_ensemble_from_a_batch_of_keys():
+    keys = jax.random.split(jax.random.key(3), 2)
+    many = jax.vmap(lambda key: potential.initialize(MODEL, key))(keys)
+    one = potential.initialize(MODEL, keys[1])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=1e-6), many, one)
+
+
+def test_clear_errors():
     with pytest.raises(ValueError, match=r"\[79\] are unknown"):
         potential.baseline(MODEL, np.array([1, 79]))
+    with pytest.raises(ValueError, match=r"species: .* got 0, which stands for padding"):
+        potential.baseline(MODEL, np.array([0, 1]))
+    with pytest.raises(ValueError, match="atomic_energies: expected one for each of species"):
+        potential.baseline(MODEL.clone(atomic_energies=(1.0,)), np.array([1]))
+    with pytest.raises(ValueError, match=r"structure: expected one without cell, got pbc \(True"):
+        potential.equivariance(MODEL, parameters(), molecule()._replace(cell=9 * np.eye(3), pbc=(True, True, True)))
+    wrong = {"layers": 0, "mean_neighbors": 0.0, "scale": 0.0, "species": (1, 1, 6, 8)}
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match=f"{'table' if name == 'species' else name}: expected"):
+            potential.initialize(MODEL.clone(**{name: value}), jax.random.key(0))

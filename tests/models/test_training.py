@@ -1,5 +1,7 @@
 """Training: stacks, the loss, batches that resume, errors, and that a model learns."""
 
+import itertools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import pytest
 
 from equijax import graphs
 from equijax.graphs import Structure
-from equijax.models import potential, training
+from equijax.models import checkpoint, potential, training
 from equijax.models.potential import Potential
 
 
@@ -49,13 +51,13 @@ def test_it_learns():
     gradient = jax.jit(chex.assert_max_traces(training.gradient(MODEL, params), n=1))
     update = jax.jit(chex.assert_max_traces(training.update(transformation, decay=0.9), n=1))
     predict = jax.jit(lambda params, graph: potential.predict(MODEL, params, graph))
-    before = training.evaluate(predict, params, samples, 4)
+    before = training.evaluate(predict, params, samples)
     for _, indices in zip(range(300), training.epochs(len(FRAMES), 4, 0), strict=False):
         value, found = gradient(state.params, *samples.batch(indices))
         state = update(state, found)
     assert int(state.step) == 300
     assert np.isfinite(value)
-    after = training.evaluate(predict, training.unstack(state.average, params), samples, 4)
+    after = training.evaluate(predict, training.unstack(state.average, params), samples)
     assert after.force_rmse < 0.05 * before.force_rmse
     assert after.force_rmse < 0.1 * 1e3 * MODEL.scale
     assert after.energies.shape == (24, 2)
@@ -79,35 +81,68 @@ def test_batches_resume_where_they_stopped():
     assert len(np.unique(first[:3])) == 9  # an epoch shows no structure twice
 
 
-def test_errors_count_every_structure_once():
-    structures = FRAMES[:5]
-    samples = training.samples(MODEL, structures, 4)  # two batches, the last filled up
-
-    def oracle(_, graph):
-        target = graphs.labels([samples.structures[i] for i in oracle.order], graph)
-        return potential.Prediction(target.energies + 0.001, target.forces - 0.002, None, None)
-
-    orders = iter([[0, 1, 2, 3], [4, 0, 0, 0]])
+@pytest.mark.parametrize("sizes", [[4] * 5, [4, 2, 2, 2, 2, 2], [2, 3]], ids=["alike", "the first is large", "few"])
+def test_errors_count_every_structure_once_in_one_shape(sizes):
+    samples = training.samples(MODEL, [morse(k, atoms) for k, atoms in enumerate(sizes)], 4)
+    rest, shapes = iter(samples.structures), set()
 
     def predict(params, graph):
-        oracle.order = next(orders)
-        return oracle(params, graph)
+        shapes.add((len(graph.species), len(graph.senders), len(graph.graph_mask)))
+        target = graphs.labels([next(rest) for _ in range(np.count_nonzero(graph.graph_mask))], graph)
+        return potential.Prediction(target.energies + 0.001, target.forces - 0.002, None, None)
 
-    errors = training.evaluate(predict, None, samples, 4)
+    errors = training.evaluate(predict, None, samples)
+    assert len(shapes) == 1
     assert errors.energy_rmse == pytest.approx(1.0, rel=1e-3)
     assert errors.force_mae == pytest.approx(2.0, rel=1e-3)
-    assert len(errors.energies) == 5
-    assert len(errors.forces) == 60
+    assert len(errors.energies) == len(sizes)
+    assert len(errors.forces) == 3 * sum(sizes)
 
 
 def test_isolated_atoms_by_least_squares():
     total = sum(sum(ENERGIES[z] for z in s.species) for s in FRAMES)
     assert total == pytest.approx(sum(s.energy for s in FRAMES))
+    some = [s._replace(energy=s.energy if k % 2 else None) for k, s in enumerate(FRAMES)]
+    assert training.atomic_energies(some) == pytest.approx(training.atomic_energies(FRAMES[1::2]))
 
 
-def test_no_structures():
-    with pytest.raises(ValueError, match="at least one"):
-        training.samples(MODEL, [], 2)
+def test_training_goes_on_as_if_it_had_not_stopped(tmp_path):
+    samples, params = training.samples(MODEL, FRAMES, 4), potential.initialize(MODEL, jax.random.key(0))
+    transformation = training.optimizer(8, warmup=2)
+    gradient, update = jax.jit(training.gradient(MODEL, params)), jax.jit(training.update(transformation))
+
+    def train(state, steps):
+        order = training.epochs(len(FRAMES), 4, seed=1, first_step=int(state.step))
+        for indices in itertools.islice(order, steps):
+            state = update(state, gradient(state.params, *samples.batch(indices))[1])
+        return state
+
+    start = training.start(params, transformation)
+    half = train(start, 3)
+    checkpoint.save(tmp_path, 3, MODEL, params, training=half)
+    chex.assert_trees_all_equal(train(checkpoint.restore(tmp_path, training=half).training, 5), train(start, 8))
+
+
+def test_clear_errors():
+    samples = training.samples(MODEL, FRAMES, 2)
+    alone = [s._replace(positions=20 * s.positions) for s in FRAMES]
+    bare = [s._replace(forces=None, energy=None) for s in FRAMES]
+    cases = {
+        "structures: expected at least one": lambda: training.samples(MODEL, [], 2),
+        "batch_size: expected an integer of at least 1": lambda: training.samples(MODEL, FRAMES, 0),
+        "indices: expected at least one": lambda: samples.batch([]),
+        "indices: expected at most 2 .* got 3": lambda: samples.batch([0, 1, 2]),
+        "batch_size: expected 1 to 3": lambda: training.epochs(3, 4, 0),
+        "steps: expected an integer of at least 1": lambda: training.optimizer(0),
+        "params: expected one dtype": lambda: training.stack([jnp.ones(3), jnp.ones(3, jnp.bfloat16)]),
+        "with an energy": lambda: training.atomic_energies(bare),
+        "two atoms nearer to each other than 3.0": lambda: training.statistics(alone, 3.0),
+        "forces that are not all zero": lambda: training.statistics(bare, 3.0),
+    }
+    for message, call in cases.items():
+        with pytest.raises(ValueError, match=message):
+            call()
+    training.optimizer(1)  # no warmup, but a run
 
 
 def test_weight_decay_bounds_the_matrices_under_a_gradient_that_never_turns():

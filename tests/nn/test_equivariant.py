@@ -106,6 +106,15 @@ def test_gates_and_pointwise_functions():
     assert nn.gated(S5, Sum(P, S), x[:, :6]).shape == (4, 6)  # nothing to gate
 
 
+def test_no_rows_and_no_maps():
+    model, x = network("rotations")
+    assert model.apply(parameters(model, x), x[None][:0]).shape[0] == 0
+    none = nn.EquivariantLinear(groups.SO(3), V, S)  # nothing linear makes a scalar of a vector
+    params = none.init(jax.random.key(0), jnp.ones(3))
+    assert all(a.size for a in jax.tree.leaves(params))
+    assert none.apply(params, jnp.ones(3)).tolist() == [0.0]
+
+
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
 def test_dtype_zeros_and_gradients(dtype, x64):
     model, x = network("rotations")

@@ -202,6 +202,20 @@ def test_errors_of_attributes(module, args, match):
         jax.eval_shape(module.init, jax.random.key(0), *args)
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_no_rows(name):
+    module, kinds = LAYERS[name]
+    args = jax.tree.map(lambda a: a[:0], inputs(kinds))
+    out = module.apply(parameters(module, *args), *args)
+    assert all(a.shape[0] == 0 for a in jax.tree.leaves(out))
+
+
+def test_a_gate_without_anything_to_gate_has_no_parameters():
+    x = jnp.ones((4, 1, CHANNELS))
+    assert nn.Gate().init(jax.random.key(0), x) == {}
+    assert nn.Gate().apply({}, x).shape == x.shape
+
+
 def test_gate_has_a_gate_of_its_own_for_each_degree():
     x = jax.random.normal(jax.random.key(0), (5, 9, 4))
     gate = nn.Gate()

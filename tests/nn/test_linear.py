@@ -53,3 +53,5 @@ def test_lmax_above_that_of_x_adds_nothing():
 def test_weights_of_another_shape_are_named():
     with pytest.raises(ValueError, match=r"w: expected shape \(3, 2, features\).*got \(2, 2, 7\)"):
         nn.linear(jnp.ones((5, 9, 2)), jnp.ones((2, 2, 7)))
+    with pytest.raises(TypeError, match="x: expected real floating-point numbers, got int32"):
+        nn.linear(jnp.ones((5, 9, 2), jnp.int32), jnp.ones((3, 2, 7)))

@@ -176,6 +176,11 @@ def test_half_precision_is_added_up_in_float32():
     assert nn.aggregate(jnp.ones((n, 1), jnp.bfloat16), graph)[0] == jnp.bfloat16(1000)
 
 
+def test_integers_are_no_messages():
+    with pytest.raises(TypeError, match="messages: expected real floating-point numbers, got int32"):
+        nn.aggregate(jnp.ones(len(SINGLE.senders), jnp.int32), SINGLE)
+
+
 @pytest.mark.parametrize(
     ("layer", "x", "rows", "match"),
     [

@@ -47,3 +47,10 @@ def test_large_and_small_half_precision():
     for size in (1e-2, 300):
         x = jnp.asarray(X / 3 * size, jnp.float16)
         assert np.mean(np.square(nn.rms_normalize(x, np.ones((3, 4))).astype(np.float32))) == pytest.approx(1, abs=0.05)
+
+
+def test_scales_that_do_not_fit_are_named():
+    x = jnp.ones((4, 9, 2))
+    for shape in ((2, 2), (4, 2), (3, 1)):
+        with pytest.raises(ValueError, match=r"scale: expected shape \(3, 2\) for x \(4, 9, 2\), got"):
+            nn.rms_normalize(x, jnp.ones(shape))

@@ -114,5 +114,9 @@ def test_bad_weights_are_named():
         clebsch_gordan(x, x, np.ones(10))
     with pytest.raises(ValueError, match="weights: expected 2 channels as in x, or 1"):
         clebsch_gordan(x, x, np.ones((11, 3)))
+    with pytest.raises(ValueError, match="weights: expected 2 channels as in y, or 1"):
+        clebsch_gordan(x[..., :1], x, np.ones((11, 3)))
+    with pytest.raises(ValueError, match=r"weights: expected leading axes that fit \(3,\) of x, got \(5,\)"):
+        clebsch_gordan(x[..., :1], x[0], np.ones((5, 11, 2)))
     with pytest.raises(TypeError, match="weights: expected real floating-point"):
         clebsch_gordan(x, x, np.ones(11, int))

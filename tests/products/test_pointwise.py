@@ -56,6 +56,14 @@ def test_gradients_of_a_factor_that_rows_and_channels_share(method):
         close(by_y[:, 0], np.einsum("nkc,nac,abk->b", c, x, table(2, 1, 3)))
 
 
+@pytest.mark.parametrize("method", planner.METHODS)
+def test_gradients_of_a_factor_whose_degree_is_above_that_of_the_product(method):
+    x, y, z = features(5), features(1, seed=1), features(1, seed=2)
+    for f, table in ((gaunt, spherical.gaunt_coefficients), (bracket, spherical.bracket_coefficients)):
+        got = jax.grad(lambda x, f=f: jnp.sum(z * f(x, y, lmax=1, method=method)))(x)
+        close(got, np.einsum("ijk,rjc,rkc->ric", table(5, 1, 1), y, z))
+
+
 @pytest.mark.parametrize("method", ["grid", "split", "separable"])
 def test_degrees_up_to_20(method):
     x, y = features(12, channels=1, rows=1), features(8, seed=1, channels=1, rows=1)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equijax.products import bracket, gaunt, power
+from equijax.products import bracket, clebsch_gordan, convolution, gaunt, planner, power
 from equijax.products._bilinear import evaluate
 
 
@@ -66,7 +66,7 @@ def test_shard_map_over_rows(x64, lmax, shared):
     """Of both factors, or of one beside a row that all devices share; 8 is of four parts."""
     x, y = (features(lmax, seed=seed).astype(jnp.float64) for seed in range(2))
     y = y[: 1 if shared else None]
-    mesh = jax.make_mesh((1,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
+    mesh = jax.make_mesh((2,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
     rows = jax.sharding.PartitionSpec("rows")
     specs = (rows, jax.sharding.PartitionSpec() if shared else rows)
     loss = lambda x, y: jnp.sum(gaunt(x, y) ** 2, axis=(1, 2))  # noqa: E731
@@ -103,3 +103,43 @@ def test_tables_are_small():
     text = exported(gaunt, 20, ["cpu"])
     tables = re.findall(r"stablehlo.constant dense.* : tensor<([\dx]+)xf32>", text)
     assert 0 < 4 * sum(int(np.prod([int(n) for n in table.split("x")])) for table in tables) < 4 * 2**20
+
+
+METHODS = {gaunt: planner.METHODS, bracket: planner.METHODS, convolution: ("matrix", "direct", "zonal", "aligned")}
+
+
+@pytest.mark.parametrize("shape", [(0, 9, 2), (2, 9, 0)], ids=["rows", "channels"])
+def test_nothing_gives_nothing(shape):
+    x, r = jnp.zeros(shape), jnp.zeros((shape[0], 3))
+    cases = [functools.partial(f, method=m) for f, methods in METHODS.items() for m in methods]
+    for f in (*cases, clebsch_gordan, functools.partial(clebsch_gordan, lmax=4)):
+        args = (x, r, x[:, :3]) if getattr(f, "func", f) is convolution else (x, x)
+        value, pullback = jax.vjp(f, *args)
+        assert value.shape[::2] == shape[::2]
+        assert [a.shape for a in pullback(value)] == [a.shape for a in args]
+        if not shape[0]:
+            assert jax.vmap(f)(*(a[None][:0] for a in args)).shape[:2] == (0, 0)
+
+
+def test_without_jit(x64):
+    x, r = features(3), jnp.ones((4, 3))
+    functions = (
+        gaunt,
+        functools.partial(gaunt, method="split"),
+        clebsch_gordan,
+        lambda x, y: convolution(x, r, y[:, :2]),
+    )
+    for f in functions:
+        run = jax.value_and_grad(lambda x, y, f=f: jnp.sum(f(x, y) ** 2), argnums=(0, 1))
+        want = run(x, x)
+        with jax.disable_jit():
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), run(x, x), want)
+
+
+def test_precisions_are_checked_where_none_is_needed():
+    x = features(1)
+    for f in (gaunt, bracket, clebsch_gordan, lambda x, y, **o: power(x, 2, **o)):
+        with pytest.raises(ValueError, match=r"precision: expected 'highest' or another .* got 'hgihest'"):
+            f(x, x, precision="hgihest")
+    with pytest.raises(ValueError, match="precision: expected"):
+        convolution(x, jnp.ones((4, 3)), x[:, :2], precision="hgihest")

@@ -48,6 +48,13 @@ def test_nothing_couples_outside_the_triangle():
             assert not np.any(spherical.clebsch_gordan_coefficients(a, b, c))
 
 
+def test_tables_are_read_only_and_bad_degrees_are_named():
+    for table in (spherical.clebsch_gordan_coefficients(1, 1, 0), spherical.clebsch_gordan_coefficients(1, 1, 3)):
+        assert not table.flags.writeable
+    with pytest.raises(ValueError, match="l1: expected an integer of at least 0, got -1"):
+        spherical.gaunt_coefficients(-1, 2, 2)
+
+
 def test_slots_are_symmetric_and_antisymmetric():
     G, B = spherical.gaunt_coefficients(L, L, L), spherical.bracket_coefficients(L, L, L)
     for axes, sign in (((1, 0, 2), -1), ((0, 2, 1), -1), ((1, 2, 0), 1)):

@@ -78,11 +78,19 @@ def test_program_of_value_and_gradient_grows_by_at_most_a_hundred_operations_a_d
     assert at[2] - at[1] == at[1] - at[0] <= 4 * 100
 
 
-def test_dtypes_are_kept():
-    assert (
-        jax.eval_shape(lambda v: spherical.harmonics(v, 2), jax.ShapeDtypeStruct((2, 3), jnp.bfloat16)).dtype
-        == jnp.bfloat16
-    )
+@pytest.mark.parametrize(
+    "f", [spherical.harmonics, lambda v, l: spherical.wigner_matrix(jnp.eye(3, dtype=v.dtype) * v, l)]
+)
+def test_half_precision_is_rounded_once(f):
+    v = jnp.asarray([[0.3, -0.4, 0.8]], jnp.bfloat16)
+    got, want = f(v, 10), f(v.astype(jnp.float32), 10)
+    assert got.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(got, want.astype(jnp.bfloat16))
+
+
+def test_what_is_not_finite_has_no_direction():
+    for bad in (np.nan, np.inf):
+        assert np.isnan(spherical.harmonics(jnp.array([bad, 0.0, 1.0]), 2)[1:]).all()
 
 
 def test_layout_helpers():
