@@ -140,15 +140,18 @@ def main():
     harness.add_arguments(parser)
     args = parser.parse_args()
     harness.set_platform(args)
-    if args.layers or args.small:
-        record(args, layers(args.small))
     if args.layers:
+        record(args, layers(args.small))
         return
     seconds, seeds = (1.0, 1) if args.small else (args.seconds, args.seeds)
     names = args.models or (["CNN", "Aff(2)"] if args.small else list(models()))
     splits = load(args.data, args.small)
     key = {"digits": len(splits["train"].labels), "asked_seconds": seconds}
     done = finished(args.json, key)
+    if done:
+        print(f"{len(done)} runs are in {args.json} already, and are not repeated.")
+    if args.small:
+        record(args, layers(args.small))
     for seed in range(seeds):
         for name in names:
             if (name, seed) not in done:

@@ -2,6 +2,7 @@
 
 import collections
 import ctypes
+import datetime
 import gc
 import importlib.metadata
 import json
@@ -13,6 +14,7 @@ import re
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -63,11 +65,15 @@ def interrupted():
 
 
 def environment():
-    """Versions and the device, to stand beside every figure."""
+    """The day, versions and the device, to stand beside every figure."""
     import jax
 
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: (.*)", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.is_file() else []
     return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "device": jax.devices()[0].device_kind,
+        "processor": names[0] if names else platform.processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("equijax", "jax", "flax", "optax")},

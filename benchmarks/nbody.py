@@ -89,6 +89,8 @@ def main():
     else:
         todo = [(name, seed, args.seconds, None) for seed in range(args.seeds) for name in args.models]
     done = {key(line) for line in read(args.json)}
+    if done:
+        print(f"{len(done)} runs are in {args.json} already, and are not repeated.")
     for name, seed, seconds, epochs in tqdm(todo, disable=None):
         setting = {"benchmark": "nbody", "model": name, "seed": seed, "budget": seconds, "epochs": epochs}
         setting |= {"trajectories": len(sets.train.charges), **harness.environment()}

@@ -5,7 +5,28 @@ that has a given symmetry, measures how far a function is from having it, or enc
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what `__getattr__` imports
+    from equijax import (  # noqa: F401
+        checks,
+        data,
+        frames,
+        graphs,
+        groups,
+        interop,
+        lie,
+        models,
+        nn,
+        objectives,
+        products,
+        reps,
+        rotations,
+        spherical,
+    )
+    from equijax.checks import check  # noqa: F401
+    from equijax.frames import canonicalize, frame_average  # noqa: F401
+    from equijax.symmetry import Symmetry, augment, equivariance_error, group_average  # noqa: F401
 
 _MODULES = (
     *("checks", "data", "frames", "graphs", "groups", "interop", "lie", "models", "nn", "objectives", "products"),
@@ -30,6 +51,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"equijax.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(f"equijax.{_NAMES[name]}"), name)
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("equijax")
     raise AttributeError(f"module 'equijax' has no attribute {name!r}; its parts are {', '.join(__all__)}")
 
 
