@@ -67,7 +67,7 @@ def page(lines, table, picture):
         (what, f"at most {limit}", "" if figure is None else f"{figure:.3g}", met(figure, limit))
         for what, figure, limit in targets(records)
     ]
-    parts = ["## What was to be reached\n", table(["the worst over all sizes", "asked", "measured", ""], rows)]
+    parts = ["## Targets\n", table(["the worst over all sizes", "target", "measured", ""], rows)]
     costs = [r for r in records if r["table"] == "cost"]
     for mode in ("forward", "gradient"):
         group = [r for r in costs if r["mode"] == mode]

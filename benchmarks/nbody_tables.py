@@ -37,7 +37,7 @@ def page(lines, table):
             (f"{key[1]}", str(len(seeds)), _spread(seeds, "test"), f"{GATES.get(key[1], float('nan')):.4f}")
             for key, seeds in sorted(gated.items(), key=lambda item: item[0][1])
         ]
-        tables.append(table(["EGNN by its recipe, epochs", "seeds", "test error", "asked"], rows))
+        tables.append(table(["EGNN by its recipe, epochs", "seeds", "test error", "target"], rows))
     last = lines[-1]
     return "\n".join(tables) + f"\nMeasured on {last['device']}, {last['cores']} core, with jax {last['jax']}.\n"
 

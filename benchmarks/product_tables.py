@@ -171,7 +171,7 @@ def page(lines, table, picture):
         (what, f"{sense} {limit}", "" if figure is None else f"{figure:.3g}", met(figure, limit, sense))
         for what, figure, limit, sense in targets(records)
     ]
-    parts += ["## What was to be reached\n", table(["the worst over all sizes", "asked", "measured", ""], rows)]
+    parts += ["## Targets\n", table(["the worst over all sizes", "target", "measured", ""], rows)]
     if picture:
         parts += ["## Products\n", f"![Time against the degree, each package at its best]({picture})\n"]
     groups = {}

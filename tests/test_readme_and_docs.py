@@ -4,12 +4,16 @@ The ```python blocks of a page run in their order, in one namespace. A ```text b
 prints; numbers and spaces are not compared, since they depend on the machine and the versions.
 """
 
+import ast
 import contextlib
 import doctest
 import importlib
+import importlib.metadata
 import io
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +77,19 @@ def test_examples_of_docstrings_run():
         assert found.failed == 0, name
         tried += found.attempted
     assert tried > 5
+
+
+def test_the_package_is_imported_part_by_part():
+    script = (
+        "import sys, equijax as ej\nassert 'jax' not in sys.modules\nprint(ej.__version__, ej.interop.ase.__name__)\n"
+        "ej.chekc"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert found.stdout.split() == [importlib.metadata.version("equijax"), "equijax.interop.ase"]
+    assert "module 'equijax' has no attribute 'chekc'; its parts are checks" in found.stderr
+
+
+def test_type_checkers_see_every_name():
+    tree = ast.parse(Path(equijax.__file__).read_text())
+    guarded = next(node for node in tree.body if isinstance(node, ast.If))
+    assert sorted(name.name for node in guarded.body for name in node.names) == sorted(equijax.__all__)
