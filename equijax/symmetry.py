@@ -1,15 +1,17 @@
 """A symmetry: a group, how it acts on the inputs of a function, and how it acts on the outputs."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from equijax import reps
+from equijax._validate import integer
 from equijax.groups import Group
 from equijax.reps import Rep
 
@@ -56,7 +58,7 @@ class Symmetry:
         leaves, treedef = self._outputs
         return treedef.unflatten(leaves)
 
-    def act_inputs(self, g: Any, args: tuple | list) -> tuple:
+    def act_inputs(self, g: Any, args: Any) -> tuple:
         """The arguments moved by `g`, each array in its own dtype."""
         return _act("inputs", self._inputs, g, args)
 
@@ -72,45 +74,49 @@ class Symmetry:
         return f"Symmetry({self.group}, inputs={self.inputs}, outputs={self.outputs})"
 
 
-def equivariance_error(
-    f: Callable, symmetry: Symmetry, args: tuple | list, *, key: Any, samples: int = 8
-) -> Float[Array, ""]:
+def equivariance_error(f: Callable, symmetry: Symmetry, args: Any, *, key: Any, samples: int = 8) -> Float[Array, ""]:
     """Largest relative error  max_g max‖f(ρ(g) x) − σ(g) f(x)‖ / scale  over random g; pure and jittable.
 
     Dimensionless; about 1e-7 for a correct float32 f, of order 1 for a wrong one, NaN if f gives NaN. The scale is
-    that of `output_scale`, leaf by leaf; the norm is the largest entry.
+    that of `output_scale`, leaf by leaf; the norm is the largest entry. The group moves the given input alone: where an
+    error vanishes at it, such as that of reflections at points in a plane, it is not seen, while `check` looks nearby.
 
     Args:
         f: Function of positional arguments, of one sample.
         symmetry: The symmetry to hold it against.
-        args: Its arguments.
+        args: Its arguments, as a tuple.
         key: For the group elements and the perturbations of the scale.
         samples: Number of group elements.
 
     Raises:
-        ValueError: If nothing of the output is compared.
+        TypeError: If `args` is not a tuple or list.
+        ValueError: If nothing of the output is compared, or `samples` is not positive.
     """
-    args, group = tuple(args), symmetry.group
+    integer("samples", samples, 1)
+    args, group = positional(args), symmetry.group
     key_scale, key_g = jax.random.split(key)
     g = jax.tree.map(lambda e, h: jnp.concatenate([e[None], h]), group.identity(), group.sample(key_g, (samples,)))
     with jax.default_matmul_precision("highest"):  # TPU and TF32 defaults hide small errors
-        scale = output_scale(f, args, key_scale)
+        scale = output_scale(lambda *args: symmetry.compared(f(*args)), args, key_scale)
         moved = jax.vmap(lambda g: f(*symmetry.act_inputs(g, args)))(g)
     out = jax.tree.map(lambda y: y[0], moved)  # f is compiled once for the identity and all the others
     image = jax.vmap(lambda g: symmetry.act_outputs(g, out))(g)
-    errors = jax.tree.map(_error, symmetry.compared(moved), symmetry.compared(image), symmetry.compared(scale))
+    errors = jax.tree.map(_error, symmetry.compared(moved), symmetry.compared(image), scale)
     if not jax.tree.leaves(errors):
         raise ValueError("outputs: nothing to compare; f returns no array, or none that is not ignored")
     return jnp.max(jnp.stack(jax.tree.leaves(errors)))
 
 
-def output_scale(f: Callable, args: tuple | list, key: Any, perturbations: int = 3) -> Any:
+def output_scale(f: Callable, args: Any, key: Any, perturbations: int = 3) -> Any:
     """Largest magnitude of each output leaf over `args` and a few random perturbations of them, 1 where all is zero.
 
     Floating-point arrays are perturbed by normal noise of a twentieth of their spread, so that a function that
     vanishes at `args`, such as the forces at equilibrium, still has a scale. Values that are not finite do not count.
+
+    Raises:
+        TypeError: If `args` is not a tuple or list.
     """
-    leaves, treedef = jax.tree.flatten(tuple(args))
+    leaves, treedef = jax.tree.flatten(positional(args))
     real = [i for i, x in enumerate(leaves) if jnp.issubdtype(getattr(x, "dtype", int), jnp.floating)]
     flat, unravel = ravel_pytree([jnp.asarray(leaves[i]) for i in real])
     spread, _ = ravel_pytree([_spread(jnp.asarray(leaves[i])) for i in real])
@@ -125,11 +131,14 @@ def output_scale(f: Callable, args: tuple | list, key: Any, perturbations: int =
     return jax.tree.map(lambda s: jnp.where(s > 0, s, jnp.ones_like(s)), scale)
 
 
-def augment(symmetry: Symmetry, key: Any, args: tuple | list, targets: Any = None) -> Any:
+def augment(symmetry: Symmetry, key: Any, args: Any, targets: Any = None) -> Any:
     """Arguments, and targets if given, moved by one random group element.
 
     Returns:
         The moved arguments, or the pair (arguments, targets). One sample a call; batches by `jax.vmap` over `key` too.
+
+    Raises:
+        TypeError: If `args` is not a tuple or list.
     """
     g = symmetry.group.sample(key)
     moved = symmetry.act_inputs(g, args)
@@ -153,9 +162,12 @@ def group_average(f: Callable, symmetry: Symmetry, *, samples: int | None = None
         unbiased; a finite group with `samples` needs one.
 
     Raises:
-        ValueError: If the group is not compact, or has too many elements for an exact average.
+        ValueError: If the group is not compact, or has too many elements for an exact average, or `samples` is not
+            positive.
     """
     group = symmetry.group
+    if samples is not None:
+        integer("samples", samples, 1)
     if not group.is_compact:
         raise ValueError(
             f"symmetry: {group} is not compact and has no average; center the inputs and average over the compact part"
@@ -181,9 +193,25 @@ def group_average(f: Callable, symmetry: Symmetry, *, samples: int | None = None
     return f_sym
 
 
+def positional(args: Any) -> tuple:
+    """`args` as a tuple.
+
+    Raises:
+        TypeError: If it is not a tuple or list, but an array that would be split into its rows, say.
+    """
+    if isinstance(args, jax.Array | np.ndarray | Mapping) or not isinstance(args, Sequence):
+        raise TypeError(f"args: expected the tuple of positional arguments, got {type(args).__name__}; pass (x,)")
+    return tuple(args)
+
+
+def inexact(x: Any) -> Array:
+    """`x` in at least float32."""
+    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
+
+
 def weighted_mean(weights: Float[Array, " n"], y: Any) -> Array:
     """Σ_k w_k y_k over the leading axis, in the dtype of `y`, or a float for integers."""
-    mean = jnp.tensordot(weights, _inexact(y), 1, precision="highest")
+    mean = jnp.tensordot(weights, inexact(y), 1, precision="highest")
     return mean.astype(y.dtype) if jnp.issubdtype(y.dtype, jnp.inexact) else mean
 
 
@@ -196,21 +224,19 @@ def _nodes(group, samples, key):
 
 
 def _error(moved, image, scale):
-    return jnp.max(jnp.abs(_inexact(moved) - _inexact(image)), initial=0.0) / scale
+    moved, image = inexact(moved), inexact(image)
+    same = moved == image  # infinities too, whose difference is no number
+    return jnp.max(jnp.abs(jnp.where(same, 0, moved) - jnp.where(same, 0, image)), initial=0.0) / scale
 
 
 def _finite_maximum(y):
-    size = jnp.abs(_inexact(y))
+    size = jnp.abs(inexact(y))
     return jnp.max(jnp.where(jnp.isfinite(size), size, 0), initial=0.0)
-
-
-def _inexact(x):
-    """`x` in at least float32."""
-    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
 
 
 def _spread(x):
     """Standard deviation of `x` about its mean over all axes but the last, or its size, or 1; in the shape of `x`."""
+    x = jax.lax.stop_gradient(x)  # the standard deviation of equal numbers has no derivative
     spread = jnp.std(x, axis=tuple(range(max(1, x.ndim - 1))) if x.ndim else ()).max(initial=0.0)
     spread = jnp.where(spread > 0, spread, jnp.max(jnp.abs(x), initial=0.0))
     return jnp.full_like(x, jnp.where(spread > 0, spread, 1))
@@ -242,7 +268,7 @@ def _map(name, prefix, act, tree):
     """`act(rep, subtree)` for each leaf of a prefix."""
     leaves, treedef = prefix
     try:
-        subtrees = treedef.flatten_up_to(tuple(tree) if name == "inputs" else tree)
+        subtrees = treedef.flatten_up_to(positional(tree) if name == "inputs" else tree)
     except ValueError as error:
         came = jax.tree.structure(tree)
         raise ValueError(f"{name}: {treedef.unflatten(leaves)} is no prefix of what came, {came}: {error}") from None

@@ -88,6 +88,22 @@ def test_ignored_outputs_are_not_compared_and_invariant_ones_are():
         equivariance_error(f, Symmetry(SO(3), reps.Vector(), reps.Ignore()), (POINTS,), key=KEY)
 
 
+def test_random_keys_may_be_ignored_and_infinities_are_equal():
+    symmetry = Symmetry(SO(3), reps.Vector(), (None, reps.Ignore()))
+    assert error(lambda x: (jnp.sum(x**2) / 0, jax.random.key(1)), symmetry, (POINTS,), KEY) == 0
+    assert error(lambda x: (x[0, 0] / 0, jax.random.key(1)), symmetry, (POINTS,), KEY) == jnp.inf
+
+
+def test_the_error_has_a_gradient_where_inputs_are_equal():
+    f = lambda w, b, x: w * (x - x.mean(0)) + b  # noqa: E731
+    symmetry = Symmetry(E(3), (None, None, reps.Position()), reps.Vector())
+    loss = lambda w, b: equivariance_error(f, symmetry, (w, b, POINTS), key=KEY)  # noqa: E731
+    for b in (0.0, 1.0):
+        slope = jax.grad(loss, argnums=(0, 1))(jnp.ones(()), jnp.full(3, b))
+        assert all(bool(jnp.isfinite(g).all()) for g in slope)
+        assert jnp.abs(slope[1]).max() > 1e-2
+
+
 def test_elements_as_outputs():
     def frame(x):
         """Gram-Schmidt of two differences of points, and the first point."""
@@ -246,6 +262,11 @@ BAD = [
     (lambda: Symmetry(groups.Product(SO(3)), reps.Vector(), None), TypeError, "inputs: .* use reps.Product"),
     (lambda: Symmetry(SO(3), reps.Ignore(), None), ValueError, "marks outputs; use None for an input"),
     (lambda: FIELD.act_inputs(None, (1, 2)), ValueError, "inputs: .* is no prefix of what came"),
+    (lambda: FIELD.act_inputs(None, POINTS), TypeError, r"args: expected the tuple of .* got ArrayImpl; pass \(x,\)"),
+    (lambda: augment(FIELD, KEY, np.ones(3)), TypeError, "args: expected the tuple of .* got ndarray"),
+    (lambda: equivariance_error(field, FIELD, POINTS, key=KEY), TypeError, "args: expected the tuple of"),
+    (lambda: equivariance_error(field, FIELD, (PARAMS, POINTS, CHARGES), key=KEY, samples=0), ValueError, "samples: "),
+    (lambda: group_average(abs, Symmetry(SO(3), reps.Vector(), None), samples=0), ValueError, "samples: .* got 0"),
     (lambda: group_average(field, FIELD), ValueError, r"symmetry: E\(3\) is not compact.*center the inputs"),
     (
         lambda: group_average(abs, Symmetry(groups.Permutation(9), reps.Permutation(0), None)),

@@ -1,13 +1,13 @@
 """The Lie derivative of a function along a group: how fast it departs from symmetry at the identity."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 
-def lie_derivative(f: Callable[..., Any], symmetry: Any, args: Sequence[Any]) -> dict[str, Any]:
+def lie_derivative(f: Callable[..., Any], symmetry: Any, args: Any) -> dict[str, Any]:
     """L_a f(x) = d/dt σ(exp −ta) f(ρ(exp ta) x) at t = 0, for each direction a of the Lie algebra.
 
     Zero if and only if f is symmetric to first order in the connected part of the group; one forward derivative
@@ -22,9 +22,10 @@ def lie_derivative(f: Callable[..., Any], symmetry: Any, args: Sequence[Any]) ->
 
     Returns:
         For each connected part of the group, a pytree like the output of `f` with the directions as a new leading
-        axis. Outputs that are not floating-point numbers give zeros.
+        axis. Outputs that are not floating-point numbers give zeros, those that are ignored None.
 
     Raises:
+        TypeError: If `args` is not a tuple or list.
         ValueError: If the group is discrete.
 
     References:
@@ -43,13 +44,13 @@ def lie_derivative(f: Callable[..., Any], symmetry: Any, args: Sequence[Any]) ->
     return {name: _along_all(f, symmetry, args, part) for name, part in parts.items()}
 
 
-def _along_all(f: Callable[..., Any], symmetry: Any, args: Sequence[Any], part: Any) -> Any:
+def _along_all(f: Callable[..., Any], symmetry: Any, args: Any, part: Any) -> Any:
     dtype = jnp.result_type(float)
 
     def along(direction):
         def departure(t):
-            moved = f(*symmetry.act_inputs(part.exp(t * direction), tuple(args)))
-            return jax.tree.map(_floating, symmetry.act_outputs(part.exp(-t * direction), moved))
+            moved = f(*symmetry.act_inputs(part.exp(t * direction), args))
+            return jax.tree.map(_floating, symmetry.compared(symmetry.act_outputs(part.exp(-t * direction), moved)))
 
         with jax.default_matmul_precision("highest"):
             return jax.jvp(departure, (jnp.zeros((), dtype),), (jnp.ones((), dtype),))[1]

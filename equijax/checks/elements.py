@@ -13,6 +13,21 @@ from equijax.groups import Group
 TOGETHER = "all together"
 
 
+def random_key(key: Any) -> Any:
+    """`key`, or a fixed one for None.
+
+    Raises:
+        TypeError: If it is no random key.
+    """
+    if key is None:
+        return jax.random.key(0)
+    if not isinstance(key, jax.Array | np.ndarray):
+        raise TypeError(
+            f"key: expected a random key such as jax.random.key(0), got {key!r} of type {type(key).__name__}"
+        )
+    return key
+
+
 def elements_by_part(group: Group, key: Any, samples: int, spread: float) -> dict[str, list[Any]]:
     """Elements that blame one part of the group each, then elements of the whole group, on the host in float64.
 

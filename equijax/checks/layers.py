@@ -1,17 +1,17 @@
 """Where in a network does symmetry get lost? The error of every intermediate output."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-
+from equijax._validate import integer
 from equijax.checks import verdicts
-from equijax.checks.elements import elements_by_part
+from equijax.checks.elements import elements_by_part, random_key
 from equijax.checks.inputs import positions_spread
 from equijax.checks.measure import array_reps, measure
 from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import axes, table
+from equijax.symmetry import positional
 
 OUTPUT = "output"
 
@@ -83,7 +83,7 @@ def layerwise(
     module: Any,
     variables: Any,
     sym: Any,
-    args: Sequence[Any],
+    args: Any,
     outputs: Mapping[str, Any],
     *,
     key: Any = None,
@@ -108,19 +108,19 @@ def layerwise(
         Errors by layer; `print` it or `.plot()` it.
 
     Raises:
-        ValueError: If a path is not that of a layer.
-        TypeError: If called under a jax transform.
+        ValueError: If a path is not that of a layer, or `samples` is not positive.
+        TypeError: If called under a jax transform, if `args` is not a tuple or list, or `key` is no random key.
     """
-    args, wanted = tuple(args), dict(outputs)
+    integer("samples", samples, 1)
+    args, key, wanted = positional(args), random_key(key), dict(outputs)
     run = _tapped(module, tuple(wanted))
     inputs = sym.inputs if isinstance(sym.inputs, tuple) else (sym.inputs,) * len(args)
     symmetry = type(sym)(sym.group, (None, *inputs), [*wanted.values(), sym.outputs])
-    key = jax.random.key(0) if key is None else key
     program = Program(run, (variables, *args))
     with on_cpu():
         spread = positions_spread(program.arrays, array_reps(symmetry, program.layout))
-        elements = [g for part in elements_by_part(sym.group, key, samples, spread).values() for g in part]
-    errors = measure(program, program.arrays, symmetry, elements, key)
+        by_part = elements_by_part(sym.group, key, samples, spread)
+    errors = measure(program, program.arrays, symmetry, by_part, key)
     layers = []
     for i, path in enumerate((*wanted, OUTPUT)):
         leaves = [k for k, leaf in enumerate(errors.paths) if leaf.startswith(f"[{i}]")]
@@ -137,7 +137,8 @@ def _layer(path: str, leaves: list[int], errors: Any) -> Layer:
     worst = max(range(len(leaves)), key=lambda k: (verdicts.ORDER.index(found[k]), highest[k]), default=None)
     if worst is None or errors.zero[leaves].all():
         return Layer(path, 0.0, 0.0, "vacuous")
-    return Layer(path, float(highest32[worst]), float(highest[worst]), found[worst])
+    untested = found[worst] == "exact" and not (errors.moves.any() and errors.depends[leaves].any())
+    return Layer(path, float(highest32[worst]), float(highest[worst]), "vacuous" if untested else found[worst])
 
 
 def _tapped(module: Any, wanted: tuple[str, ...]) -> Callable[..., list[Any]]:

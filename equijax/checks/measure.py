@@ -1,7 +1,7 @@
 """The measurement behind the check: one function, two precisions, every group element."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ from equijax.checks.programs import Layout, Program, cast, on_cpu, on_host, prec
 
 NEARBY = 3  # perturbed inputs, which set the scale of each output together with the given one
 NUDGE = 0.05  # size of these perturbations, relative to the spread of the input
+AGAIN = 8  # one of so many elements acts on the first of them as well
 ROUNDING = 1e-6  # an output that shrinks by more from float32 to float64, or is zero there, is zero up to rounding
 
 
@@ -26,10 +27,11 @@ class Errors(NamedTuple):
         in32: Errors in float32, of shape (elements, leaves).
         in64: Errors in float64, of the same shape; None if the function does not run in float64.
         where: Flat index of the largest error in each leaf, in the best precision.
+        given: Errors in the best precision at the given input alone; the others are also at one nearby.
         noise: For each leaf, the largest relative difference between the float32 and the float64 outputs.
         zero: For each leaf, whether it is zero up to rounding wherever it was evaluated.
         moves: For each element, whether it moves any input.
-        depends: Whether any output changed with the inputs that the group moves.
+        depends: For each leaf, whether it changed with the inputs that the group moves.
         floor: Round-trip error of the representations that act only approximately; None without such.
         problem: Why there are no float64 errors.
     """
@@ -39,10 +41,11 @@ class Errors(NamedTuple):
     in32: np.ndarray
     in64: np.ndarray | None
     where: np.ndarray
+    given: np.ndarray
     noise: np.ndarray
     zero: np.ndarray
     moves: np.ndarray
-    depends: bool
+    depends: np.ndarray
     floor: float | None
     problem: str
 
@@ -50,13 +53,14 @@ class Errors(NamedTuple):
 class _Run(NamedTuple):
     """One precision, for each output leaf that is compared.
 
-    Evaluations are at the given input, the nearby ones, the probe, and the inputs moved by each element.
+    Evaluations are at the given input, the nearby ones, the probe, and the moved inputs: the given one by each element,
+    then the first nearby one by some of them.
     """
 
     paths: list[str]
     outputs: list[np.ndarray]  # (evaluations, ...)
-    images: np.ndarray  # (elements, leaves), largest magnitude of the output at the given input, acted on
-    apart: np.ndarray  # (elements, leaves), largest difference of the moved output and this image
+    images: np.ndarray  # (moved inputs, leaves), largest magnitude of the output before the move, acted on
+    apart: np.ndarray  # (moved inputs, leaves), largest difference of the moved output and this image
     where: np.ndarray  # its flat index
 
 
@@ -64,27 +68,36 @@ def measure(
     program: Program,
     arrays: Sequence[Any],
     symmetry: Any,
-    elements: Sequence[Any],
+    by_part: Mapping[str, Sequence[Any]],
     key: Any,
 ) -> Errors:
     """Hold f(ρ(g) x) against σ(g) f(x), in float32 and in float64.
 
-    The actions run in float64 outside of the function; the moved inputs are cast afterwards.
+    The actions run in float64 outside of the function; the moved inputs are cast afterwards. The given input may be so
+    special that the error vanishes there (all points in a plane, or in one place), so an eighth of the elements, and
+    one of each part at least, acts on an input nearby as well. Left out there is what a function need not stand: images
+    and the like, which noise makes rough, and outputs that are not finite.
 
     Args:
         program: The function and its arguments.
         arrays: Arrays to put in the arguments.
         symmetry: The symmetry to hold the function against.
-        elements: Group elements, in float64 on the host.
+        by_part: Group elements of each part, in float64 on the host.
         key: Random key of the perturbations.
     """
     acting = array_reps(symmetry, program.layout)
+    elements = [g for part in by_part.values() for g in part]
     moved = _act(symmetry, program.layout, acting, elements, [arrays] * len(elements))
-    moves = np.asarray([[_moved(x, y) for x, y in zip(arrays, m, strict=True)] for m in moved], bool)
+    moves = np.array([_moved(x, y) for m in moved for x, y in zip(arrays, m, strict=True)], bool)
+    moves = moves.reshape(len(elements), len(arrays))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-    nearby = [perturbed(arrays, [rep is not None for rep in acting], rng, NUDGE) for _ in range(NEARBY)]
+    free = [rep is not None and not isinstance(rep, reps.Element) for rep in acting]
+    nearby = [perturbed(arrays, free, rng, NUDGE) for _ in range(NEARBY)]
     probe = perturbed(arrays, np.logical_or.reduce(moves, axis=0).tolist(), rng, 1.0)  # does f depend on what moves?
-    evaluate = functools.partial(_run, program, [list(arrays), *nearby, probe, *moved], symmetry, elements)
+    again = _again(by_part) if _worth_moving(nearby[0], arrays, acting) else []
+    bases, elements = [0] * len(elements) + [1] * len(again), [*elements, *(elements[i] for i in again)]
+    moved += _act(symmetry, program.layout, acting, elements[len(moved) :], nearby[:1] * len(again))
+    evaluate = functools.partial(_run, program, [list(arrays), *nearby, probe, *moved], symmetry, elements, bases)
     run32, run64, problem = evaluate(32), None, ""
     for attempt in range(2):
         try:
@@ -97,18 +110,22 @@ def measure(
     best = run64 or run32
     problem = problem or _not_a_number(best)
 
-    leaves = range(len(best.paths))
+    leaves, probed = range(len(best.paths)), slice(1 + NEARBY, 2 + NEARBY + len(moves))
     scales, zero = np.array([_scale(i, run32, run64) for i in leaves]).reshape(-1, 2).T
+    in32 = np.where(zero, 0, run32.apart / scales)
+    in64 = None if run64 is None else np.where(zero, 0, run64.apart / scales)
+    finest = in32 if in64 is None else in64
     return Errors(
         paths=best.paths,
         shapes=[best.outputs[i].shape[1:] for i in leaves],
-        in32=np.where(zero, 0, run32.apart / scales),
-        in64=None if run64 is None else np.where(zero, 0, run64.apart / scales),
-        where=best.where,
+        in32=_larger(in32, again),
+        in64=None if in64 is None else _larger(in64, again),
+        where=_larger(finest, again, best.where),
+        given=finest[: len(moves)],
         noise=np.array([_noise(run32.outputs[i], run64.outputs[i]) / scales[i] if run64 else 0.0 for i in leaves]),
         zero=zero.astype(bool),
         moves=np.asarray(moves.any(axis=1)),
-        depends=any(_differ(best.outputs[i][0], best.outputs[i][1 + NEARBY :]) for i in leaves),
+        depends=np.array([_differ(best.outputs[i][0], best.outputs[i][probed]) for i in leaves], bool),
         floor=_floor(symmetry, program.layout, acting, arrays, moved, elements),
         problem=problem,
     )
@@ -124,6 +141,27 @@ def quadrature_nodes(symmetry: Any, layout: Layout, arrays: Sequence[Any]) -> in
     """Number of nodes among the arguments that are marked as such, None if none are."""
     found = layout.select(leaf_reps(symmetry.inputs, layout.tree))
     return next((len(x) for x, rep in zip(arrays, found, strict=True) if isinstance(rep, reps.Quadrature)), None)
+
+
+def _again(by_part: Mapping[str, Sequence[Any]]) -> list[int]:
+    """Places of the last element of each part, and of every eighth before it: tables begin with the identity."""
+    sizes = [len(part) for part in by_part.values()]
+    return [i for size, end in zip(sizes, np.cumsum(sizes), strict=True) for i in range(end - size, end)[::-AGAIN]]
+
+
+def _worth_moving(nearby: list[Any], arrays: Sequence[Any], acting: list[Any]) -> bool:
+    """Whether nearby inputs are others than the given one, and noise makes no action worse."""
+    rough = any(getattr(rep, "approximate", False) for rep in acting)
+    return not rough and any(x is not y for x, y in zip(nearby, arrays, strict=True))
+
+
+def _larger(errors: np.ndarray, again: list[int], values: np.ndarray | None = None) -> np.ndarray:
+    """One row an element, of those at the given input and then those nearby: where the error is larger."""
+    values = errors if values is None else values
+    found = values[: len(errors) - len(again)].copy()
+    nearby = len(found)
+    found[again] = np.where(errors[nearby:] > errors[again], values[nearby:], values[again])
+    return found
 
 
 def _act(symmetry: Any, layout: Layout, acting: list[Any], elements: Any, inputs: list[Any]) -> list[list[Any]]:
@@ -145,8 +183,12 @@ def _moved(x: Any, y: Any) -> bool:
     return y is not x and not np.array_equal(x, y)
 
 
-def _run(program: Program, inputs: list[list[Any]], symmetry: Any, elements: Any, bits: int) -> _Run:
-    base, outputs, images = inputs[0], [], []
+def _run(
+    program: Program, inputs: list[list[Any]], symmetry: Any, elements: Any, bases: Sequence[int], bits: int
+) -> _Run:
+    """`program` on all inputs; the last ones are the inputs `bases`, each moved by its element."""
+    base, found = inputs[0], []
+    outputs: list[list[Any]] = []
     with precision(bits):
         carried = [jnp.asarray(cast(x, bits)) for x in program.captured]
         held = [jnp.asarray(cast(x, bits)) for x in base]  # what is not moved stays on the device
@@ -155,22 +197,33 @@ def _run(program: Program, inputs: list[list[Any]], symmetry: Any, elements: Any
                 carried, [h if x is b else cast(x, bits) for x, b, h in zip(row, base, held, strict=True)]
             )
             leaves, tree = jax.tree.flatten(out)
-            outputs.append([np.asarray(x) for x in leaves])
-    kept = [i for i, rep in enumerate(leaf_reps(symmetry.outputs, tree)) if not isinstance(rep, reps.Ignore)]
+            if not outputs:
+                acting = leaf_reps(symmetry.outputs, tree)
+                kept = [i for i, rep in enumerate(acting) if not isinstance(rep, reps.Ignore)]
+            outputs.append([np.asarray(x) if i in kept else _NOTHING for i, x in enumerate(leaves)])
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(out)]
     with on_cpu():
-        wide = [cast(x, 64) for x in outputs[0]]
-        for g, moved in zip(elements, outputs[2 + NEARBY :], strict=True):
-            image = _act_outputs(symmetry, tree, g, wide)
-            images.append([_compare(moved[i], image[i]) for i in kept])
-    found = np.array(images).reshape(len(images), len(kept), 3)
+        wide = [[cast(x, 64) for x in row] for row in outputs[:2]]
+        for g, source, moved in zip(elements, bases, outputs[2 + NEARBY :], strict=True):
+            image = _act_outputs(symmetry, tree, g, wide[source])
+            found.append([_compare(moved[i], image[i]) if _counts(source, wide[source][i]) else _SAME for i in kept])
+    table = np.array(found).reshape(len(found), len(kept), 3)
     return _Run(
         paths=[paths[i] for i in kept],
         outputs=[np.stack([row[i] for row in outputs]) for i in kept],
-        images=found[..., 0],
-        apart=found[..., 1],
-        where=found[..., 2].astype(int),
+        images=table[..., 0],
+        apart=table[..., 1],
+        where=table[..., 2].astype(int),
     )
+
+
+_NOTHING = np.zeros(())  # stands for what is ignored, such as random keys
+_SAME = (0.0, 0.0, 0)
+
+
+def _counts(source: int, output: Any) -> bool:
+    """Whether an output is compared: nearby only where it is finite, for f may not be defined there."""
+    return source == 0 or bool(np.isfinite(output).all())
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -182,7 +235,7 @@ def _compare(moved: Any, image: Any) -> tuple[float, float, int]:
     """Largest magnitude of the image, largest difference (∞ where that is not a number), and its flat index."""
     moved, image = _wide(moved).ravel(), _wide(image).ravel()
     if image.size == 0:
-        return 0.0, 0.0, 0
+        return _SAME
     with np.errstate(invalid="ignore"):
         apart = np.where(moved == image, 0.0, np.abs(moved - image))
     apart = np.where(np.isnan(apart), np.inf, apart)
@@ -207,14 +260,21 @@ def _scale(i: int, run32: _Run, run64: _Run | None) -> tuple[float, bool]:
     inputs; where the leaf is always zero, that of its images (a position at the origin still moves).
     """
     best = run64 or run32
-    everywhere32, everywhere = _largest(run32.outputs[i]), _largest(best.outputs[i])
+    everywhere = _largest(best.outputs[i])
     if not np.isfinite(best.outputs[i]).all():
         return everywhere or 1.0, False
-    if everywhere32 > 0 and everywhere > ROUNDING * everywhere32:
+    if not _is_zero(run32.outputs[i], everywhere):
         return _largest(best.outputs[i][: 1 + NEARBY]) or everywhere, False
-    images32, images = _largest(run32.images[:, i]), _largest(best.images[:, i])
-    zero = not (images32 > 0 and images > ROUNDING * images32)
+    images = _largest(best.images[:, i])
+    zero = _is_zero(run32.images[:, i], images)
     return (1.0 if zero else images), zero
+
+
+def _is_zero(in32: np.ndarray, largest: float) -> bool:
+    """Whether what has this largest magnitude is zero up to rounding; where float32 overflows it cannot tell."""
+    if not np.isfinite(in32).all():
+        return largest == 0
+    return not largest > ROUNDING * _largest(in32) > 0
 
 
 def _noise(in32: np.ndarray, in64: np.ndarray) -> float:

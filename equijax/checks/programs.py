@@ -158,12 +158,15 @@ def _replace(x: Any, change: Callable[[Any], Any], seen: tuple[int, ...] = ()) -
     """`x` with `change` applied to every jax array that it carries; `x` itself if nothing changes."""
     if isinstance(x, jax.Array):
         return change(x)
-    if id(x) in seen or isinstance(x, type | jax.stages.Wrapped):  # refers to itself; a class; jitted already
+    if id(x) in seen or isinstance(x, type | types.ModuleType | jax.stages.Wrapped):  # the last is jitted already
         return x
     deeper = functools.partial(_replace, change=change, seen=(*seen, id(x)))
-    leaves, tree = jax.tree.flatten(x)
+    if type(x) is dict:  # its keys may have no order, as jax would want them
+        new = [deeper(value) if _may_carry(value) else value for value in x.values()]
+        return x if _same(new, list(x.values())) else dict(zip(x, new, strict=True))
+    leaves, tree = jax.tree.flatten(x, is_leaf=lambda y: type(y) is dict)
     if not jax.tree_util.all_leaves([x]):
-        new = [deeper(leaf) if isinstance(leaf, jax.Array) or callable(leaf) else leaf for leaf in leaves]
+        new = [deeper(leaf) if _may_carry(leaf) else leaf for leaf in leaves]
         return x if _same(new, leaves) else jax.tree.unflatten(tree, new)
     if type(x) is functools.partial:
         old: Any = (x.func, x.args, x.keywords)
@@ -175,6 +178,11 @@ def _replace(x: Any, change: Callable[[Any], Any], seen: tuple[int, ...] = ()) -
     if isinstance(x, types.FunctionType):
         return _replace_in_function(x, deeper)
     return _replace_attributes(x, deeper)
+
+
+def _may_carry(x: Any) -> bool:
+    """Whether to look for arrays in `x`, in a container: not if it is neither a function nor a container itself."""
+    return isinstance(x, jax.Array) or callable(x) or not jax.tree_util.all_leaves([x])
 
 
 def _keep(found: list[Any], x: Any) -> Any:
@@ -190,7 +198,8 @@ def _replace_attributes(x: Any, deeper: Callable[[Any], Any]) -> Any:
     if new is old:
         return x
     twin = copy.copy(x)
-    vars(twin).update(new)
+    if twin is not x:  # as of the wrapper of `functools.cache`, whose arrays stay as they are
+        vars(twin).update(new)
     return twin
 
 

@@ -173,7 +173,7 @@ class Group:
         return None
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
-        """How far `g` is from being an element: zero up to rounding for elements, not a number for what is none."""
+        """How far `g` is from being an element: zero up to rounding for elements, NaN where numbers of `g` are."""
         return jnp.zeros(batch_shape(self, g))
 
     def parts(self) -> dict[str, Any]:

@@ -116,12 +116,15 @@ class Composite(Group):
         if large and self.is_compact and n is not None and key is not None:
             return self.sample(key, (n,), dtype), jnp.full(n, 1 / n, float_dtype(dtype))
         keys = [None] * len(self.factors) if key is None else list(jax.random.split(key, len(self.factors)))
-        budget = 1000 if n is None else n / math.prod(factor.order or 1 for factor in self.factors)
-        default = n is None and self.is_compact
-        shares = [None if default else max(2, round(budget ** (f.dim / max(1, self.dim)))) for f in self.factors]
-        rules = [f.nodes(share, k, dtype, method) for f, share, k in zip(self.factors, shares, keys, strict=True)]
-        weights = functools.reduce(jnp.multiply, _grid([w for _, w in rules]))
-        return self.join(*_grid([elements for elements, _ in rules])), weights
+        rest = 1000 if n is None else n / math.prod(factor.order or 1 for factor in self.factors)
+        default, dims, rules = n is None and self.is_compact, self.dim, {}
+        for k in sorted(range(len(keys)), key=lambda k: not self.factors[k].is_compact):  # these take any number
+            factor = self.factors[k]
+            share = max(2, int(rest + 1e-9) if factor.dim == dims else round(rest ** (factor.dim / dims)))
+            rules[k] = factor.nodes(None if default else share, keys[k], dtype, method)
+            rest, dims = rest / (1 if factor.order else len(rules[k][1])), dims - factor.dim
+        elements, weights = zip(*(rules[k] for k in range(len(keys))), strict=True)
+        return self.join(*_grid(list(elements))), functools.reduce(jnp.multiply, _grid(list(weights)))
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
         blocks = [factor.adjoint(h) for factor, h in zip(self.factors, self.split(g), strict=True)]

@@ -34,6 +34,11 @@ class FiniteMatrices(FiniteGroup, OrthogonalMatrices):
     def elements(self, dtype: Any = None) -> Float[Array, "order n n"]:
         return jnp.asarray(self.table(), float_dtype(dtype))
 
+    def violation(self, g: Element) -> Float[Array, "*batch"]:
+        g = jnp.asarray(g)
+        apart = jnp.abs(g[..., None, :, :] - self.elements(g.dtype))
+        return jnp.min(jnp.max(apart, axis=(-2, -1)), axis=-1)  # from the nearest element
+
     def parts(self) -> dict[str, Any]:
         return {"rotation": self}
 
@@ -75,10 +80,18 @@ class Dihedral(FiniteMatrices):
 
 @static
 class Polyhedral(FiniteMatrices):
-    """The turns, or all symmetries, of a regular polyhedron whose two-fold (or four-fold) axes are x, y and z."""
+    """The turns, or all symmetries, of a regular polyhedron whose two-fold (or four-fold) axes are x, y and z.
+
+    Raises:
+        ValueError: If the kind is none of "tetrahedron", "octahedron" and "icosahedron".
+    """
 
     kind: str
     reflections: bool = False
+
+    def __post_init__(self):
+        if self.kind not in _TURNS:
+            raise ValueError(f"kind: expected one of {', '.join(map(repr, _TURNS))}, got {self.kind!r}")
 
     @functools.cache  # noqa: B019
     def table(self) -> np.ndarray:

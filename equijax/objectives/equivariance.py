@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from equijax.symmetry import Symmetry
+from equijax._validate import integer
+from equijax.symmetry import Symmetry, inexact, positional
 
 
-def equivariance_penalty(
-    f: Callable, symmetry: Symmetry, args: tuple | list, *, key: Any, samples: int = 1
-) -> Float[Array, ""]:
+def equivariance_penalty(f: Callable, symmetry: Symmetry, args: Any, *, key: Any, samples: int = 1) -> Float[Array, ""]:
     """Mean square of f(ρ(g) x) − σ(g) f(x) over random g and all entries that are compared; for any function.
 
     An unbiased estimate of the mean over the group, differentiable in all arguments. One sample of the data a call;
@@ -21,7 +20,7 @@ def equivariance_penalty(
     Args:
         f: Function of positional arguments, of one sample.
         symmetry: The symmetry to encourage.
-        args: Its arguments.
+        args: Its arguments, as a tuple.
         key: For the group elements.
         samples: Number of group elements.
 
@@ -29,7 +28,8 @@ def equivariance_penalty(
         The penalty, in the square of the unit of f.
 
     Raises:
-        ValueError: If nothing of the output is compared.
+        TypeError: If `args` is not a tuple or list.
+        ValueError: If nothing of the output is compared, or `samples` is not positive.
 
     Examples:
         >>> from equijax import groups, reps
@@ -37,14 +37,16 @@ def equivariance_penalty(
         >>> bool(equivariance_penalty(jnp.tanh, sym, (jnp.ones(3),), key=jax.random.key(0)) > 1e-3)
         True
     """
-    args = tuple(args)
+    integer("samples", samples, 1)
+    args = positional(args)
     out, g = f(*args), symmetry.group.sample(key, (samples,))
 
     def squares(g):
         moved, image = f(*symmetry.act_inputs(g, args)), symmetry.act_outputs(g, out)
         pairs = jax.tree.map(lambda a, b: (a, b), symmetry.compared(moved), symmetry.compared(image))
         leaves = jax.tree.leaves(pairs)
-        return [jnp.square(a - b).ravel() for a, b in zip(leaves[::2], leaves[1::2], strict=True)]
+        apart = [inexact(a) - inexact(b) for a, b in zip(leaves[::2], leaves[1::2], strict=True)]
+        return [jnp.square(jnp.abs(x)).ravel() for x in apart]
 
     found = jax.vmap(squares)(g)
     if not found:

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import floating
 from equijax.groups import AffineElement, Group, linear_part
+from equijax.groups._numerics import det
 
 
 class Rep:
@@ -65,7 +66,7 @@ def multiply(rep: Rep, matrix: jax.Array, x: Any, axis: int = -1) -> jax.Array:
 def sign(g: Any) -> Float[Array, ""]:
     """Sign of the determinant of the linear part: −1 for a reflection."""
     a = linear_part(g)
-    return jnp.sign(jnp.linalg.det(a)) if a.ndim == 2 else jnp.ones((), a.dtype)
+    return jnp.sign(det(a)) if a.ndim == 2 else jnp.ones((), a.dtype)
 
 
 def linear_shape(group: Group) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from equijax import groups
 from equijax.groups import Group, static
+from equijax.groups._numerics import inv
 from equijax.reps.base import Rep
 
 T = TypeVar("T")
@@ -36,6 +37,10 @@ class _Several(Rep):
     def approximate(self) -> bool:
         return any(rep.approximate for rep in self.reps if rep)
 
+    def check(self, group: Group) -> None:
+        for rep in self.reps:
+            rep.check(group)
+
 
 def _keeping_constructor(cls: type[T]) -> type[T]:
     """`static` for a subclass without fields of its own: a type checker sees the constructor of the base."""
@@ -54,6 +59,10 @@ class Sum(_Several):
     def matrix(self, g: Any) -> Float[Array, "dim dim"]:
         return jax.scipy.linalg.block_diag(*(rep.matrix(g) for rep in self.reps))
 
+    def check(self, group: Group) -> None:
+        super().check(group)
+        self.dim_of(group)
+
 
 @_keeping_constructor
 class TensorProduct(_Several):
@@ -67,6 +76,10 @@ class TensorProduct(_Several):
     def matrix(self, g: Any) -> Float[Array, "dim dim"]:
         return functools.reduce(jnp.kron, [rep.matrix(g) for rep in self.reps])
 
+    def check(self, group: Group) -> None:
+        super().check(group)
+        self.dim_of(group)
+
 
 @static
 class Dual(Rep):
@@ -79,7 +92,11 @@ class Dual(Rep):
         return self.rep.dim
 
     def matrix(self, g: Any) -> Float[Array, "dim dim"]:
-        return jnp.linalg.inv(self.rep.matrix(g)).T
+        return inv(self.rep.matrix(g)).T
+
+    def check(self, group: Group) -> None:
+        self.rep.check(group)
+        self.dim_of(group)
 
 
 @_keeping_constructor
@@ -88,10 +105,6 @@ class Joint(_Several):
 
     def act(self, g: Any, x: Any) -> Any:
         return functools.reduce(lambda y, rep: rep.act(g, y), self.reps, x)
-
-    def check(self, group: Group) -> None:
-        for rep in self.reps:
-            rep.check(group)
 
 
 @_keeping_constructor

@@ -20,6 +20,8 @@ class Permutation(Rep):
     axis: int | tuple[int, ...] = -1
 
     def matrix(self, g: Any) -> Float[Array, "n n"]:
+        if len(_axes(self.axis)) != 1:
+            raise TypeError(f"matrix: {self} moves several axes; use act, or reps.TensorProduct on flattened pairs")
         places = _places(g)
         return jnp.eye(places.shape[0])[jnp.argsort(places)]
 

@@ -28,6 +28,7 @@ class Image(Rep):
         x, a, t = floating("x", x), linear_part(g), translation_part(g)
         if x.ndim < 3 or a.shape not in ((), (2, 2)):
             raise ValueError(f"x: expected shape (..., height, width, channels) and a map of the plane, got {x.shape}")
+        a = a.astype(jnp.promote_types(a.dtype, jnp.float32))  # pixels are not counted in bfloat16
         height, width = x.shape[-3:-1]
         center = np.array([width - 1, height - 1]) / 2
         points = (np.indices((height, width))[::-1] - center[:, None, None]) * np.array([1, -1])[:, None, None]

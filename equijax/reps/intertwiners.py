@@ -38,7 +38,7 @@ def intertwiners(group: Group, source: Rep, target: Rep) -> Float[np.ndarray, "m
 
     Raises:
         TypeError: If `source` or `target` is no representation, or one that is not linear.
-        ValueError: If there are too many unknowns.
+        ValueError: If one of them does not act for this group, or there are too many unknowns.
 
     References:
         Finzi, Welling and Wilson 2021, arXiv:2104.09459, theorem 1.
@@ -164,6 +164,10 @@ def layout(group: Group, source: Rep, target: Rep) -> Layout:
     for name, rep in (("source", source), ("target", target)):
         if not isinstance(rep, Rep):
             raise TypeError(f"{name}: expected a representation, got {rep!r} of type {type(rep).__name__}")
+        try:
+            rep.check(group)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from None
     (sources, columns), (targets, rows) = _distinct(group, source), _distinct(group, target)
     return Layout(rows, columns, [[maps_between(group, into, out) for into in sources] for out in targets])
 

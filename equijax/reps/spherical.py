@@ -81,7 +81,7 @@ class Irreps(Rep):
         for (mul, degree, _), block in zip(self.terms, self._blocks(g), strict=True):
             part = x[..., start : start + mul * (2 * degree + 1)]
             start += part.shape[-1]
-            parts.append(multiply(self, block, part.reshape(*x.shape[:-1], mul, -1)).reshape(part.shape))
+            parts.append(multiply(self, block, part.reshape(*x.shape[:-1], mul, 2 * degree + 1)).reshape(part.shape))
         return jnp.concatenate(parts, axis=-1) if parts else x
 
     def check(self, group: Group) -> None:

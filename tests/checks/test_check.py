@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -105,6 +106,72 @@ def test_vacuous_says_why(f, inputs, outputs, why):
     report = check(f, ej.Symmetry(groups.SO(3), (inputs, None), outputs), (X, jnp.ones(2)))
     assert report.verdict == "vacuous"
     assert why in report.reason
+
+
+RING = np.stack([np.cos(np.arange(6)), np.sin(np.arange(6)), np.zeros(6)], 1).astype(np.float32)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("transform", [lambda f: f, jax.jit])
+@pytest.mark.parametrize(
+    ("f", "group", "outputs", "x", "part"),
+    [
+        (lambda x: (x - x.mean(0)) ** 3, groups.SE(3), reps.Vector(), np.ones((5, 3), np.float32), "rotation"),
+        (lambda x: x**3, groups.SO(3), reps.Vector(), np.zeros((5, 3), np.float32), "rotation"),
+        (lambda x: 9 + jnp.linalg.det(x[1:4] - x[0]), groups.E(3), None, RING, "reflection"),
+        (lambda x: 9 + x[0], groups.Shift(5), None, np.ones(5, np.float32), "shift"),
+    ],
+    ids=["coincident", "zeros", "planar", "constant"],
+)
+def test_special_inputs_do_not_hide_an_error(f, group, outputs, x, part, transform):
+    rep = reps.Shift(0) if part == "shift" else reps.Position()
+    report = check(transform(f), ej.Symmetry(group, rep, outputs), (x,))
+    assert report.verdict in ("approximate", "broken")
+    assert report.worst.part == part
+    assert any("at an input nearby" in note for note in report.notes)
+    assert not any(
+        "nearby" in note for note in check(f, ej.Symmetry(group, rep, outputs), (X[:, 0] if x.ndim == 1 else X,)).notes
+    )
+
+
+def test_nearby_inputs_where_a_function_is_not_defined_do_not_count():
+    def f(r, s):
+        return r * jnp.sqrt(s - 1)  # s = 1 at the given input, less at some nearby
+
+    symmetry = ej.Symmetry(groups.SO(3), (reps.Vector(), reps.Scalar()), reps.Vector())
+    verdicts = {check(f, symmetry, (X, jnp.ones(1)), key=jax.random.key(seed)).verdict for seed in range(4)}
+    assert verdicts <= {"exact", "vacuous"}
+
+
+def test_elements_among_the_inputs_stay_elements():
+    group = groups.SO(3)
+    symmetry = ej.Symmetry(group, (reps.Element(group), reps.Vector()), None)
+
+    def local(r, x):
+        orthogonal = jnp.max(jnp.abs(r.T @ r - jnp.eye(3))) < 1e-3
+        return jnp.where(orthogonal, x @ r, x)
+
+    assert check(local, symmetry, (group.sample(jax.random.key(0)), X)).verdict == "exact"
+
+
+def test_an_output_that_overflows_in_float32_is_judged_in_float64():
+    symmetry = ej.Symmetry(groups.E(3), reps.Position(), (reps.Vector(), None))
+    broken, exact = (
+        lambda x: (x - x.mean(0), jnp.exp(100 + x[0] ** 2)),
+        lambda x: (x - x.mean(0), jnp.exp(100 + jnp.sum((x[0] - x[1]) ** 2))),
+    )
+    assert check(broken, symmetry, (X,)).verdict == "broken"
+    assert check(exact, symmetry, (X,)).verdict == "exact"
+
+
+def test_small_cases():
+    for group in (groups.SO(1), groups.Product()):
+        report = check(lambda x: x, ej.Symmetry(group, None, None), (X,))
+        assert report.verdict == "vacuous"
+    symmetry = ej.Symmetry(groups.E(3), reps.Position(), (reps.Vector(), reps.Vector(), reps.Ignore()))
+    report = check(lambda x: (x[:0], x - x.mean(0), jax.random.key(0)), symmetry, (X,))
+    assert report.verdict == "exact"
+    assert check(lambda x: x[:0], ej.Symmetry(groups.E(3), reps.Position(), reps.Vector()), (X,)).verdict == "vacuous"
 
 
 def test_zero_is_broken_where_the_image_moves():
@@ -219,6 +286,35 @@ def test_parameters_are_found_wherever_they_are(make):
     assert report.rows[0].error64 is not None
 
 
+def test_modules_and_tables_with_any_keys_are_no_hindrance():
+    module = types.ModuleType("settings")
+    module.scale = jnp.float32(2)
+    table = {None: jnp.float32(3), "a": 2, "inner": [{1: jnp.ones(3), "b": 0}]}
+
+    def f(x):
+        return module.scale * jax.lax.mul(table[None], x.sum()) * table["inner"][0][1]  # the table must be cast
+
+    assert check(f, ej.Symmetry(groups.Permutation(5), reps.Permutation(-2), None), (X,)).verdict == "exact"
+    energy = lambda x: jnp.sum(x**2) ** 2  # noqa: E731
+    assert check(jax.grad(energy), O3, (X,)).verdict == "exact"
+    both = ej.Symmetry(groups.O(3), reps.Vector(), (None, reps.Vector()))
+    assert check(jax.value_and_grad(energy), both, (X,)).verdict == "exact"
+
+
+def test_cached_helpers_are_left_alone():
+    def make(w):
+        @functools.cache
+        def helper():
+            return w
+
+        return helper, lambda x: helper() * x
+
+    helper, f = make(jnp.float32(2))
+    cell = helper.__wrapped__
+    assert check(f, O3, (X,)).verdict == "exact"
+    assert helper.__wrapped__ is cell
+
+
 @pytest.mark.core
 @pytest.mark.parametrize("transform", [lambda f: f, jax.jit])
 def test_compiles_once_a_precision_and_never_a_stale_function(transform):
@@ -291,6 +387,8 @@ def test_refuses_tracers_and_bad_arguments():
         check(lambda x: x, O3, X)
     with pytest.raises(ValueError, match="samples"):
         check(lambda x: x, O3, (X,), samples=0)
+    with pytest.raises(TypeError, match=r"key: expected a random key such as .* got 3"):
+        check(lambda x: x, O3, (X,), key=3)
     with pytest.raises(RuntimeError, match="mine"):
         check(lambda x: (_ for _ in ()).throw(RuntimeError("mine")), O3, (X,))
 
@@ -316,6 +414,7 @@ def test_images_report_their_round_trip():
     assert report.floor is not None
     assert report.verdict != "exact"
     assert "floor" in str(report)
+    assert report.error < 0.014  # noise, which does not turn well, is not added to images
 
 
 def test_verdicts_cover_the_plane():

@@ -83,3 +83,28 @@ def test_any_function_that_returns_its_intermediates():
 
     layers = layerwise(net, jnp.float32(2), SYMMETRY, (X,), {"scaled": VECTORS})
     assert [layer.verdict for layer in layers.layers] == ["exact", "broken"]
+
+
+def test_a_constant_layer_is_vacuous():
+    def net(w, x):
+        norm = jnp.sum(x**2)
+        return norm, {"constant": 0 * norm + w, "norm": norm}
+
+    symmetry = ej.Symmetry(groups.O(3), VECTORS, None)
+    layers = layerwise(net, jnp.float32(2), symmetry, (X,), {"constant": None, "norm": None})
+    assert [layer.verdict for layer in layers.layers] == ["vacuous", "exact", "exact"]
+    layers = layerwise(net, jnp.float32(2), symmetry, (0 * X,), {"norm": None})
+    assert [layer.verdict for layer in layers.layers] == ["vacuous", "vacuous"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"samples": 0}, ValueError, "samples: .* got 0"),
+        ({"args": X}, TypeError, "args: .* tuple"),
+        ({"key": 3}, TypeError, "key: expected a random key"),
+    ],
+)
+def test_arguments_are_checked(options, error, message):
+    with pytest.raises(error, match=message):
+        layerwise(lambda w, x: (x, {}), None, SYMMETRY, **({"args": (X,), "outputs": {}} | options))

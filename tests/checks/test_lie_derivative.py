@@ -60,3 +60,12 @@ def test_discrete_groups_are_refused():
     symmetry = ej.Symmetry(groups.Cyclic(4), reps.Vector(), reps.Vector())
     with pytest.raises(ValueError, match="discrete"):
         lie_derivative(lambda x: x, symmetry, (jnp.ones(2),))
+
+
+def test_ignored_outputs_are_left_out_and_arrays_refused():
+    symmetry = ej.Symmetry(groups.SO(2), reps.Vector(), (None, reps.Ignore()))
+    norm, other = lie_derivative(lambda x: (jnp.sum(x**2), x), symmetry, (jnp.ones(2),))["rotation"]
+    assert jnp.abs(norm).max() < 1e-6
+    assert other is None
+    with pytest.raises(TypeError, match=r"args: .*tuple"):
+        lie_derivative(lambda x: x, symmetry, jnp.ones((1, 2)))

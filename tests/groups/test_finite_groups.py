@@ -75,3 +75,13 @@ def test_shifts_wrap():
     assert groups.Shift(8) == groups.Shift((8,))
     assert groups.Shift((100, 100)).elements() is None
     assert jax.tree.leaves(groups.Permutation(9).elements()) == []
+
+
+def test_violation_is_the_distance_from_the_nearest_element():
+    turn = groups.SO(2).exp(jnp.array([0.3]))
+    found = groups.Cyclic(4).violation(jnp.stack([turn, jnp.diag(jnp.array([-1.0, 1.0])), jnp.eye(2)]))
+    np.testing.assert_allclose(found, [np.sin(0.3), 1, 0], atol=1e-6)
+    with pytest.raises(ValueError, match=r"g: expected elements of Cyclic\(4\), .* by 3.0e-01"):
+        groups.check_element(groups.Cyclic(4), turn)
+    group = groups.Icosahedral(reflections=True)
+    assert group.violation(group.elements()).max() < 1e-6

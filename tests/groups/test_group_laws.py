@@ -295,6 +295,7 @@ def test_they_print_as_they_are_written():
         (lambda: groups.Translation(2, window=0.0), ValueError, "window: expected a positive number"),
         (lambda: groups.Scaling(window=-1.0), ValueError, "window: expected a positive number"),
         (lambda: groups.Cyclic(4).log(jnp.eye(2)), ValueError, "discrete"),
+        (lambda: groups.Polyhedral("cube"), ValueError, "kind: expected one of 'tetrahedron', .* got 'cube'"),
         (lambda: groups.Permutation(9).nodes(), ValueError, "362880 elements, too many to list; pass both n and key"),
         (
             lambda: groups.Product(SO(3), SO(2)).inverse(jnp.eye(3)),
@@ -357,6 +358,16 @@ def test_what_has_no_logarithm_gets_nan_under_jit(group, g):
         first, second = jax.jit(chart)(both)
         assert bool(jnp.isnan(first).any())
         np.testing.assert_allclose(second, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_large_boosts_are_elements(dtype):
+    """The determinant of a boost is 1 by cancellation of e^2ζ."""
+    group = groups.Lorentz()
+    a = jax.random.normal(jax.random.key(1), (500, 6)) * jnp.array([3.0, 3, 3, 0.5, 0.5, 0.5])  # rapidities up to 12
+    if dtype == jnp.float32:
+        np.testing.assert_allclose(group.coords(group.from_coords(a))[:, :3], a[:, :3], atol=1e-3)
+    assert bool(jnp.isfinite(group.log(group.sample(jax.random.key(0), (2000,), dtype))).all())
 
 
 def test_elements_of_integers_are_elements():

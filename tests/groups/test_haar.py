@@ -127,6 +127,12 @@ def test_nodes_of_products_run_through_all_combinations(x64):
     np.testing.assert_allclose(weights, 1 / 7)
 
 
+@pytest.mark.parametrize("group", [groups.Product(SO(2), SO(2)), groups.Affine(2), E(3)], ids=repr)
+@pytest.mark.parametrize("n", [20, 60])
+def test_no_more_nodes_than_asked_for(group, n):
+    assert 8 <= len(group.nodes(n)[1]) <= n
+
+
 def test_left_haar_weights_of_similarities(x64):
     """The weight carries ‖det A‖⁻¹, so that Σ w F(h g) does not depend on a shift h inside of the window."""
     elements, weights = groups.Similarity(2).nodes(4000)

@@ -139,6 +139,25 @@ def test_ignored_and_untouched_outputs():
         penalty(ej.Symmetry(groups.SO(3), V, reps.Ignore()))
 
 
+def test_complex_and_boolean_outputs_count():
+    symmetry = ej.Symmetry(groups.Octahedral(), V, None)
+    penalty = functools.partial(objectives.equivariance_penalty, key=jax.random.key(0), samples=100)
+    x = (jnp.array([1.0, 2.0, 3.0]),)
+    real = penalty(lambda x: x, symmetry, x)
+    np.testing.assert_allclose(penalty(lambda x: 1j * x, symmetry, x), real, rtol=1e-6)
+    assert 0 < penalty(lambda x: x > 0, symmetry, x) < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [({"samples": 0}, ValueError, "samples: .* got 0"), ({"args": jnp.ones(3)}, TypeError, "args: .* tuple")],
+)
+def test_arguments_of_the_penalty_are_checked(options, error, message):
+    options = {"args": (jnp.ones(3),), "key": jax.random.key(0)} | options
+    with pytest.raises(error, match=message):
+        objectives.equivariance_penalty(jnp.tanh, ej.Symmetry(groups.SO(3), V, V), **options)
+
+
 def test_a_penalty_that_is_not_a_number_once_does_not_count():
     strengths = objectives.equal_strengths(2)
     for penalties in ([1.0, jnp.nan], [1.0, 2.0], [1.0, 2.0]):

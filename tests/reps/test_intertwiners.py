@@ -165,6 +165,7 @@ def test_the_basis_is_cached_and_can_be_asked_for_under_jit():
             TypeError,
             "matrix: Position.* is not a linear representation",
         ),
+        (lambda: intertwiners(groups.SL(3), V, reps.Irreps("2e")), ValueError, "target: group: .* needs rotations"),
         (lambda: reps.equivariant_matrix(SO(3), V, V, jnp.ones(2)), ValueError, r"coefficients: .* takes 1, .*\(2,\)"),
         (lambda: reps.project(SO(3), V, V, jnp.ones((2, 2))), ValueError, r"w: expected shape \(3, 3\)"),
     ],

@@ -149,6 +149,45 @@ def test_the_dual_pairs_to_invariants(x64):
     np.testing.assert_allclose(reps.Dual(reps.Vector()).act(g, x) @ reps.Vector().act(g, y), x @ y, rtol=1e-14)
 
 
+def test_elements_in_bfloat16_act():
+    g = jax.tree.map(
+        lambda x: x.astype(jnp.bfloat16), groups.AffineElement(jnp.ones(2), jnp.array([[0.0, -1], [1, 0]]))
+    )
+    x = jnp.arange(6.0).reshape(3, 2)
+    np.testing.assert_array_equal(reps.Dual(reps.Vector()).act(g, x), x @ g.linear.T)
+    mirror = jnp.diag(jnp.array([-1.0, 1, 1, 1], jnp.bfloat16))
+    np.testing.assert_array_equal(reps.Scalar(pseudo=True).act(mirror, x), -x)
+    image = jnp.arange(600.0).reshape(1, 600, 1) % 7  # places above 256 are no numbers in bfloat16
+    shift = g._replace(linear=jnp.eye(2, dtype=jnp.bfloat16), translation=jnp.array([1, 0], jnp.bfloat16))
+    np.testing.assert_array_equal(reps.Image().act(shift, image)[:, 1:], image[:, :-1])
+
+
+def test_irreps_without_copies_take_no_room():
+    rep, x = reps.Irreps("0x0e+2x1o"), jnp.arange(12.0).reshape(2, 6)
+    np.testing.assert_allclose(rep.act(jnp.eye(3), x), x, atol=1e-6)
+    assert rep.matrix(jnp.eye(3)).shape == (6, 6)
+
+
+@pytest.mark.parametrize(
+    ("rep", "group"),
+    [
+        (reps.Sum(reps.Scalar(), reps.Irreps("2e")), groups.SL(3)),
+        (reps.Dual(reps.Irreps("1o")), groups.SL(3)),
+        (reps.TensorProduct(reps.Spherical(1), reps.Vector()), groups.Affine(3)),
+        (reps.Sum(reps.Regular(groups.Cyclic(4))), groups.Cyclic(8)),
+        (reps.Joint(reps.Vector(), reps.Image()), SO(3)),
+    ],
+    ids=repr,
+)
+def test_what_is_made_of_others_checks_them(rep, group):
+    with pytest.raises(ValueError, match="group: "):
+        rep.check(group)
+    for made in (reps.Sum, reps.TensorProduct, reps.Dual):
+        made(reps.Vector()).check(group)
+        with pytest.raises(TypeError, match="is not a linear representation"):
+            made(reps.Position()).check(group)
+
+
 BAD = [
     (
         lambda: reps.Vector().act(np.eye(3), jnp.ones((4, 2))),
@@ -171,6 +210,7 @@ BAD = [
     (lambda: reps.Irreps("4x1"), ValueError, "irreps: expected terms like .*, got '4x1'"),
     (lambda: reps.Irreps("1o").act(np.eye(3), jnp.ones(4)), ValueError, r"x: expected shape \(..., 3\)"),
     (lambda: reps.Tensor(2).act(np.eye(3), jnp.ones((3, 2))), ValueError, r"x: expected shape \(..., 3, 3\)"),
+    (lambda: reps.Permutation((-2, -1)).matrix(jnp.arange(3)), TypeError, "matrix: Permutation.* moves several axes"),
     (lambda: reps.Permutation().act(np.eye(3), jnp.ones(3)), TypeError, "g: expected one permutation"),
     (
         lambda: reps.Permutation(-3).act(jnp.arange(3), jnp.ones((4, 3))),
