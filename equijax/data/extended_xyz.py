@@ -6,6 +6,8 @@ import numpy as np
 
 from equijax.graphs import Structure
 
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04")  # gzip, bzip2, xz, zip
+
 
 def read_extended_xyz(
     path: str | Path, *, energy: str | None = "energy", forces: str | None = "forces", stress: str | None = None
@@ -23,8 +25,8 @@ def read_extended_xyz(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is truncated or not extended XYZ, or a frame lacks a label that was asked for; the
-            message names the file, the frame and the labels that are there.
+        ValueError: If the file is compressed, truncated or not extended XYZ, a position is not finite, or a frame lacks
+            a label that was asked for; the message names the file, the frame and the labels that are there.
         ImportError: If ASE is not installed.
     """
     try:
@@ -36,12 +38,15 @@ def read_extended_xyz(
     content = path.read_bytes()
     if not content.strip():
         raise ValueError(f"{path}: the file is empty; copy it again")
+    if content.startswith(COMPRESSED):
+        raise ValueError(f"{path}: the file is compressed; unpack it first")
     if not content.endswith(b"\n"):
         raise ValueError(
             f"{path}: the last line has no end, so the file looks truncated; copy it again, or end the line"
         )
     try:
-        frames = read(path, index=":", format="extxyz")
+        with path.open(encoding="utf-8") as file:  # of a name with "@", ASE would read a part as an index
+            frames = read(file, index=":", format="extxyz")
     except Exception as error:  # whatever ASE trips over
         raise ValueError(
             f"{path}: not readable as extended XYZ ({type(error).__name__}: {error}); if it is truncated, copy it again"
@@ -52,6 +57,9 @@ def read_extended_xyz(
         results = {} if atoms.calc is None else atoms.calc.results
         line, columns = atoms.info | results, atoms.arrays | results
         n = len(atoms)
+        if not np.isfinite(atoms.positions).all():
+            atom = np.argwhere(~np.isfinite(atoms.positions))[0, 0]
+            raise ValueError(f"{path}, frame {k}: position of atom {atom} is not finite; remove or repair the frame")
         structure = Structure(
             species=atoms.numbers.astype(np.int32),
             positions=atoms.positions,

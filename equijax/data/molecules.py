@@ -69,7 +69,7 @@ def read_acac_dft(directory: str | Path) -> Dataset:
 
     Raises:
         FileNotFoundError: If a file of the set is missing.
-        ValueError: If a file is not readable.
+        ValueError: If a file is not readable, or a frame of isolated atoms has not one atom.
 
     References:
         Batatia et al. 2022, arXiv:2205.06643.
@@ -85,6 +85,9 @@ def read_acac_dft(directory: str | Path) -> Dataset:
     train, validation = _split(read_extended_xyz(paths["train_300K"]))
     scan = read_extended_xyz(paths["test_dihedral"], forces=None)
     atoms = read_extended_xyz(paths["isolated_atoms"], forces=None)
+    for k, frame in enumerate(atoms):
+        if len(frame.species) != 1:
+            raise ValueError(f"{paths['isolated_atoms']}, frame {k}: expected one atom, got {len(frame.species)}")
     return Dataset(
         train,
         validation,

@@ -42,11 +42,13 @@ def frame_average(
         frame: `frame(group, points, mask) -> (elements, weights, info)`, such as `frames.pca`.
         frame_input: The points, shape (n, d): a position of an argument, or a function of the arguments. If it returns
             a pair (points, vectors), the translation comes from the points, and the linear part from the vectors,
-            which may come from an equivariant network. By default the only argument with the representation `Position`
-            (`Permutation`, where permutations are the group).
+            which may come from an equivariant network; if there are as many as points, the mask is theirs, too, and
+            otherwise all are valid. By default the only argument with the representation `Position` (`Permutation`,
+            where permutations are the group).
         mask: Which points are valid: a position of an argument, or a function of the arguments. By default all.
         samples: Draw that many elements by their weights, with a key, and average over these: right in expectation, as
-            is the gradient. By default all elements.
+            is the gradient, unless the weights have one where they are zero, as those of `scored` with hard=True:
+            elements of weight zero are never drawn. By default all elements.
         strategy: "vmap" evaluates f at all poses at once, "map" one after the other, an integer so many at once.
             "auto" is "vmap", but on CPUs two at once where no derivative is taken: they stay in the cache.
         return_info: Return the pair of the result and the `Info` of the frame.
@@ -152,7 +154,8 @@ def _elements(frame, group, points, valid):
             "return one array of vectors"
         )
     center, _, about = centroid(group.translation, points[0], valid)
-    linear, weights, info = frame(group.linear, points[1], None)
+    one_each = jnp.shape(points[1])[:1] == jnp.shape(points[0])[:1]
+    linear, weights, info = frame(group.linear, points[1], valid if one_each else None)
     row = jnp.where(about.nonfinite_row < 0, info.nonfinite_row, about.nonfinite_row)
     info = info._replace(degenerate=info.degenerate | about.degenerate, valid=about.valid, nonfinite_row=row)
     return AffineElement(jnp.repeat(center, len(weights), axis=0), linear), weights, info

@@ -31,19 +31,27 @@ def invariant_coordinates(
     Returns:
         Coordinates (n, d), and `Info`.
 
+    Raises:
+        TypeError: If the points are not real floating-point numbers.
+        ValueError: If a shape is wrong, or `signs` unknown.
+
     References:
         Zhang et al. 2024, "TinvNN", whose own rule for the signs differs.
     """
     _check_signs(signs)
-    d = jnp.shape(points)[-1]
+    points = floating("points", points)
+    if points.ndim != 2:
+        hint = "; use jax.vmap for a batch" if points.ndim > 2 else ""
+        raise ValueError(f"points: expected shape (n, d), got {points.shape}{hint}")
+    d = points.shape[-1]
     (center, axes), _, info = pca(SE(d) if chiral else E(d), points, mask, signs=signs)
     undecided = ~(info.gap >= tolerance(info.gap.dtype, 1e-4, 1e-8))
     info = info._replace(
         degenerate=undecided | (info.valid == 0) | (info.nonfinite_row >= 0)
     )  # an axis across the points gives zeros
     valid = checked_mask(mask, len(points))
-    centered = jnp.where(valid[:, None], jnp.asarray(points) - center[0], 0)
-    return _scaled(matmul(centered, axes[0][:, ::-1]), valid, normalize).astype(jnp.result_type(points)), info
+    centered = jnp.where(valid[:, None], points - center[0], 0)
+    return _scaled(matmul(centered, axes[0][:, ::-1]), valid, normalize).astype(points.dtype), info
 
 
 def coordinates_from_distances(

@@ -33,9 +33,9 @@ def qr(group: Group, points: Any, mask: Any = None, *, tolerance: float = 1e-2) 
     """Axes along the first point, then the first that is off that axis, and so on; for ordered points.
 
     One element, from the QR decomposition of d of the points with a positive diagonal. It jumps where a point comes
-    closer to the span of those before it than the tolerance, and the gap is the relative distance from there. It
-    depends on the order of the points: not for functions of sets. For points on a line (a plane, for O(3)), invariant
-    results are exact, vectors need `span_projection`.
+    closer to the span of those before it than the tolerance, and the gap is the relative distance from there: 0 where
+    no point is farther off, and not all lie in that span. It depends on the order of the points: not for functions of
+    sets. For points on a line (a plane, for O(3)), invariant results are exact, vectors need `span_projection`.
 
     Args:
         group: SO(d), O(d), SE(d), E(d), Similarity(d), or the like about an axis, with d > 1.
@@ -86,7 +86,8 @@ def _gram_schmidt(points, valid, proper, choose):
     d = points.shape[-1]
     rest, axes, gap = points, jnp.zeros((0, d), points.dtype), jnp.ones((), points.dtype)
     for _ in range(d - proper):
-        lengths = jnp.where(valid, jnp.sqrt(jnp.sum(jnp.square(rest), axis=-1)), 0)
+        square = jnp.where(valid, jnp.sum(jnp.square(rest), axis=-1), 0)
+        lengths = jnp.where(square == 0, 0, jnp.sqrt(jnp.where(square == 0, 1, square)))
         index, margin = choose(points, valid, lengths)
         axes = jnp.concatenate([axes, unit(rest[index], axes, shortest(points.dtype))[None]])
         gap = jnp.minimum(gap, margin)
@@ -107,6 +108,9 @@ def _farthest(points, valid, lengths):
 
 
 def _first(points, valid, lengths, tolerance):
-    index = jnp.argmax(lengths > tolerance)
+    off = lengths > tolerance
+    found, longest = jnp.any(off), jnp.max(lengths, initial=0)
+    index = jnp.where(found, jnp.argmax(off), jnp.argmax(lengths))
     before = valid & (jnp.arange(len(lengths)) <= index)
-    return index, jnp.min(jnp.where(before, jnp.abs(lengths / tolerance - 1), 1), initial=1)
+    gap = jnp.min(jnp.where(before, jnp.abs(lengths / tolerance - 1), 1), initial=1)
+    return index, jnp.where(found | (longest <= shortest(points.dtype)), gap, 0)

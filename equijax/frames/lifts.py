@@ -39,6 +39,8 @@ def lorentz(
         raise ValueError(f"group: lorentz is a frame of groups.Lorentz(), got {group}")
     momenta, valid, _, info = about_center(points, mask, 4, False)
     total = jnp.sum(momenta, axis=0)
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(total)))
+    total = total / jnp.where(size > 0, size, 1)  # no square of it is too large or too small
     energy, momentum = total[0], jnp.sqrt(_positive(jnp.sum(jnp.square(total[1:]))))
     square = (energy - momentum) * (energy + momentum)  # P·P without overflow of the difference of squares
     timelike = (energy > 0) & (square > 4 * jnp.finfo(total.dtype).eps * jnp.square(energy))

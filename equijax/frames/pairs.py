@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import integer
 from equijax.frames.gram_schmidt import last_axis, shortest, unit
-from equijax.frames.pose import Info, Rotations, from_rotations, radius, rank
+from equijax.frames.pose import Info, Rotations, from_rotations, of_radius_one, radius, rank
 from equijax.groups import Group
 from equijax.groups.base import matmul
 
@@ -60,8 +60,8 @@ def _pairs(points, valid, proper, anchors, power):
     if anchors:
         sources = _anchors(points, valid, max(anchors, d - 1))
         known = jnp.ones(len(sources), bool)
-        size = jax.lax.stop_gradient(radius(sources, known))
-        gap, sources = jnp.minimum(size, 1), sources / jnp.where(size > 0, size, 1)
+        gap = jnp.minimum(jax.lax.stop_gradient(radius(sources, known)), 1)
+        sources = of_radius_one(sources, known)
     weights, axes = _levels(sources, jnp.ones(len(sources), bool), known, jnp.zeros((0, d), points.dtype), power)
     tuples = np.array(list(itertools.permutations(range(len(sources)), d - 1))).T  # repeated points have weight 0
     weights, axes = weights[tuple(tuples)], axes[tuple(tuples)]
@@ -78,7 +78,7 @@ def _levels(rest, free, valid, axes, power):
     """Weights (n, ..., n) and axes (n, ..., n, d − 1, d) of all tuples of points, for what is left across `axes`."""
     d, tiny = rest.shape[-1], shortest(rest.dtype)
     square = jnp.sum(jnp.square(rest), axis=-1)
-    strength = jnp.where(free & (square > tiny**2), square, 0) ** (power // 2)
+    strength = _power(jnp.where(free & (square > tiny**2), square, 0), power // 2)
     equal = jnp.where(jnp.any(free & valid), free & valid, free).astype(rest.dtype)  # all are at zero
     strength = jnp.where(jnp.sum(strength) > 0, strength, equal)
     weights = strength / jnp.sum(strength)
@@ -99,10 +99,17 @@ def _both_signs(weights, last, points, power):
     """The last axis with either sign, weighted by the points on its two sides."""
     height = matmul(points, last.T)
     height = jnp.where(jnp.abs(height) > shortest(points.dtype), height, 0)
-    up, down = (jnp.sum(jnp.maximum(side, 0) ** power, axis=0) for side in (height, -height))
+    powers = _power(jnp.abs(height), power)
+    up, down = (jnp.sum(jnp.where(side > 0, powers, 0), axis=0) for side in (height, -height))
     flat = up + down == 0
     share = jnp.where(flat, 0.5, up / jnp.where(flat, 1, up + down))
     return jnp.concatenate([weights * share, weights * (1 - share)]), jnp.concatenate([last, -last])
+
+
+def _power(x, power):
+    """x to a power, up to a factor for each column that keeps the largest from overflow."""
+    largest = jax.lax.stop_gradient(jnp.max(x, axis=0))
+    return (x / jnp.where(largest > 0, largest, 1)) ** power
 
 
 def _anchors(points, valid, count):

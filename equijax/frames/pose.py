@@ -110,6 +110,8 @@ def centroid(group: Group, points: Any, mask: Any = None) -> tuple[Any, Float[Ar
 def about_center(points: Any, mask: Any, size: int | None, center: bool) -> tuple[Any, Any, Any, Info]:
     """Points minus the mean of the valid ones (if `center`), with zeros where they are not valid, in at least float32.
 
+    Points that coincide to rounding give zeros, not their rounding.
+
     Returns:
         Points (n, d), mask (n,), the center (d,), and an `Info` without gap and rank.
 
@@ -125,10 +127,13 @@ def about_center(points: Any, mask: Any, size: int | None, center: bool) -> tupl
     points = jnp.where(valid[:, None], points.astype(jnp.promote_types(points.dtype, jnp.float32)), 0)
     count = jnp.sum(valid, dtype=jnp.int32)
     row = _first(~jnp.all(jnp.isfinite(points), axis=-1))
-    mean = jnp.zeros_like(points, shape=points.shape[1:])
+    mean, largest = jnp.zeros_like(points, shape=points.shape[1:]), jnp.max(jnp.abs(points), initial=0)
     for _ in range(2 if center else 0):  # the second time removes the rounding of the first
         step = jnp.sum(points, axis=0) / jnp.maximum(count, 1)
         points, mean = jnp.where(valid[:, None], points - step, 0), mean + step
+    if center:
+        coincide = jnp.max(jnp.abs(points), initial=0) <= 8 * jnp.finfo(points.dtype).eps * largest
+        points = jnp.where(coincide, 0, points)
     info = Info(jnp.ones((), points.dtype), jnp.minimum(count, 1), (count == 0) | (row >= 0), count, row)
     return points, valid, mean, info
 
@@ -148,6 +153,12 @@ def radius(points: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array
     unit = jnp.where(largest > 0, largest, 1)
     square = jnp.sum(jnp.square(points / unit)) / jnp.maximum(jnp.sum(valid), 1)
     return jnp.where(square > 0, unit * jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+
+
+def of_radius_one(points: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, "n d"]:
+    """Points divided by their root mean square radius, which counts as a constant; zeros stay zeros."""
+    size = jax.lax.stop_gradient(radius(points, valid))
+    return points / jnp.where(size > 0, size, 1)
 
 
 @jax.custom_jvp
@@ -188,11 +199,9 @@ def tolerance(dtype: Any, single: float, double: float) -> float:
 
 
 def _unit(points, valid):
-    """Points divided by their root mean square radius, and rows that are not valid for at least d − 1 in all."""
-    size = jax.lax.stop_gradient(radius(points, valid))
+    """Points of radius one, and rows that are not valid for at least d − 1 in all."""
     missing = max(0, max(1, points.shape[1] - 1) - len(points))
-    points = jnp.pad(points / jnp.where(size > 0, size, 1), ((0, missing), (0, 0)))
-    return points, jnp.pad(valid, (0, missing))
+    return jnp.pad(of_radius_one(points, valid), ((0, missing), (0, 0))), jnp.pad(valid, (0, missing))
 
 
 def _first(bad):

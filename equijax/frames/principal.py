@@ -21,7 +21,9 @@ def pca(group: Group, points: Any, mask: Any = None, *, signs: str = "all") -> t
     C = Xᵀ X = V diag(λ) Vᵀ  about the center (about the origin where the group does not translate);  R = V diag(s).
     With all signs K = 2ᵈ for O(d), 2ᵈ⁻¹ for SO(d): exact, also for points on a line or in a plane, but not where two
     eigenvalues are equal and not zero, as for a regular tetrahedron: `degenerate` says so, the average jumps there, and
-    its derivatives grow like 1 / gap near it. The error in float32 is about 1e-7 / gap.
+    its derivatives grow like 1 / gap near it. The error in float32 is about 1e-7 / gap. Two eigenvalues count as zero
+    where the points reach less far that way than 2e-3 (1e-7 in float64) of their largest spread: which axes are chosen
+    there may change the result by as much.
 
     With signs="skewness", s_a is the sign of Σ_i z_ia³ of the coordinates z = X V; with "largest" that of the largest
     coordinate: K = 1, with more inputs at which the frame jumps. The determinant sets the sign of the shortest axis for

@@ -23,7 +23,8 @@ def scored(
         group: A finite group with a table of elements.
         scores: Shape (order,), in the order of `group.elements()`.
         mask: Must be None.
-        hard: Weight 1 for the largest score, with the gradient of the softmax (straight-through).
+        hard: Weight 1 for the largest score, with the gradient of the softmax (straight-through). Not with `samples` of
+            `frame_average`: these never draw the other elements, so that their part of the gradient is missing.
 
     Returns:
         All elements, weights (order,), and `Info`, whose gap is the difference of the two largest weights.

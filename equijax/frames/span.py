@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, last_axis
-from equijax.frames.pose import about_center, checked_mask, eigh, null, parsed
+from equijax.frames.pose import about_center, checked_mask, eigh, null, of_radius_one, parsed
 from equijax.groups import SO, Axial, Group
 from equijax.groups.base import matmul
 
@@ -59,9 +59,9 @@ def span_projection(group: Group, points: Any, vectors: Any, mask: Any = None) -
     translates, linear, full, orthogonal = parsed("span_projection", group)
     vectors = floating("vectors", vectors)
     last_axis("vectors", vectors, linear.size)
-    cloud, *_ = about_center(points, mask, linear.size, translates)
+    cloud, valid, *_ = about_center(points, mask, linear.size, translates)
     d = orthogonal.n
-    moving = cloud[:, :d] / jnp.maximum(jnp.max(jnp.abs(cloud[:, :d]), initial=0), jnp.finfo(cloud.dtype).tiny)
+    moving = of_radius_one(cloud[:, :d], valid)
     values, axes = eigh(matmul(moving.T, moving))
     empty = null(values)
     enough = jnp.sum(~empty) >= d - isinstance(orthogonal, SO)

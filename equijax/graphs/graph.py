@@ -32,7 +32,8 @@ class Graph(NamedTuple):
 
     Edge e stands for the vector x_j + S H - x_i from its receiver i to its sender j, with the image shift S and the
     rows of H the cell vectors. Each pair appears in both directions; edges are sorted by receiver. Padding nodes
-    belong to a padding graph, the last; padding edges connect the last node, a padding node, with itself.
+    belong to a padding graph, the last; padding edges connect the last node, a padding node, with itself (after
+    `partition`, the last node of their part, which may be an atom).
     """
 
     species: Int[Array | np.ndarray, " N"]
@@ -66,8 +67,15 @@ def edge_vectors(positions: Float[Array | np.ndarray, "N 3"], graph: Graph) -> F
 
     Returns:
         (E, 3) in the dtype of `positions`.
+
+    Raises:
+        TypeError: If the positions are not floating-point.
+        ValueError: If they are not those of all nodes.
     """
     positions = _validate.floating("positions", positions)
+    expected = (len(graph.graph_of_node), 3)
+    if positions.shape != expected:
+        raise ValueError(f"positions: expected shape {expected}, one node of the graph a row, got {positions.shape}")
     senders, receivers = jnp.asarray(graph.senders), jnp.asarray(graph.receivers)
     cells = jnp.asarray(graph.cells, positions.dtype)[jnp.asarray(graph.graph_of_node)[receivers]]
     images = jnp.einsum("ea,eab->eb", jnp.asarray(graph.shifts, positions.dtype), cells, precision="highest")

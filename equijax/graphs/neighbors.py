@@ -8,8 +8,10 @@ with the rows of H the cell vectors. Each pair appears in both directions, an at
 """
 
 import itertools
+import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -46,8 +48,10 @@ def neighbor_list(positions, cell, pbc, cutoff: float) -> tuple[np.ndarray, np.n
     except ImportError as error:
         raise ImportError("neighbor lists need vesin: pip install 'equijax[molecules]'") from error
 
-    search = NeighborList(cutoff=float(cutoff), full_list=True)
-    i, j, shifts, distances = search.compute(points=positions, box=cell, periodic=pbc, quantities="ijSd")
+    unit = _unit(cutoff)
+    search = NeighborList(cutoff=float(cutoff) / unit, full_list=True)
+    i, j, shifts, distances = search.compute(points=positions / unit, box=cell / unit, periodic=pbc, quantities="ijSd")
+    distances = distances * unit
     if len(distances) and distances.min() < COINCIDENT * cutoff:
         closest = np.argmin(distances)
         raise ValueError(
@@ -68,7 +72,7 @@ class Neighbors(NamedTuple):
     found: Int[Array, ""]
     """How many edges there are, whether they fit or not."""
     overflow: Bool[Array, ""]
-    """True if edges are missing: found > capacity, or `images` is too small for the cell."""
+    """True if edges are missing: found > capacity, or `images` is too small for the cell, or the cell not regular."""
 
 
 def traced_neighbor_list(
@@ -87,8 +91,8 @@ def traced_neighbor_list(
 
     Args:
         positions: (n, 3).
-        cell: (3, 3), one cell vector a row; None without periodicity.
-        cutoff: Edges are shorter than this.
+        cell: (3, 3), one cell vector a row; None without periodicity. Rows along open axes are not looked at.
+        cutoff: Edges are shorter than this; a number, not a traced array.
         capacity: How many edges there is room for; take `found` of a first call and some more.
         images: How many images on either side along each axis, static; `image_counts` tells. 0 along an axis means
             that it is open.
@@ -98,30 +102,45 @@ def traced_neighbor_list(
         The edges, their number `found` and the flag `overflow`, which must be looked at: an overflown list lacks edges.
 
     Raises:
-        ValueError: If there is no atom, the cutoff is not positive, or a periodic axis comes without a cell.
+        TypeError: If the positions are not floating-point, the mask is not of booleans, or the cutoff is traced.
+        ValueError: If there is no atom, a shape is wrong, the cutoff is not positive, or a periodic axis comes without
+            a cell.
     """
     positions = _validate.floating("positions", positions)
+    _check_shape("positions", positions, (len(positions) if positions.ndim else 0, 3), "(n, 3)")
     positions = positions.astype(jnp.promote_types(positions.dtype, jnp.float32))
     n = positions.shape[0]
     if n == 0:
         raise ValueError("positions: expected at least one atom, got an empty structure")
     _check_cutoff(cutoff)
     _validate.integer("capacity", capacity)
+    if len(images) != 3:
+        raise ValueError(f"images: expected three numbers, one an axis, got {images}; image_counts gives them")
     periodic = np.array([_validate.integer("images", count) > 0 for count in images])
     if cell is None and periodic.any():
         raise ValueError(f"cell: expected a cell for the images {images}, got None; pass the cell, or images=(0, 0, 0)")
+    if cell is not None:
+        _check_shape("cell", cell, (3, 3), "(3, 3)")
+    if node_mask is not None:
+        _check_shape("node_mask", node_mask, (n,), f"({n},)")
+        if not jnp.issubdtype(jnp.result_type(node_mask), jnp.bool_):
+            raise TypeError(f"node_mask: expected booleans, got {jnp.result_type(node_mask)}; pass node_mask > 0")
+    unit = _unit(cutoff)
+    positions, cutoff = positions / unit, cutoff / unit
 
     steps = np.array(list(itertools.product(*(range(-m, m + 1) for m in images))), dtype=np.int32)  # (images, 3)
     offsets, home = jnp.zeros((len(steps), 3), positions.dtype), jnp.zeros((n, 3), jnp.int32)
     wrapped, short = positions, jnp.zeros((), bool)
-    if cell is not None:
-        cell = jnp.asarray(cell, positions.dtype)
-        inverse = jnp.linalg.inv(cell)
-        home = jnp.floor(jnp.matmul(wrapped, inverse, precision="highest")).astype(jnp.int32) * periodic
-        wrapped = wrapped - jnp.matmul(home.astype(positions.dtype), cell, precision="highest")
-        offsets = jnp.matmul(steps.astype(positions.dtype), cell, precision="highest")
-        heights = 1 / jnp.linalg.norm(inverse, axis=0)
-        short = jnp.any(periodic & (cutoff / heights > np.array(images) * (1 + ROUNDING)))
+    if periodic.any():
+        rows = jnp.asarray(cell, positions.dtype)[periodic] / unit  # along the axes that repeat
+        q, r = jnp.linalg.qr(rows.T)
+        inverse = jax.scipy.linalg.solve_triangular(r, q.T).T  # of rows of the cell: rows @ inverse = 1
+        home = jnp.floor(jnp.matmul(wrapped, inverse, precision="highest")).astype(jnp.int32)
+        wrapped = wrapped - jnp.matmul(home.astype(positions.dtype), rows, precision="highest")
+        home = jnp.zeros((n, 3), jnp.int32).at[:, periodic].set(home)
+        offsets = jnp.matmul(steps[:, periodic].astype(positions.dtype), rows, precision="highest")
+        reach = cutoff * jnp.linalg.norm(inverse, axis=0)  # the cutoff over the heights of the cell
+        short = ~jnp.all(reach <= np.array(images)[periodic] * (1 + ROUNDING))  # NaN, too
 
     vectors = wrapped[None, :, None] + offsets - wrapped[:, None, None]  # (receiver, sender, image, 3)
     inside = jnp.sum(vectors**2, axis=-1) < cutoff**2
@@ -167,7 +186,10 @@ def checked(positions, cell, pbc) -> tuple[Float[np.ndarray, "n 3"], Float[np.nd
     if not np.isfinite(positions).all():
         atom = np.argwhere(~np.isfinite(positions))[0, 0]
         raise ValueError(f"positions: expected finite numbers, got {positions[atom]} for atom {atom}")
-    pbc = np.broadcast_to(np.asarray(False if pbc is None else pbc, dtype=bool), (3,))
+    flags = np.asarray(False if pbc is None else pbc, dtype=bool)
+    if flags.shape not in ((), (1,), (3,)):
+        raise ValueError(f"pbc: expected three booleans or one, got {pbc}")
+    pbc = np.broadcast_to(flags, (3,))
     cell = np.zeros((3, 3)) if cell is None else np.array(cell, dtype=np.float64)
     if cell.shape != (3, 3):
         raise ValueError(f"cell: expected shape (3, 3), one cell vector a row, got {cell.shape}")
@@ -184,6 +206,21 @@ def checked(positions, cell, pbc) -> tuple[Float[np.ndarray, "n 3"], Float[np.nd
     return positions, cell, pbc
 
 
+def _unit(cutoff):
+    """The largest power of two up to the cutoff, a unit that rounds no length and lets no square overflow."""
+    return math.ldexp(1, math.frexp(cutoff)[1] - 1)
+
+
+def _check_shape(name, x, shape, expected):
+    if jnp.shape(x) != shape:
+        batched = jnp.ndim(x) > len(shape)
+        raise ValueError(
+            f"{name}: expected shape {expected}, got {jnp.shape(x)}" + "; use jax.vmap for a batch" * batched
+        )
+
+
 def _check_cutoff(cutoff):
+    if isinstance(cutoff, jax.core.Tracer):
+        raise TypeError("cutoff: expected a number that is known when it is traced, got a traced array")
     if not (np.isfinite(cutoff) and cutoff > 0):
         raise ValueError(f"cutoff: expected a positive length, got {cutoff}")

@@ -123,7 +123,7 @@ def traceless_basis(n: int) -> np.ndarray:
             e = np.zeros((n, n))
             e[i, j] = e[j, i] = math.sqrt(0.5)
             basis.append(e)
-    return np.stack(basis)
+    return np.reshape(basis, (len(basis), n, n))  # none for n = 1
 
 
 def gaussian_log_volume(normal: Float[Array, "*batch d"], window: float) -> Float[Array, "*batch"]:

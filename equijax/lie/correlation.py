@@ -154,9 +154,15 @@ def correlate(
 
 
 def stencil_points(
-    elements: Float[Array, "nodes n n"], size: int, spacing: float = 1.0
+    elements: Float[Array | np.ndarray, "nodes n n"], size: int, spacing: float = 1.0
 ) -> Float[Array, "nodes points n"]:
-    """A_i⁻¹ u for the points u of the stencil, rows in row-major order of the pixels: where kernels are evaluated."""
+    """A_i⁻¹ u for the points u of the stencil, rows in row-major order of the pixels: where kernels are evaluated.
+
+    Raises:
+        TypeError: If the elements are not floating-point.
+        ValueError: If they are no invertible matrices, or the size or the spacing is not positive.
+    """
+    elements = checked_elements("elements", elements)
     n = elements.shape[-1]
     positive("spacing", spacing)
     points = spacing * pixels((integer("size", size, 1),) * n)
@@ -164,9 +170,16 @@ def stencil_points(
 
 
 def relative(
-    elements: Float[Array, "nodes n n"], outputs: Float[Array, "outputs n n"]
+    elements: Float[Array | np.ndarray, "nodes n n"], outputs: Float[Array | np.ndarray, "outputs n n"]
 ) -> Float[Array, "outputs nodes n n"]:
-    """A_i⁻¹ A_j for output nodes i and input nodes j: the group argument of kernels."""
+    """A_i⁻¹ A_j for output nodes i and input nodes j: the group argument of kernels.
+
+    Raises:
+        TypeError: If the elements or the outputs are not floating-point.
+        ValueError: If they are no invertible matrices of one size.
+    """
+    elements = checked_elements("elements", elements)
+    outputs = checked_elements("outputs", outputs, elements.shape[-1])
     return jnp.einsum("iab,jbc->ijac", jnp.linalg.inv(outputs), elements, precision="highest")
 
 

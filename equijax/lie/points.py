@@ -140,6 +140,8 @@ def correlate_points(
     w = weights[neighbors]
     if window is not None:
         w = w * window(between)
+        largest = jax.lax.stop_gradient(jnp.max(w, axis=-1, keepdims=True, initial=0))
+        w = w / jnp.where(largest > 0, largest, 1)  # near the end of the window all are so small that squares vanish
         total = jnp.sum(w, axis=-1, keepdims=True)
         w = w / jnp.where(total > 0, total, 1)
     w = jnp.broadcast_to(w, k.shape[:2])

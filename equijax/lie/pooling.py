@@ -50,7 +50,8 @@ def project(
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, and 'mean' with a rep, got {method!r}")
     weights = _along("f", f, _shares(weights).astype(f.dtype), elements.shape[-1])
     if method == "max":
-        return jnp.max(jnp.where(weights > 0, f, -jnp.inf), axis=axis)
+        nothing = jnp.where(jnp.isnan(weights), jnp.nan, -jnp.inf)
+        return jnp.max(jnp.where(weights > 0, f, nothing), axis=axis)
     if method == "logsumexp":
         return temperature * jax.nn.logsumexp(f / temperature, axis=axis, b=weights)
     if rep is not None:

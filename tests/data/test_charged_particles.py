@@ -102,9 +102,13 @@ def test_the_cache_is_read_again_and_refused_with_other_settings(tmp_path):
             np.testing.assert_array_equal(u, w)
     with pytest.raises(ValueError, match=r"sets\.npz: holds .*component.*, expected .*norm"):
         data.charged_particles(**small, force_clip="norm", cache=path)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"sets\.npz: not written by .* or damaged"):
-        data.charged_particles(**small, cache=path)
+    np.save(tmp_path / "other.npy", np.ones(3))
+    for content in (path.read_bytes()[:100], b"", (tmp_path / "other.npy").read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"sets\.npz: not written by .* or damaged"):
+            data.charged_particles(**small, cache=path)
+    with pytest.raises(ValueError, match="cache: expected a file, got the folder"):
+        data.charged_particles(**small, cache=tmp_path)
 
 
 BAD = [
@@ -118,5 +122,7 @@ BAD = [
 def test_errors_name_the_argument(settings, message):
     with pytest.raises(ValueError, match=message):
         data.charged_particles(**settings)
+    with pytest.raises(ValueError, match="count: expected an integer of at least 1, got -1"):
+        initial_states(-1)
     with pytest.raises(ValueError, match=r"expected shapes \(..., n\)"):
         simulate(np.ones(3), np.ones((4, 3)), np.ones((4, 3)), 1)

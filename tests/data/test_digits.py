@@ -55,8 +55,31 @@ def test_bad_input_is_named(tmp_path):
         data.digits(tmp_path / "nothing")
     with pytest.raises(ValueError, match="size: expected at least"):
         data.pad(BOX, 20)
+    with pytest.raises(ValueError, match=r"images: expected shape \(n, height, width\), got \(28, 28\)"):
+        data.pad(BOX[0])
     with pytest.raises(ValueError, match=r"images: expected shape \(n, size, size\)"):
         data.affine_digits(np.ones((40, 40)))
+
+
+def test_damaged_files_are_named(tmp_path):
+    path = tmp_path / "mnist.npz"
+    good = {"x_train": BOX, "y_train": np.array([1]), "x_test": BOX, "y_test": np.array([7])}
+    np.savez(path, **good)
+    whole = path.read_bytes()
+    for content in (b"", b"hello", whole[:100]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"mnist\.npz: not readable as mnist\.npz, or damaged"):
+            data.digits(path)
+    np.savez(path, **(good | {"y_train": np.ones(3)}))
+    with pytest.raises(ValueError, match=r"mnist\.npz: expected x_train of .* got \(1, 28, 28\) and \(3,\)"):
+        data.digits(path)
+    np.savez(path, **(good | {"x_test": BOX.reshape(1, 784)}))
+    with pytest.raises(ValueError, match=r"mnist\.npz: expected x_test of shape \(n, height, width\)"):
+        data.digits(path)
+    with open(path, "wb") as file:
+        np.save(file, BOX)
+    with pytest.raises(ValueError, match=r"mnist\.npz: not readable"):
+        data.digits(path)
 
 
 def test_shipped_digits():

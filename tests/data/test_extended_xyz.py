@@ -1,5 +1,7 @@
 """The reader of extended XYZ: labels under any name, periodic cells, files that are not whole."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,12 @@ def test_other_names(read):
         np.testing.assert_array_equal(frame.stress, [[1, 6, 5], [6, 2, 4], [5, 4, 3]])
 
 
+def test_a_name_with_an_at_sign(tmp_path):
+    path = tmp_path / "water@300.xyz"
+    path.write_text(TWO_FRAMES)
+    assert len(data.read_extended_xyz(path)) == 2
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.xyz"):
         data.read_extended_xyz(tmp_path / "nowhere.xyz")
@@ -61,6 +69,8 @@ def test_a_missing_file_is_named(tmp_path):
 WHOLE = TWO_FRAMES.encode()
 BAD = {
     "the file is empty": (b"\n", {}),
+    "the file is compressed; unpack it first": (gzip.compress(WHOLE), {}),
+    "frame 0: position of atom 1 is not finite": (TWO_FRAMES.replace("H 1.0", "H nan"), {}),
     "the last line has no end, so the file looks truncated": (WHOLE[:-2], {}),
     "not readable as extended XYZ .*Frame has 1 atoms, expected 2": (WHOLE[: WHOLE.index(b"H 1.0")], {}),
     "not readable as extended XYZ .*UnicodeDecodeError": (bytes(range(128, 250)) + b"\n", {}),

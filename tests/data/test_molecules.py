@@ -120,3 +120,13 @@ def test_published_set(published):
 def test_a_folder_without_the_published_set_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no train_300K\.xyz, .* pass the folder that holds dataset_acac"):
         data.read_acac_dft(tmp_path)
+
+
+def test_isolated_atoms_that_are_not_single_are_named(tmp_path):
+    comment = 'Properties=species:S:1:pos:R:3:forces:R:3 energy=1.0 pbc="F F F"\n'
+    one, two = (f"{n}\n{comment}" + n * "H 0.0 0.0 0.0 0.0 0.0 0.0\n" for n in (1, 2))
+    for name in ("train_300K", "test_MD_300K", "test_MD_600K", "test_dihedral"):
+        (tmp_path / f"{name}.xyz").write_text(one)
+    (tmp_path / "isolated_atoms.xyz").write_text(one + two)
+    with pytest.raises(ValueError, match=r"isolated_atoms\.xyz, frame 1: expected one atom, got 2"):
+        data.read_acac_dft(tmp_path)

@@ -194,6 +194,21 @@ def test_poses_from_an_equivariant_network(x64):
     assert np.abs(gradient).min() > 1e-6  # frames that parameters move have gradients
 
 
+def test_vectors_of_padding_are_not_read():
+    symmetry = ej.Symmetry(SE(3), (reps.Position(), reps.Vector(), None), reps.Vector())
+
+    def total(x, v, mask):
+        return jnp.sum(jnp.where(mask[:, None], forces(x) + jnp.sin(v), 0), 0)
+
+    averaged = jax.jit(
+        ej.frame_average(total, symmetry, frames.pca, frame_input=lambda x, v, _: (x, v), mask=2, return_info=True)
+    )
+    mask, v = jnp.arange(6) < 4, POINTS[::-1] ** 2
+    found = [averaged(*(jnp.concatenate([y, jnp.full((2, 3), c)]) for y in (POINTS, v)), mask) for c in (0.0, 7.0)]
+    np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-6)
+    np.testing.assert_allclose(found[0][1].gap, found[1][1].gap, rtol=1e-5)
+
+
 def test_scores_choose_among_the_elements_of_a_finite_group(x64):
     group = groups.Cyclic(4)
     symmetry = ej.Symmetry(group, reps.Vector(), None)

@@ -208,6 +208,7 @@ BAD = [
     (lambda: frames.pivoted(SO(1), FOUR[:, :1]), ValueError, "group: pivoted is for 2 dimensions and more"),
     (lambda: frames.qr(Axial(O(1)), FOUR[:, :2]), ValueError, "group: qr is for 2 dimensions and more"),
     (lambda: frames.qr(E(3), FOUR, tolerance=0.0), ValueError, "tolerance: expected a positive number"),
+    (lambda: frames.invariant_coordinates(jnp.ones(())), ValueError, r"points: expected shape \(n, d\), got \(\)"),
     (lambda: frames.coordinates_from_distances(jnp.ones(()), 2), ValueError, r"squared: .*\(n, n\), got \(\)"),
     (
         lambda: frames.sorting(groups.Permutation(4), FOUR, noise=FOUR.T, directions=2),

@@ -115,6 +115,17 @@ def test_a_single_particle_without_mass_has_no_rest_frame(x64):
     assert np.isfinite(gradient(p[:1])).all()
 
 
+def test_the_unit_of_energy_does_not_matter():
+    p = np.random.default_rng(4).normal(size=(5, 4))
+    p[:, 0] = np.linalg.norm(p[:, 1:], axis=1)
+    found = [compiled(frames.lorentz, Lorentz(), jnp.asarray(scale * p, jnp.float32)) for scale in (1, 1e-20, 1e19)]
+    for elements, _, info in found:
+        assert not info.degenerate
+        poses = jax.vmap(lambda g: jnp.asarray(p, jnp.float32) @ Lorentz().inverse(g).T)
+        values = [jnp.mean(jax.vmap(event)(poses(g))) for g in (elements, found[0][0])]
+        np.testing.assert_allclose(values[0], values[1], rtol=1e-4)
+
+
 @pytest.mark.parametrize("group", [Affine(3), SL(3)], ids=repr)
 def test_linear_maps_over_the_condition_number(group, x64):
     x = RNG.normal(size=(5, 3))

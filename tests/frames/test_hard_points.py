@@ -9,7 +9,7 @@ import pytest
 
 import equijax as ej
 from equijax import frames, reps
-from equijax.groups import SE, E, O
+from equijax.groups import SE, E, O, Similarity
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.normal(size=(3, 3))
@@ -167,6 +167,46 @@ def test_weights_of_points_that_are_padding_are_zero(x64):
     weights = compiled(frames.weighted_pairs, SE(3), x, jnp.arange(6) < 4)[1]
     assert np.count_nonzero(weights) == 12
     np.testing.assert_allclose(np.sort(weights)[-12:], 1 / 12, rtol=1e-12)
+
+
+@pytest.mark.core
+def test_points_that_coincide_to_rounding_are_one_place():
+    """In optimized programs the mean of equal points is not quite equal to them; neither are points an ulp apart."""
+    same = np.tile(np.float32([1, 0, 0]), (3, 1))
+    for points in (same, same * (1 + np.float32([[0], [1.2e-7], [0]]))):
+        x, mask = jnp.asarray([*points, [7.0, 7, 7], [7.0, 7, 7]], jnp.float32), jnp.arange(5) < 3
+        matrix = lambda x, mask: frames.weighted_pairs(SE(3), x, mask)[0].linear[0]  # noqa: E731
+        assert np.isfinite(jax.jit(matrix)(x, mask)).all()
+        assert np.isfinite(jax.jit(jax.jacrev(matrix))(x, mask)).all()
+        assert compiled(frames.pca, SE(3), x, mask)[2].rank == 0
+        assert compiled(frames.pca, Similarity(3), x, mask)[2].degenerate
+
+
+def test_qr_flags_points_that_lie_within_its_tolerance_of_a_line():
+    x = jnp.array([[2.0, 0, 0], [-1, 0.009, 0.0055], [2.2, 0.0065, -0.0075], [-3, -0.006, 0.007]])
+    group = SE(3)
+    info = compiled(frames.qr, group, x)[2]
+    assert (info.gap, bool(info.degenerate)) == (0, True)
+    turn = jnp.asarray(TURNS[0], jnp.float32)
+    frame, turned = (compiled(frames.qr, group, y)[0].linear[0] for y in (x, x @ turn.T))
+    np.testing.assert_allclose(turned, turn @ frame, atol=1e-3)
+
+
+def test_gradients_of_the_projection_and_of_gaps_are_finite():
+    one = jax.jit(jax.grad(lambda x: frames.span_projection(SE(3), x, jnp.ones((1, 3))).sum()))(jnp.ones((1, 3)))
+    np.testing.assert_array_equal(one, 0)
+    x = jnp.asarray(np.random.default_rng(4).normal(size=(5, 3)), jnp.float32)
+    for frame in (frames.pivoted, frames.qr):
+        gap = jax.jit(jax.grad(lambda x, frame=frame: frame(SE(3), x, jnp.arange(5) < 4)[2].gap))(x)
+        assert np.isfinite(gap).all()
+        assert np.abs(gap).max() > 0
+
+
+def test_high_powers_do_not_overflow():
+    x = jnp.asarray(np.random.default_rng(4).normal(size=(20, 3)), jnp.float32).at[0].mul(20)
+    for group in (SE(3), E(3)):
+        weights = compiled(functools.partial(frames.weighted_pairs, power=80), group, x)[1]
+        np.testing.assert_allclose(jnp.sum(weights), 1, rtol=1e-5)
 
 
 def test_anchors_of_a_set_with_an_inversion_center_vanish_and_say_so(x64):

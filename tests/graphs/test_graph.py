@@ -90,6 +90,12 @@ def test_padded_edges_have_a_length():
     np.testing.assert_array_equal(forces, 0)
 
 
+def test_positions_of_another_number_of_nodes_are_named():
+    graph = graphs.batch(STRUCTURES, CUTOFF)
+    with pytest.raises(ValueError, match=r"positions: expected shape \(24, 3\), .*got \(2, 3\)"):
+        graphs.edge_vectors(jnp.zeros((2, 3)), graph)
+
+
 def test_an_isolated_atom_has_empty_integer_edges():
     graph = graphs.from_structure(structure(1, 0), CUTOFF)
     chex.assert_shape([graph.senders, graph.receivers, graph.shifts], [(0,), (0,), (0, 3)])

@@ -1,6 +1,7 @@
 """Host and traced neighbor lists against all images in a loop; supercells, wrapping, overflow, bad input."""
 
 import functools
+import inspect
 import itertools
 
 import chex
@@ -112,6 +113,34 @@ def test_traced_list_in_float32_along_a_path(x64):
         )
 
 
+def test_traced_list_takes_cells_without_a_vector_along_open_axes(x64):
+    positions = np.random.default_rng(0).uniform(-6, 6, (4, 3))
+    for pbc in PERIODIC[1:3]:
+        cell = SKEW * np.array(pbc)[:, None]
+        images = graphs.image_counts(cell, pbc, CUTOFF)
+        build = functools.partial(graphs.traced_neighbor_list, positions, cutoff=CUTOFF, capacity=200, images=images)
+        run = jax.jit(build)
+        found = run(cell)
+        expected = edges(*graphs.neighbor_list(positions, cell, pbc, CUTOFF))
+        np.testing.assert_array_equal(edges(*found[:3])[: found.found], expected)
+        assert len(expected) > 0
+        assert [bool(run(c).overflow) for c in (cell, cell / 2, cell * jnp.nan)] == [False, True, True]
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_the_unit_of_length_does_not_matter(scale):
+    positions = np.random.default_rng(0).uniform(-6, 6, (4, 3))
+    images = graphs.image_counts(SKEW, True, CUTOFF)
+    expected = edges(*graphs.neighbor_list(positions, SKEW, True, CUTOFF))
+    host = graphs.neighbor_list(scale * positions, scale * SKEW, True, scale * CUTOFF)
+    np.testing.assert_array_equal(edges(*host), expected)
+    found = graphs.traced_neighbor_list(
+        np.float32(scale * positions), np.float32(scale * SKEW), cutoff=scale * CUTOFF, capacity=400, images=images
+    )
+    np.testing.assert_array_equal(edges(*found[:3])[: found.found], expected)
+    assert not found.overflow
+
+
 @pytest.mark.core
 def test_overflow_is_flagged():
     positions = np.random.default_rng(0).uniform(0, 3, (4, 3)).astype(np.float32)
@@ -165,6 +194,7 @@ BAD = {
     "cell: row 2 is zero though that axis is periodic": (POINTS, np.diag([5.0, 5.0, 0.0]), True, 3.0),
     "cell: expected three independent vectors": (POINTS, np.ones((3, 3)), True, 3.0),
     r"cell: expected shape \(3, 3\)": (POINTS, np.ones(6), True, 3.0),
+    r"pbc: expected three booleans or one, got \(True, False\)": (POINTS, SKEW, (True, False), 3.0),
     "cutoff: expected a positive length, got 0.0": (POINTS, None, False, 0.0),
     "cutoff: expected a positive length, got nan": (POINTS, None, False, float("nan")),
 }
@@ -183,9 +213,22 @@ def test_bad_input_is_named(message):
         ("cutoff: expected a positive length", {"cutoff": -1.0}),
         ("capacity: expected an integer of at least 0", {"capacity": -1}),
         (r"cell: expected a cell for the images \(1, 1, 1\), got None", {"images": (1, 1, 1)}),
+        (r"positions: expected shape \(n, 3\), got \(3,\)", {"positions": jnp.zeros(3)}),
+        (r"positions: expected shape \(n, 3\), got \(2, 1\)", {"positions": jnp.zeros((2, 1))}),
+        (r"positions: .* got \(5, 2, 3\); use jax.vmap for a batch", {"positions": jnp.zeros((5, 2, 3))}),
+        (r"cell: expected shape \(3, 3\), got \(3,\)", {"cell": jnp.ones(3)}),
+        (r"node_mask: expected shape \(2,\), got \(1,\)", {"node_mask": jnp.ones(1, bool)}),
+        ("node_mask: expected booleans, got float32", {"node_mask": jnp.ones(2)}),
+        (r"images: expected three numbers, one an axis, got \(0, 0\)", {"images": (0, 0)}),
     ],
 )
 def test_bad_input_of_the_traced_list_is_named(message, change):
     arguments = {"positions": jnp.zeros((2, 3)), "cutoff": 3.0, "capacity": 4} | change
-    with pytest.raises(ValueError, match=message):
-        graphs.traced_neighbor_list(**arguments)
+    with pytest.raises((ValueError, TypeError), match=message):
+        inspect.unwrap(graphs.traced_neighbor_list)(**arguments)  # without the shape checks of the tests
+
+
+def test_a_traced_cutoff_is_named():
+    build = inspect.unwrap(graphs.traced_neighbor_list)
+    with pytest.raises(TypeError, match="cutoff: expected a number that is known when it is traced"):
+        jax.jit(lambda cutoff: build(jnp.zeros((2, 3)), cutoff=cutoff, capacity=4))(3.0)

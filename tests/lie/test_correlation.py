@@ -1,6 +1,7 @@
 """Lifting and correlation on images: exact algebra, symmetric grids, convergence with the nodes, bad input."""
 
 import functools
+import inspect
 
 import chex
 import jax
@@ -339,6 +340,15 @@ def test_no_images(kind):
     lifted = lie.lift(jnp.zeros((0, 6, 7, 2)), on_space, NODES, size=3)
     assert lifted.shape == (0, len(NODES[1]), 6, 7, 3)
     assert lie.correlate(lifted, KERNELS[kind], NODES, size=3).shape == (0, len(NODES[1]), 6, 7, 4)
+
+
+def test_points_of_the_stencil_come_at_least_in_float32():
+    elements = jnp.asarray([[[2, 0], [0, 1]]], jnp.bfloat16)
+    for found in (lie.stencil_points(elements, 3), lie.relative(elements, elements)):
+        assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(lie.stencil_points(elements, 3)[0, 0], [-0.5, 1])
+    with pytest.raises(TypeError, match="elements: expected real floating-point numbers, got int"):
+        inspect.unwrap(lie.stencil_points)(elements.astype(int), 3)  # without the shape checks of the tests
 
 
 BAD = [

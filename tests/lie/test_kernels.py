@@ -38,6 +38,10 @@ def test_coordinates_tell_all_matrices_apart_and_do_not_jump(x64):
     np.testing.assert_allclose(lie.coordinates(a, 2.0)[..., :3] ** 2 @ np.ones(3) * 4, lie.stretch(a), rtol=1e-9)
 
 
+def test_coordinates_along_a_single_axis_of_space():
+    np.testing.assert_allclose(lie.coordinates(jnp.array([[[2.0]], [[-1.0]]])), [[np.log(2), 0], [0, -2]], atol=1e-6)
+
+
 def test_nodes_near_the_identity_integrate_over_their_box(x64):
     group = groups.GLPlus(2)
     elements, weights = lie.chart_nodes(group, 4000, (0.3, 0.4, 0.5, 0.6))

@@ -70,6 +70,19 @@ def test_a_lonely_element_gives_zero_and_not_nan():
     np.testing.assert_array_equal(lie.correlate_points(f, kernel, nodes, window=nothing), jnp.zeros((2, 2)))
 
 
+def test_gradients_are_finite_where_all_neighbors_lie_at_the_end_of_the_window():
+    one = (groups.AffineElement(jnp.zeros((1, 2)), jnp.eye(2)[None]), jnp.ones(1))
+    linear = lambda g: 1 + g.translation[..., :1, None]  # noqa: E731
+
+    def y(t):
+        outputs = groups.AffineElement(jnp.stack([t, 0 * t])[None], jnp.eye(2)[None])
+        return lie.correlate_points(jnp.ones((1, 1)), linear, one, outputs=outputs, window=window)[0, 0]
+
+    slopes = jax.jit(jax.vmap(jax.grad(y)))(jnp.linspace(1.9, 2.1, 99))
+    assert jnp.isfinite(slopes).all()
+    np.testing.assert_allclose(slopes[:30], -1, rtol=1e-4)  # the only neighbor has weight one
+
+
 def test_bad_input_is_named():
     f, nodes = lie.lift_points(POINTS, VALUES, NODES)
     with pytest.raises(ValueError, match=r"positions: expected shape \(points, 3\)"):
