@@ -24,8 +24,8 @@ ROWS = (
     ("training (s)", "{seconds:,.0f}"),
     ("one step (ms)", "{milliseconds_a_step:.1f}"),
     ("compile, initialize (s)", "{compile_seconds:.1f}, {initialize_seconds:.1f}"),
-    ("device, cores", "{device}, {cores}"),
-    ("jax, Python", "{jax}, {python}"),
+    ("device, cores", "{device} ({processor}), {cores}"),
+    ("jax, Python, day", "{jax}, {python}, {date}"),
 )
 
 

@@ -119,12 +119,11 @@ class Composite(Group):
         rest = 1000 if n is None else n / math.prod(factor.order or 1 for factor in self.factors)
         default, dims, rules = n is None and self.is_compact, self.dim, {}
         for k in sorted(range(len(keys)), key=lambda k: not self.factors[k].is_compact):  # these take any number
-            factor = self.factors[k]
-            share = max(2, int(rest + 1e-9) if factor.dim == dims else round(rest ** (factor.dim / dims)))
-            rules[k] = factor.nodes(None if default else share, keys[k], dtype, method)
-            rest, dims = rest / (1 if factor.order else len(rules[k][1])), dims - factor.dim
-        elements, weights = zip(*(rules[k] for k in range(len(keys))), strict=True)
-        return self.join(*_grid(list(elements))), functools.reduce(jnp.multiply, _grid(list(weights)))
+            share = max(2, int(rest + 1e-9) if (dim := self.factors[k].dim) == dims else round(rest ** (dim / dims)))
+            rules[k] = self.factors[k].nodes(None if default else share, keys[k], dtype, method)
+            rest, dims = rest / (1 if self.factors[k].order else len(rules[k][1])), dims - dim
+        elements, weights = map(_grid, zip(*(rules[k] for k in range(len(keys))), strict=True))
+        return self.join(*elements), functools.reduce(jnp.multiply, weights)
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
         blocks = [factor.adjoint(h) for factor, h in zip(self.factors, self.split(g), strict=True)]
