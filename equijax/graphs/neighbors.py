@@ -72,7 +72,8 @@ class Neighbors(NamedTuple):
     found: Int[Array, ""]
     """How many edges there are, whether they fit or not."""
     overflow: Bool[Array, ""]
-    """True if edges are missing: found > capacity, or `images` is too small for the cell, or the cell not regular."""
+    """True if edges are missing: found > capacity, `images` is too small for the cell, the cell is not regular, or a
+    position is not finite."""
 
 
 def traced_neighbor_list(
@@ -146,8 +147,10 @@ def traced_neighbor_list(
     inside = jnp.sum(vectors**2, axis=-1) < cutoff**2
     itself = jnp.eye(n, dtype=bool)[..., None] & np.all(steps == 0, axis=-1)
     inside = inside & ~itself
+    lost = ~jnp.all(jnp.isfinite(positions), axis=-1)
     if node_mask is not None:
         inside = inside & node_mask[:, None, None] & node_mask[None, :, None]
+        lost = lost & node_mask
     found = jnp.sum(inside, dtype=jnp.int32)
 
     receivers, senders, image = jnp.nonzero(inside, size=capacity, fill_value=(n - 1, n - 1, 0))
@@ -159,7 +162,7 @@ def traced_neighbor_list(
         shifts=jnp.where(edge_mask[:, None], shifts, 0),
         edge_mask=edge_mask,
         found=found,
-        overflow=(found > capacity) | short,
+        overflow=(found > capacity) | short | jnp.any(lost),
     )
 
 

@@ -152,6 +152,9 @@ def test_overflow_is_flagged():
     squeezed = jax.jit(functools.partial(build, images=graphs.image_counts(SKEW, True, CUTOFF)))
     for strain, missing in ((1.0, False), (0.6, True)):  # the smaller cell needs more images
         assert bool(squeezed(positions, jnp.float32(strain * SKEW)).overflow) is missing
+    positions[3] = np.nan  # a step that diverged; as padding it would not count
+    for valid, missing in ((4, True), (3, False)):
+        assert bool(squeezed(positions, SKEW, node_mask=np.arange(4) < valid).overflow) is missing
 
 
 def test_half_precision_has_the_edges_of_its_positions():
