@@ -118,7 +118,7 @@ class Composite(Group):
         keys = [None] * len(self.factors) if key is None else list(jax.random.split(key, len(self.factors)))
         rest = 1000 if n is None else n / math.prod(factor.order or 1 for factor in self.factors)
         default, dims, rules = n is None and self.is_compact, self.dim, {}
-        for k in sorted(range(len(keys)), key=lambda k: not self.factors[k].is_compact):  # these take any number
+        for k in sorted(range(len(keys)), key=lambda k: not self.factors[k].is_compact):  # last what fills any share
             share = max(2, int(rest + 1e-9) if (dim := self.factors[k].dim) == dims else round(rest ** (dim / dims)))
             rules[k] = self.factors[k].nodes(None if default else share, keys[k], dtype, method)
             rest, dims = rest / (1 if self.factors[k].order else len(rules[k][1])), dims - dim

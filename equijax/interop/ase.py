@@ -38,9 +38,8 @@ class PotentialCalculator(Calculator):
         """Called by ASE; raises a ValueError for empty structures, coincident atoms and unknown species."""
         super().calculate(atoms, properties, system_changes)
         numbers = self.atoms.get_atomic_numbers()
-        positions = (
-            self.atoms.positions - self.atoms.positions[:1]
-        )  # in float64: what is far from the origin keeps digits
+        # in float64, so that what is far from the origin keeps its digits
+        positions = self.atoms.positions - self.atoms.positions[:1]
         structure = graphs.Structure(numbers, positions, np.asarray(self.atoms.cell), tuple(self.atoms.pbc))
         single = graphs.from_structure(structure, self.model.cutoff)
         baseline = potential.baseline(self.model, numbers)

@@ -33,7 +33,8 @@ class EGNN(nn.Module):
         """Where particles at positions (n, d) with velocities (n, d) and charges (n,) move to, (n, d).
 
         Raises:
-            TypeError, ValueError: Those of `nn.all_pairs.particles`.
+            TypeError: That of `nn.all_pairs.particles`.
+            ValueError: Those of it.
         """
         positions, velocities, charges = particles(positions, velocities, charges)
         x, n, silu = positions, len(positions), jax.nn.silu

@@ -52,11 +52,11 @@ class GauntNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -> Float[Array, "n 3"]:
-        """The positions (n, 3) that the particles move to, from positions (n, 3), velocities (n, 3) and charges (n,).
+        """Where particles at positions (n, 3) with velocities (n, 3) and charges (n,) move to, (n, 3).
 
         Raises:
-            TypeError: What `nn.all_pairs.particles` raises.
-            ValueError: The same, or if `lmax` is below 1: velocities are of degree 1.
+            TypeError: That of `nn.all_pairs.particles`.
+            ValueError: Those of it, or if `lmax` is below 1: velocities are of degree 1.
         """
         if self.lmax < 1:
             raise ValueError(f"lmax: expected at least 1, for velocities, got {self.lmax}")

@@ -64,6 +64,8 @@ def linear(
 ) -> Float[Array, "*shape features"]:
     """y[l] = x[l] w[l], and the bias on l = 0: `Linear` for those who hold their own weights.
 
+    Coefficients of x are on `axis`, -2 or -3, channels on the last one.
+
     Raises:
         TypeError: If `x` is not of real floating-point numbers.
         ValueError: If `w` has not one matrix a degree of x, or other channels, or `axis` is neither -2 nor -3.
