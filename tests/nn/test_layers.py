@@ -12,7 +12,7 @@ LMAX, CHANNELS = 2, 3
 
 LAYERS = {  # the module and its inputs: n is natural, p the pair (None, pseudo), np the pair of both
     "linear": (nn.Linear(4, lmax=1, use_bias=True), ("np",)),
-    "gate": (nn.Gate(jnp.tanh), ("np",)),
+    "gate": (nn.Gate(), ("np",)),  # neither even nor odd, so that pseudoscalars must not pass it
     "norm": (nn.NormActivation(), ("np",)),
     "normalization": (nn.Normalization(axes=(0,)), ("np",)),
     "many_body": (nn.ManyBodyProduct(order=3, bracket=True), ("n",)),
