@@ -17,11 +17,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, last_axis
-from equijax.groups._numerics import in_single
 from equijax.groups.base import check_element, is_element
 from equijax.groups.decompositions import orthogonal_factor, square
 from equijax.groups.orthogonal import SO, quaternion
 from equijax.groups.orthogonal import from_quaternion as _of_unit_quaternion
+from equijax.numerics.linear_algebra import in_single
 
 
 def from_6d(x: Float[Array, "*batch 6"]) -> Float[Array, "*batch 3 3"]:

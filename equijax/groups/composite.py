@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.groups._numerics import det, exp_and_phi, slogdet, solve
 from equijax.groups.base import (
     MOST_ELEMENTS,
     AffineElement,
@@ -28,6 +27,7 @@ from equijax.groups.general_linear import SL
 from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import SO, O
 from equijax.groups.vector import Scaling, Translation
+from equijax.numerics.linear_algebra import det, exp_and_phi, slogdet, solve
 
 
 class Composite(Group):

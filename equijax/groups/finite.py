@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from equijax._validate import integer
-from equijax.groups._numerics import plane_rotation, snap
 from equijax.groups.base import MOST_ELEMENTS, Element, FiniteGroup, check_shape, float_dtype, static
 from equijax.groups.orthogonal import Mirror, OrthogonalMatrices, reflection
+from equijax.numerics.linear_algebra import plane_rotation, snap
 
 
 class FiniteMatrices(FiniteGroup, OrthogonalMatrices):

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import integer, positive
-from equijax.groups._numerics import det, exp_and_phi, slogdet
 from equijax.groups.base import Element, check_coordinates, matmul, of_elements, static
 from equijax.groups.decompositions import adjoint_of_algebra, log_polar, matrix_log, sinhc
 from equijax.groups.matrices import ChartPart, Matrices
 from equijax.groups.orthogonal import SO
+from equijax.numerics.linear_algebra import det, exp_and_phi, slogdet
 
 
 @static

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import positive
-from equijax.groups._numerics import det, exp_and_phi
 from equijax.groups.base import Element, check_coordinates, check_shape, matmul, of_elements, static
 from equijax.groups.general_linear import gaussian_log_volume
 from equijax.groups.matrices import ChartPart, Matrices
 from equijax.groups.orthogonal import SO, quaternion
+from equijax.numerics.linear_algebra import det, exp_and_phi
 
 _METRIC = np.diag([1.0, -1.0, -1.0, -1.0])
 

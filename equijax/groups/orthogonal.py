@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import integer
-from equijax.groups._numerics import det, exp_and_phi, rotation_nodes, skew_basis
 from equijax.groups.base import Element, Nodes, check_coordinates, check_shape, float_dtype, matmul, of_elements, static
 from equijax.groups.decompositions import matrix_log
 from equijax.groups.matrices import Matrices
+from equijax.numerics.linear_algebra import det, exp_and_phi, rotation_nodes, skew_basis
 
 
 class OrthogonalMatrices(Matrices):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.groups._numerics import kronecker
+from equijax.numerics.linear_algebra import kronecker
 
 METHODS = ("quasi", "equispaced", "gauss", "stratified", "random")
 

@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from equijax._validate import floating, integer
 from equijax.groups import AffineElement
-from equijax.groups._numerics import det, inv
 from equijax.lie.correlation import Nodes, checked_elements, checked_nodes, checked_weights
+from equijax.numerics.linear_algebra import det, inv
 
 
 def lift_points(

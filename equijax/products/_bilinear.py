@@ -13,7 +13,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
-from equijax._primitives import compile_alone
+from equijax.numerics.primitives import compile_alone
 from equijax.products import _couplings, planner
 from equijax.products._kernel import add_up, batch_in_front, degree, rest, vary_alike
 from equijax.spherical import transforms

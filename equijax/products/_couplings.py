@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array
 
 from equijax import spherical
+from equijax.numerics import one_pass
 from equijax.products._kernel import rest
-from equijax.spherical import one_pass
 
 _MOST_RESULTS = 6  # of a loop; measured on a CPU with 32 vector registers
 _SHARING = 3  # degrees of one order from which pairs x_i y_j are shared: fewer operations than by sums for each

@@ -19,7 +19,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
-from equijax._primitives import compile_alone
+from equijax.numerics.primitives import compile_alone
 from equijax.products import planner
 from equijax.products._kernel import is_divided, varying_axes
 from equijax.products._trilinear import Form, H, X, Y, Z, evaluate

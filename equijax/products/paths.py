@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax._primitives import compile_alone
+from equijax.numerics.primitives import compile_alone
 from equijax.products import _couplings, _kernel, planner
 from equijax.products._kernel import degree, degrees, fit, kernel, operands, rest
 from equijax.spherical import transforms

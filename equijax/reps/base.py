@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import floating
 from equijax.groups import AffineElement, Group, linear_part
-from equijax.groups._numerics import det
+from equijax.numerics.linear_algebra import det
 
 
 class Rep:

@@ -19,8 +19,9 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
-from equijax._primitives import compile_alone
-from equijax.spherical import one_pass, quadrature
+from equijax.numerics import one_pass
+from equijax.numerics.primitives import compile_alone
+from equijax.spherical import quadrature
 
 _REFLECTIONS = np.array([[-1, -1, -1], [-1, 1, 1], [1, -1, 1]])  # p -> -p, x -> -x and y -> -y, as signs
 
