@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from equijax import _validate, products, spherical
 from equijax.nn._parts import Input, Output, contributions, parts, spin
 from equijax.nn.variance import path_variances, unit_scale
-from equijax.products._kernel import degrees, fit
+from equijax.products.operands import degrees, fit
 
 
 class GauntProduct(nn.Module):

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from equijax import _validate, spherical
 from equijax.nn._parts import spin
 from equijax.nn.linear import Linear
-from equijax.products._kernel import kernel
+from equijax.products.operands import kernel
 from equijax.spherical import transforms
 
 

@@ -14,7 +14,7 @@ from equijax import _validate, graphs, products, spherical
 from equijax.nn._parts import Input, Output, contributions, parts, spin
 from equijax.nn.radial import RadialBasis
 from equijax.nn.variance import path_variances, unit_scale
-from equijax.products._kernel import degrees
+from equijax.products.operands import degrees
 
 
 class MessagePassing(nn.Module):

@@ -7,9 +7,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.products import _fused, planner
-from equijax.products._bilinear import multiply
-from equijax.products._kernel import degree, degrees, fit, kernel, leading_fit
+from equijax.products import planner
+from equijax.products.form import multiply
+from equijax.products.operands import degree, degrees, fit, kernel, leading_fit
+from equijax.products.routes import tpu
 from equijax.spherical import quadrature, transforms
 from equijax.spherical.harmonics import unit
 
@@ -97,7 +98,7 @@ def _by_matrix(x, direction, weights, *, lmax, odd, precision):
 
 
 def _on_tpu(x, direction, weights, *, lmax, odd, precision):
-    f = _fused.on_features(x, weights, direction, lmax=lmax, odd=odd, precision=precision)
+    f = tpu.on_features(x, weights, direction, lmax=lmax, odd=odd, precision=precision)
     return f and (lambda x, direction, weights: f(x, weights, direction))
 
 

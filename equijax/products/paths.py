@@ -15,8 +15,10 @@ from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
 from equijax.numerics.primitives import compile_alone
-from equijax.products import _couplings, _kernel, planner
-from equijax.products._kernel import degree, degrees, fit, kernel, operands, rest
+from equijax.products import operands as _kernel
+from equijax.products import planner
+from equijax.products.operands import degree, degrees, fit, kernel, operands, rest
+from equijax.products.routes import couplings
 from equijax.spherical import transforms
 
 
@@ -125,11 +127,11 @@ def _contraction(*known, out, shape, degrees, odd, precision):
         given = dict(zip(_others(out), known, strict=True))
         table, ways = _couplings_of(*degrees, odd), paths(*degrees, odd=odd)
         if out == W:
-            z = _couplings.path_sums(given[X], given[Y], given[Z], table, ways)
+            z = couplings.path_sums(given[X], given[Y], given[Z], table, ways)
         else:
             axes = *(k for k in (X, Y, Z) if k != out), out
             turned = [tuple(way[k] for k in axes) for way in ways]
-            z = _couplings.weighted_product(given[axes[0]], given[axes[1]], given[W], table.transpose(axes), turned)
+            z = couplings.weighted_product(given[axes[0]], given[axes[1]], given[W], table.transpose(axes), turned)
         return _kernel.add_up(z, shape)
 
     def by_matrices(*known):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from equijax import _validate, spherical
-from equijax.products._kernel import degrees
+from equijax.products.operands import degrees
 from equijax.spherical import quadrature, reflections, transforms
 
 METHODS = ("terms", "grid", "split", "separable", "fft")

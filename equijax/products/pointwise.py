@@ -11,9 +11,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.products import _fused, planner
-from equijax.products._bilinear import multiply
-from equijax.products._kernel import degree, degrees, kernel, operands
+from equijax.products import planner
+from equijax.products.form import multiply
+from equijax.products.operands import degree, degrees, kernel, operands
+from equijax.products.routes import tpu
 from equijax.spherical import transforms
 
 
@@ -107,7 +108,7 @@ def power(
 def _on_tpu(x, y, *, lmax, method, precision, odd):
     if method != "auto":
         return None
-    return _fused.on_features(x, y, lmax=lmax, odd=odd, precision=precision)
+    return tpu.on_features(x, y, lmax=lmax, odd=odd, precision=precision)
 
 
 def _chunked_from(columns, x, y, *, lmax, method, **_):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from equijax.products import bracket, clebsch_gordan, convolution, gaunt, planner, power
-from equijax.products._bilinear import evaluate
+from equijax.products.form import evaluate
 
 
 def features(lmax=2, seed=0, channels=2, rows=4):

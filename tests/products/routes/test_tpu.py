@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from equijax import spherical
-from equijax.products import _fused, _kernel, bracket, convolution, gaunt, planner
-from equijax.products._trilinear import Form, H, X, Y, Z
+from equijax.products import bracket, convolution, gaunt, operands, planner
+from equijax.products.routes import tpu
+from equijax.products.routes.trilinear import Form, H, X, Y, Z
 
 FORMS = [((1, 1, 2), False, jnp.float32), ((1, 1, 2), False, jnp.bfloat16), ((1, 2, 1), True, jnp.float32)]
 
@@ -39,7 +40,7 @@ def close(found, wanted, rtol):
         assert np.max(np.abs(a - b)) < rtol * np.max(np.abs(b))
 
 
-interpreted = functools.partial(_fused.kernel, interpret=True)
+interpreted = functools.partial(tpu.kernel, interpret=True)
 front = functools.partial(jnp.moveaxis, source=0, destination=-2)
 
 
@@ -71,7 +72,7 @@ def test_kernel_of_a_filter(odd, method):
     z = np.moveaxis(convolution(front(a[X]), vectors, front(a[Y]), method="zonal", odd=odd), -2, 0)
     found = contract(interpreted, form, a, (X, Y, Z, H))
     close(found[2:3], [z], 2e-6)
-    close(found, contract(_fused.plain, form, a, (X, Y, Z, H)), 2e-6)
+    close(found, contract(tpu.plain, form, a, (X, Y, Z, H)), 2e-6)
     for k, gradient in zip((X, Y, H), (*found[:2], found[3]), strict=True):  # T is linear in each argument
         np.testing.assert_allclose(np.sum(gradient * a[k]), np.sum(z * a[Z]), rtol=1e-4)
 
@@ -79,7 +80,7 @@ def test_kernel_of_a_filter(odd, method):
 def test_precisions_of_the_grid_kernel():
     """Three passes of bfloat16 are a hundred times closer than one would be."""
     a = arrays((1, 1, 1))
-    wanted = contract(_fused.plain, Form((1, 1, 1)), {X: a[X], Y: a[Y]}, (Z,))
+    wanted = contract(tpu.plain, Form((1, 1, 1)), {X: a[X], Y: a[Y]}, (Z,))
     found = contract(interpreted, Form((1, 1, 1), precision="high"), {X: a[X], Y: a[Y]}, (Z,))
     close(found, wanted, 5e-5)
     with pytest.raises(AssertionError):
@@ -92,11 +93,11 @@ def test_derivatives_of_every_kind():
     a = arrays((1, 1, 1), rows=4, filtered=True)
     b = arrays((1, 1, 1), rows=4, filtered=True, seed=1)
     primals, changes = (tuple(c[k] for k in (X, Y, H)) for c in (a, b))
-    primitive = functools.partial(_fused.product, form)
+    primitive = functools.partial(tpu.product, form)
 
     def reference(x, y, h):
         params = {"form": form, "given": (X, Y, H), "outs": (Z,), "dtypes": (jnp.dtype("float32"),)}
-        return _fused.plain(x, y, h, **params)[0]
+        return tpu.plain(x, y, h, **params)[0]
 
     def all_of(f):
         loss = lambda *p: jnp.sum(jnp.sin(f(*p)) * a[Z])  # noqa: E731
@@ -137,7 +138,7 @@ def test_derivatives_by_the_direction_of_a_filter(lmax):
         grad = jax.grad(lambda r: jnp.sum(jnp.sin(f(r)) * c))
         return f(r), grad(r), *jax.jvp(f, (r,), (change,)), *jax.jvp(grad, (r,), (change,))
 
-    fused = _fused.on_features(x, w, r[..., None], **options)
+    fused = tpu.on_features(x, w, r[..., None], **options)
     found = jax.jit(lambda: all_of(lambda r: fused(x, w, r[..., None])))()
     wanted = jax.jit(lambda: all_of(lambda r: convolution(x, r, w, method="direct", lmax=options["lmax"])))()
     for p, q in zip(found, wanted, strict=True):
@@ -187,7 +188,7 @@ def test_shard_map_takes_the_kernel_and_a_divided_program_does_not():
 def test_only_programs_that_the_compiler_divides_are_divided():
     mesh = jax.make_mesh((2,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
     rows = jax.sharding.PartitionSpec("rows")
-    divided = lambda x: x + _kernel._divided.bind()  # noqa: E731
+    divided = lambda x: x + operands._divided.bind()  # noqa: E731
     x = jnp.zeros(2)
     assert not jax.jit(divided)(x).any()
     split = jax.device_put(x, jax.sharding.NamedSharding(mesh, rows))

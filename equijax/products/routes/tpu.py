@@ -21,8 +21,8 @@ from jax.interpreters import ad, batching, mlir
 from equijax import spherical
 from equijax.numerics.primitives import compile_alone
 from equijax.products import planner
-from equijax.products._kernel import is_divided, varying_axes
-from equijax.products._trilinear import Form, H, X, Y, Z, evaluate
+from equijax.products.operands import is_divided, varying_axes
+from equijax.products.routes.trilinear import Form, H, X, Y, Z, evaluate
 from equijax.spherical.harmonics import unit
 
 LANES = 128  # channels of a tile

@@ -14,8 +14,9 @@ from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
 from equijax.numerics.primitives import compile_alone
-from equijax.products import _couplings, planner
-from equijax.products._kernel import add_up, batch_in_front, degree, rest, vary_alike
+from equijax.products import planner
+from equijax.products.operands import add_up, batch_in_front, degree, rest, vary_alike
+from equijax.products.routes import couplings
 from equijax.spherical import transforms
 
 
@@ -40,7 +41,7 @@ def evaluate(x, y, *, lmax, shape, method, precision, odd):
         def f(x, y):
             if method == "terms":
                 coefficients = spherical.bracket_coefficients if odd else spherical.gaunt_coefficients
-                return add_up(_couplings.product(x, y, coefficients(l1, l2, lmax)), shape)
+                return add_up(couplings.product(x, y, coefficients(l1, l2, lmax)), shape)
             if odd:
                 product = values(x, "theta") * values(y, "phi") - values(x, "phi") * values(y, "theta")
             else:

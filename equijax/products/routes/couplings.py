@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from equijax import spherical
 from equijax.numerics import one_pass
-from equijax.products._kernel import rest
+from equijax.products.operands import rest
 
 _MOST_RESULTS = 6  # of a loop; measured on a CPU with 32 vector registers
 _SHARING = 3  # degrees of one order from which pairs x_i y_j are shared: fewer operations than by sums for each
