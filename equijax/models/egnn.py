@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal, particles
+from equijax.nn.graphs.all_pairs import Dense, PairDense, differences, off_diagonal, particles
 
 
 class EGNN(nn.Module):

@@ -10,10 +10,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import spherical
-from equijax.nn.all_pairs import Dense, PairDense, differences, off_diagonal, particles
-from equijax.nn.linear import Linear
-from equijax.nn.many_body import ManyBodyProduct
-from equijax.nn.normalization import Normalization
+from equijax.nn.graphs.all_pairs import Dense, PairDense, differences, off_diagonal, particles
+from equijax.nn.spherical.linear import Linear
+from equijax.nn.spherical.many_body import ManyBodyProduct
+from equijax.nn.spherical.normalization import Normalization
 
 
 class GauntNetwork(nn.Module):

@@ -1,15 +1,15 @@
 """Flax modules: linear maps, nonlinearities, products, messages, radial functions, group convolutions."""
 
 from equijax.nn.equivariant import EquivariantBilinear, EquivariantLinear, EquivariantMLP, gated
-from equijax.nn.gaunt_product import GauntProduct
-from equijax.nn.group_convolution import GroupConv, LiftingConv
-from equijax.nn.kernel_network import GaussianKernel, SineKernel, SplineKernel
-from equijax.nn.linear import Linear, linear
-from equijax.nn.many_body import ManyBodyProduct
-from equijax.nn.message_passing import MessagePassing, ZonalConvolution, aggregate
-from equijax.nn.nonlinear import Gate, NormActivation
-from equijax.nn.normalization import Normalization, rms_normalize
-from equijax.nn.radial import MLP, RadialBasis, bessel_basis, polynomial_cutoff
+from equijax.nn.graphs.message_passing import MessagePassing, ZonalConvolution, aggregate
+from equijax.nn.graphs.radial import MLP, RadialBasis, bessel_basis, polynomial_cutoff
+from equijax.nn.lie.group_convolution import GroupConv, LiftingConv
+from equijax.nn.lie.kernel_network import GaussianKernel, SineKernel, SplineKernel
+from equijax.nn.spherical.gaunt_product import GauntProduct
+from equijax.nn.spherical.linear import Linear, linear
+from equijax.nn.spherical.many_body import ManyBodyProduct
+from equijax.nn.spherical.nonlinear import Gate, NormActivation
+from equijax.nn.spherical.normalization import Normalization, rms_normalize
 
 __all__ = [
     "MLP",

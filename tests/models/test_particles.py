@@ -9,7 +9,7 @@ import pytest
 import equijax as ej
 from equijax import frames, groups, reps
 from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork
-from equijax.nn.all_pairs import PairDense, differences, off_diagonal
+from equijax.nn.graphs.all_pairs import PairDense, differences, off_diagonal
 
 N = 4
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from equijax import _validate, spherical
-from equijax.nn._parts import Input, Output, each, each_degree
+from equijax.spherical.parity import Input, Output, each, each_degree
 
 
 class Normalization(nn.Module):

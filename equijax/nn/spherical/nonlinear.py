@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from equijax import spherical
-from equijax.nn._parts import Input, Output, each, each_degree, parts
-from equijax.nn.normalization import mean_square
-from equijax.nn.radial import MLP
-from equijax.nn.variance import gain, norm_gain
+from equijax.nn.graphs.radial import MLP
+from equijax.nn.spherical.normalization import mean_square
+from equijax.nn.spherical.variance import gain, norm_gain
+from equijax.spherical.parity import Input, Output, each, each_degree, parts
 
 
 class Gate(nn.Module):

@@ -9,10 +9,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.nn._parts import spin
-from equijax.nn.linear import Linear
+from equijax.nn.spherical.linear import Linear
 from equijax.products.operands import kernel
 from equijax.spherical import transforms
+from equijax.spherical.parity import spin
 
 
 class ManyBodyProduct(nn.Module):

@@ -13,7 +13,7 @@ from equijax import lie
 from equijax._validate import floating, positive
 from equijax.groups import AffineElement
 from equijax.lie.correlation import Nodes, checked_elements, checked_nodes, volumes
-from equijax.nn.kernel_network import SineKernel
+from equijax.nn.lie.kernel_network import SineKernel
 
 
 class LiftingConv(nn.Module):

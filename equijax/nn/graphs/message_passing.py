@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import _validate, graphs, products, spherical
-from equijax.nn._parts import Input, Output, contributions, parts, spin
-from equijax.nn.radial import RadialBasis
-from equijax.nn.variance import path_variances, unit_scale
+from equijax.nn.graphs.radial import RadialBasis
+from equijax.nn.spherical.variance import path_variances, unit_scale
 from equijax.products.operands import degrees
+from equijax.spherical.parity import Input, Output, contributions, parts, spin
 
 
 class MessagePassing(nn.Module):

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.nn._parts import Input, Output, each
+from equijax.spherical.parity import Input, Output, each
 
 
 class Linear(nn.Module):

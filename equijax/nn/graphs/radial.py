@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
-from equijax.nn.variance import gain
+from equijax.nn.spherical.variance import gain
 
 
 def polynomial_cutoff(r: ArrayLike, cutoff: float, order: int = 6) -> Float[Array, "..."]:

@@ -1,0 +1,1 @@
+"""Layers of features on Lie groups: lifting, correlation, networks for kernels."""

@@ -1,0 +1,1 @@
+"""Layers of features on the sphere: linear maps, nonlinearities, products."""
