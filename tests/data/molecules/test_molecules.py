@@ -8,7 +8,7 @@ import pytest
 from equijax import data
 from equijax.data import molecules as module
 
-DFT = Path(__file__).parents[3] / "shared" / "data" / "acac-dft"
+DFT = Path(__file__).parents[4] / "shared" / "data" / "acac-dft"
 SPLITS = ("train", "validation", "test_300K", "test_600K", "dihedral")
 
 
@@ -100,7 +100,7 @@ def test_binding(shipped):
 
 def test_labels_repeat(shipped):
     pytest.importorskip("tblite", reason="fresh labels need tblite: pip install -e '.[labels]'")
-    from equijax.data import generate_acetylacetone as generator
+    from equijax.data.molecules import generate_acetylacetone as generator
 
     frames = [shipped.train[0], shipped.test_600K[-1], shipped.dihedral[20]]
     e, forces = generator.label(np.array([f.positions for f in frames]))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from equijax import data
-from equijax.data.charged_particles import initial_states, simulate
+from equijax.data.particles.charged import initial_states, simulate
 
 # Signs of all 14,000 published charge vectors, and coordinates of the first trajectory at frame 20
 CHARGES_SHA256 = "92811a4f7c3c1d89c5561202cadd42b0a2a725d2e8a79ed70d6462e8059bacec"
 FRAME_20 = [[1.9262028, 1.42473731, -0.92586417], [-0.22531369, 0.06917401, 0.78886886]]
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "nbody-charged"
+SHARED = Path(__file__).parents[4] / "shared" / "data" / "nbody-charged"
 TURN = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
 
 

@@ -1,7 +1,7 @@
 """Makes `acetylacetone_gfn2.npz`: molecular dynamics of acetylacetone with GFN2-xTB energies and forces.
 
     pip install -e '.[labels]'
-    OMP_NUM_THREADS=1 python -m equijax.data.generate_acetylacetone --work DIR
+    OMP_NUM_THREADS=1 python -m equijax.data.molecules.generate_acetylacetone --work DIR
 
 Three independent Langevin trajectories (other seeds, other starting momenta) of the enol form, C5H8O2, in vacuum. Every
 snapshot is kept in DIR, and every second becomes a frame, labeled by a fresh calculation of tight accuracy, so that no

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from equijax.data.extended_xyz import read_extended_xyz
+from equijax.data.molecules.extended_xyz import read_extended_xyz
 from equijax.graphs import Structure
 
 SHIPPED = Path(__file__).with_name("acetylacetone_gfn2.npz")

@@ -32,7 +32,7 @@ def test_maps_are_fixed_by_the_seed_and_keep_the_ink_inside():
 
 
 def test_no_map_moves_nothing(monkeypatch):
-    module = importlib.import_module("equijax.data.digits")  # which a function of the same name hides
+    module = importlib.import_module("equijax.data.images.digits")  # which a function of the same name hides
     for name, value in (("ROTATION", 0.0), ("SHEAR", 0.0), ("SCALES", (1.0, 1.0))):
         monkeypatch.setattr(module, name, value)
     image = np.zeros((1, 9, 9), np.float32)

@@ -1,0 +1,1 @@
+"""Particles that move."""
