@@ -15,8 +15,8 @@ from equijax import _validate, reps
 from equijax.groups import Group
 from equijax.nn.spherical.variance import gain
 from equijax.reps import Rep, Scalar, Sum, TensorProduct
-from equijax.reps._solve import dimension
 from equijax.reps.intertwiners import layout, terms
+from equijax.reps.solver import dimension
 
 
 class EquivariantLinear(nn.Module):

@@ -1,12 +1,12 @@
 """How a symmetry acts on arrays: scalars, vectors, points, tensors, spherical features, permutations, images."""
 
-from equijax.reps._solve import permutes_coordinates
 from equijax.reps.base import Rep
 from equijax.reps.combine import Dual, Ignore, Joint, Product, Quadrature, Sum, TensorProduct
 from equijax.reps.finite import Element, Index, Permutation, Regular, Shift
 from equijax.reps.geometric import Position, Scalar, Tensor, Vector
 from equijax.reps.image import Image
 from equijax.reps.intertwiners import equivariant_matrix, intertwiners, project
+from equijax.reps.solver import permutes_coordinates
 from equijax.reps.spherical import Irreps, Spherical
 
 __all__ = [

@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 
 from equijax._validate import floating
 from equijax.groups import Group
-from equijax.reps._solve import dimension, maps_between
 from equijax.reps.base import Rep
 from equijax.reps.combine import Sum
+from equijax.reps.solver import dimension, maps_between
 from equijax.reps.spherical import Irreps
 
 

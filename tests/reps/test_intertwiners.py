@@ -9,7 +9,7 @@ import equijax as ej
 from equijax import groups, reps
 from equijax.groups import SL, SO, GLPlus, Lorentz, O
 from equijax.reps import Dual, Permutation, Scalar, Sum, Tensor, TensorProduct, Vector, intertwiners
-from equijax.reps._solve import _canonical
+from equijax.reps.solver import _canonical
 
 V, S, P = Vector(), Scalar(), Permutation()
 VV, PP, MIXED = Tensor(2), TensorProduct(P, P), TensorProduct(V, Dual(V))
@@ -118,7 +118,7 @@ def test_which_coordinates_are_only_permuted(group, rep, expected):
 
 
 def test_problems_that_are_too_large_are_named(monkeypatch):
-    monkeypatch.setattr("equijax.reps._solve.MOST_UNKNOWNS", 20)
+    monkeypatch.setattr("equijax.reps.solver.MOST_UNKNOWNS", 20)
     with pytest.raises(ValueError, match=r"source, target: maps .* 21 entries that depend on each other, more than 20"):
         intertwiners(SO(3), VV, Tensor(2, pseudo=True))
 
