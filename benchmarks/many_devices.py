@@ -70,21 +70,22 @@ def training_step(mesh, args):
     import numpy as np
 
     from equijax import data
-    from equijax.models import parallel, potential, training
+    from equijax.models import potential
+    from equijax.models.potential import fit, parallel
 
     frames = data.acetylacetone().train
     size = 2 * mesh.size
     model = potential_of(frames, args)
     params = potential.initialize(model, jax.random.key(0))
-    stacks = training.stack(params)
-    batch = training.samples(model, frames[:64], 2).batch(np.arange(size) % 64, parts=mesh.size)
+    stacks = fit.stack(params)
+    batch = fit.samples(model, frames[:64], 2).batch(np.arange(size) % 64, parts=mesh.size)
     many = harness.compiled(
         parallel.gradient(model, params, mesh), parallel.replicate(stacks, mesh), *parallel.split(batch, mesh)
     )
     one = harness.compiled(
-        training.gradient(model, params),
+        fit.gradient(model, params),
         stacks,
-        *training.samples(model, frames[:64], size).batch(np.arange(size) % 64),
+        *fit.samples(model, frames[:64], size).batch(np.arange(size) % 64),
     )
     (loss, gradient), (loss_of_one, gradient_of_one) = many.run(), one.run()
     pairs = zip(jax.tree.leaves(gradient), jax.tree.leaves(gradient_of_one), strict=True)
@@ -106,7 +107,8 @@ def large_structure(mesh, args):
     import numpy as np
 
     from equijax import data, graphs
-    from equijax.models import parallel, potential
+    from equijax.models import potential
+    from equijax.models.potential import parallel
 
     frames = data.acetylacetone().train
     model = potential_of(frames, args)
@@ -137,15 +139,14 @@ def large_structure(mesh, args):
 
 def potential_of(frames, args):
     """The model of `benchmarks/potential.py`, or a smaller one."""
-    from equijax.models import training
-    from equijax.models.potential import Potential
+    from equijax.models.potential import Potential, fit
 
-    energies = training.atomic_energies(frames)
+    energies = fit.atomic_energies(frames)
     size = {"channels": 4, "radial_features": 8, "probes": 2, "layers": 1} if args.small else {}
     return Potential(
         species=tuple(energies),
         atomic_energies=tuple(energies.values()),
-        **training.statistics(frames[:50], 5.0),
+        **fit.statistics(frames[:50], 5.0),
         **size,
     )
 

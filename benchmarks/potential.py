@@ -19,7 +19,9 @@ import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from equijax import data  # noqa: E402
-from equijax.models import checkpoint, potential, training  # noqa: E402
+from equijax.models import potential  # noqa: E402
+from equijax.models.potential import fit  # noqa: E402
+from equijax.training import checkpoint  # noqa: E402
 
 
 class Preset(NamedTuple):
@@ -84,15 +86,15 @@ def main():
 def run(dataset, preset, output, seed):
     """Train, or resume, then test, check and draw."""
     began = time.perf_counter()
-    energies = training.atomic_energies(dataset.train)
+    energies = fit.atomic_energies(dataset.train)
     model = potential.Potential(
         species=tuple(energies),
         atomic_energies=tuple(energies.values()),
-        **training.statistics(dataset.train, 5.0),
+        **fit.statistics(dataset.train, 5.0),
         **preset.model,
     )
-    train = training.samples(model, dataset.train, preset.batch)
-    held = training.samples(model, dataset.validation, preset.batch)
+    train = fit.samples(model, dataset.train, preset.batch)
+    held = fit.samples(model, dataset.validation, preset.batch)
     prepared = time.perf_counter() - began
 
     graph, labels = train.batch(range(preset.batch))
@@ -100,8 +102,8 @@ def run(dataset, preset, output, seed):
     params = potential.initialize(model, jax.random.key(seed))
     jax.block_until_ready(params)
     initialized = time.perf_counter() - began
-    transformation = training.optimizer(preset.steps)
-    state, history, spent = training.start(params, transformation), [], 0.0
+    transformation = fit.optimizer(preset.steps)
+    state, history, spent = fit.start(params, transformation), [], 0.0
     folder = output / "checkpoint"
     if folder.is_dir():
         found = checkpoint.restore(folder, training=state)
@@ -112,13 +114,13 @@ def run(dataset, preset, output, seed):
 
     began = time.perf_counter()
     programs = (  # compiled side by side
-        (jax.jit(training.gradient(model, params, **preset.weights)), (state.params, graph, labels)),
-        (jax.jit(training.update(transformation), donate_argnums=0), (state, state.params)),
+        (jax.jit(fit.gradient(model, params, **preset.weights)), (state.params, graph, labels)),
+        (jax.jit(fit.update(transformation), donate_argnums=0), (state, state.params)),
     )
     with ThreadPoolExecutor() as pool:
         gradient, update = pool.map(lambda p: p[0].lower(*p[1]).compile(preset.compiler_options), programs)
     predict = jax.jit(lambda params, graph: potential.predict(model, params, graph))
-    averaged = lambda: training.unstack(state.average, params)  # noqa: E731
+    averaged = lambda: fit.unstack(state.average, params)  # noqa: E731
     compiled = time.perf_counter() - began
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
     print(f"{size:,} parameters, initialized in {initialized:.1f} s, training step compiled in {compiled:.1f} s.")
@@ -126,7 +128,7 @@ def run(dataset, preset, output, seed):
     interrupted = harness.interrupted()
     first, durations, losses = int(state.step), [], []
     began = time.perf_counter()
-    batches = training.epochs(len(dataset.train), preset.batch, seed, first)
+    batches = fit.epochs(len(dataset.train), preset.batch, seed, first)
     with tqdm(total=preset.steps, initial=first, desc="train", unit="step", mininterval=1.0) as bar:
         for k in range(first + 1, preset.steps + 1):
             batch = train.batch(next(batches))
@@ -138,7 +140,7 @@ def run(dataset, preset, output, seed):
             durations.append(time.perf_counter() - tick)
             bar.update()
             if k % preset.every == 0 or k == preset.steps or interrupted:
-                errors = training.evaluate(predict, averaged(), held)
+                errors = fit.evaluate(predict, averaged(), held)
                 seconds = spent + time.perf_counter() - began
                 history.append([k, seconds, float(np.mean(losses)), errors.energy_rmse, errors.force_rmse])
                 losses = []
@@ -154,11 +156,11 @@ def run(dataset, preset, output, seed):
 
     spent = history[-1][1] if history else spent
     tests = {
-        temperature: training.evaluate(predict, averaged(), training.samples(model, frames, preset.batch))
+        temperature: fit.evaluate(predict, averaged(), fit.samples(model, frames, preset.batch))
         for temperature, frames in (("300 K", dataset.test_300K), ("600 K", dataset.test_600K))
     }
-    scan = training.samples(model, dataset.dihedral, preset.batch)
-    dihedral = training.evaluate(predict, averaged(), scan)
+    scan = fit.samples(model, dataset.dihedral, preset.batch)
+    dihedral = fit.evaluate(predict, averaged(), scan)
     report = potential.equivariance(model, averaged(), dataset.test_300K[0])
     milliseconds = 1e3 * float(np.median(durations)) if durations else float("nan")
     print(table(tests, dihedral, published=dataset.dihedral[0].forces is None))

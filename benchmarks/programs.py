@@ -11,7 +11,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 import equijax as ej
 from equijax import frames, graphs, groups, lie, nn, products, reps, rotations, spherical
 from equijax.groups import decompositions
-from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, parallel, potential, training
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, potential
+from equijax.models.potential import fit, parallel
 
 HIDDEN = reps.Sum(*[reps.Scalar()] * 8, *[reps.Vector()] * 4)
 
@@ -146,11 +147,11 @@ def models(dtype, atoms, edges, channels):
     graph = graph_shapes(dtype, atoms, edges)
     yield Case("potential.predict", functools.partial(potential.predict, model), (params, graph), False)
     labels = label_shapes(dtype, graph)
-    stacks = jax.eval_shape(training.stack, params)
-    yield Case("training.gradient", training.gradient(model, params), (stacks, graph, labels), False)
-    transformation = training.optimizer(1000)
-    state = jax.eval_shape(functools.partial(training.start, transformation=transformation), params)
-    yield Case("training.update", training.update(transformation), (state, stacks), False)
+    stacks = jax.eval_shape(fit.stack, params)
+    yield Case("training.gradient", fit.gradient(model, params), (stacks, graph, labels), False)
+    transformation = fit.optimizer(1000)
+    state = jax.eval_shape(functools.partial(fit.start, transformation=transformation), params)
+    yield Case("training.update", fit.update(transformation), (state, stacks), False)
     particles = [_shape(dtype, atoms, 5, 3)] * 2
     for network in (EGNN(channels), GauntNetwork(channels), GraphNetwork(channels), SetNetwork(channels)):
         charges = _shape(dtype, atoms, 5, *[1] * isinstance(network, SetNetwork))
@@ -165,7 +166,7 @@ def many(dtype, mesh, atoms, edges, channels):
     params = jax.eval_shape(lambda key: init(model, key), jax.random.key(0))
     whole, parted = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), mesh.axis_names))
     graph = graph_shapes(dtype, mesh.size * atoms, mesh.size * edges, mesh.size)
-    placed = _placed((jax.eval_shape(training.stack, params), graph, label_shapes(dtype, graph)), whole, parted, parted)
+    placed = _placed((jax.eval_shape(fit.stack, params), graph, label_shapes(dtype, graph)), whole, parted, parted)
     yield Case("parallel.gradient", parallel.gradient(model, params, mesh), placed, False)
     graph = graph_shapes(dtype, mesh.size * atoms, mesh.size * edges)
     of_all = {name: getattr(graph, name) for name in ("cells", "pbc", "graph_mask")}

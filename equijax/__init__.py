@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports
         reps,
         rotations,
         spherical,
+        training,
     )
     from equijax.checks import check  # noqa: F401
     from equijax.frames import canonicalize, frame_average  # noqa: F401
@@ -30,7 +31,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports
 
 _MODULES = (
     *("checks", "data", "frames", "graphs", "groups", "interop", "lie", "models", "nn", "objectives", "products"),
-    *("reps", "rotations", "spherical"),
+    *("reps", "rotations", "spherical", "training"),
 )
 _NAMES = {
     "Symmetry": "symmetry",

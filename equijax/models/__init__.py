@@ -1,6 +1,6 @@
-"""Models, one file a paper, made of layers of `equijax.nn` and transforms only; how they are trained and kept."""
+"""Models, one file a paper, made of layers of `equijax.nn` and transforms only."""
 
-from equijax.models import checkpoint, parallel, potential, training
+from equijax.models import potential
 from equijax.models.egnn import EGNN
 from equijax.models.gaunt_network import GauntNetwork
 from equijax.models.graph_network import GraphNetwork
@@ -13,8 +13,5 @@ __all__ = [
     "GraphNetwork",
     "Potential",
     "SetNetwork",
-    "checkpoint",
-    "parallel",
     "potential",
-    "training",
 ]

@@ -12,8 +12,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 import equijax as ej
 from equijax import graphs, nn
 from equijax.graphs import Structure
-from equijax.models import checkpoint, parallel, potential, training
-from equijax.models.potential import Potential
+from equijax.models import potential
+from equijax.models.potential import Potential, fit, parallel
+from equijax.training import checkpoint
 
 MESH = jax.make_mesh((8,), ("devices",))
 MODEL = Potential(
@@ -51,12 +52,12 @@ def test_training_on_eight_devices_is_training_on_one():
     structures = [periodic(k, 6 + k) for k in range(12)] + [periodic(k, 5)._replace(forces=None) for k in range(4)]
     weights = {"energy_weight": 1.0, "force_weight": 10.0, "stress_weight": 1.0}
     params = parameters(SHALLOW)
-    stacks, indices = training.stack(params), np.arange(16)
-    one = jax.jit(training.gradient(SHALLOW, params, **weights))
-    want = one(stacks, *training.samples(SHALLOW, structures, 16).batch(indices))
+    stacks, indices = fit.stack(params), np.arange(16)
+    one = jax.jit(fit.gradient(SHALLOW, params, **weights))
+    want = one(stacks, *fit.samples(SHALLOW, structures, 16).batch(indices))
 
     many = compiled_once(parallel.gradient(SHALLOW, params, MESH, **weights))
-    samples, everywhere = training.samples(SHALLOW, structures, 2), parallel.replicate(stacks, MESH)
+    samples, everywhere = fit.samples(SHALLOW, structures, 2), parallel.replicate(stacks, MESH)
     for order in (indices, indices[::-1]):
         got = many(everywhere, *parallel.split(samples.batch(order, parts=8), MESH))
         chex.assert_trees_all_close(got, want, rtol=2e-4, atol=1e-5)
@@ -125,7 +126,7 @@ def test_parts_hold_what_ends_there():
 
 
 def test_a_checkpoint_of_eight_devices_goes_on_on_four(tmp_path):
-    state = training.start(parameters(), training.optimizer(10))
+    state = fit.start(parameters(), fit.optimizer(10))
     sharded = state._replace(average=parallel.split({"w": np.arange(48.0).reshape(16, 3)}, MESH))
     checkpoint.save(tmp_path, 1, MODEL, parallel.replicate(parameters(), MESH), training=sharded)
     four = jax.make_mesh((4,), ("devices",), devices=jax.devices()[4:])
@@ -158,7 +159,7 @@ def test_products_and_layers_on_an_explicit_mesh():
 def test_clear_errors():
     structures = [periodic(0), periodic(1)]
     with pytest.raises(ValueError, match=r"parts: expected a divisor of the 3 structures"):
-        training.samples(MODEL, structures, 1).batch([0, 1, 0], parts=2)
+        fit.samples(MODEL, structures, 1).batch([0, 1, 0], parts=2)
     with pytest.raises(ValueError, match=r"tree\['w'\]: .* 8 devices .* got shape \(9, 2\)"):
         parallel.split({"w": np.zeros((9, 2))}, MESH)
     with pytest.raises(ValueError, match=r"mesh: expected one axis, got \('a', 'b'\)"):

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equijax.models import checkpoint, potential
+from equijax.models import potential
 from equijax.models.potential import Potential
+from equijax.training import checkpoint
 
 MODEL = Potential(species=(1, 8), atomic_energies=(-0.5, -75.0), channels=4)
 PARAMS = {"params": {"layer": {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3)}}}
@@ -29,7 +30,7 @@ class Scaled(nn.Module):
 KILLED = """
     import os, pathlib, sys, threading, time
     import numpy as np
-    from equijax.models import checkpoint
+    from equijax.training import checkpoint
     from equijax.models.potential import Potential
 
     folder = pathlib.Path(sys.argv[1])

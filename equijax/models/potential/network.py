@@ -12,12 +12,12 @@ from jaxtyping import Array, Float
 
 from equijax import _validate, graphs, groups, reps, spherical
 from equijax.checks import Report, check
-from equijax.models import checkpoint
 from equijax.nn.graphs.radial import MLP, bessel_basis, polynomial_cutoff
 from equijax.nn.spherical.linear import Linear
 from equijax.nn.spherical.many_body import ManyBodyProduct
 from equijax.nn.spherical.variance import gain
 from equijax.symmetry import Symmetry
+from equijax.training import checkpoint
 
 
 class Prediction(NamedTuple):

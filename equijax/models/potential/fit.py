@@ -12,7 +12,7 @@ import optax.contrib
 from jaxtyping import Array, Float, Int
 
 from equijax import _validate, graphs
-from equijax.models import potential
+from equijax.models.potential import network
 
 
 class State(NamedTuple):
@@ -117,7 +117,7 @@ def start(params: Any, transformation: optax.GradientTransformation) -> State:
 
 
 def loss(
-    prediction: potential.Prediction,
+    prediction: network.Prediction,
     labels: graphs.Labels,
     graph: graphs.Graph,
     scale: float,
@@ -143,7 +143,7 @@ def loss(
     return sum(weight * _mean(values, mask, axis_name) for weight, values, mask in terms if weight) / scale**2
 
 
-def gradient(model: potential.Potential, like: Any, axis_name: str | None = None, **weights: float):
+def gradient(model: network.Potential, like: Any, axis_name: str | None = None, **weights: float):
     """The function (stacked parameters, graph, labels) -> (loss, stacked gradient), to be jitted.
 
     It and `update` are two programs rather than one, because they compile faster so, and at the same time.
@@ -158,7 +158,7 @@ def gradient(model: potential.Potential, like: Any, axis_name: str | None = None
 
     def value_and_gradient(stacks, graph: graphs.Graph, labels: graphs.Labels):
         def objective(params):
-            found = potential.predict(model, params, graph)
+            found = network.predict(model, params, graph)
             return loss(found, labels, graph, model.scale, axis_name=axis_name, **weights)
 
         value, found = jax.value_and_grad(objective)(unstack(stacks, like))
@@ -214,7 +214,7 @@ class Samples(NamedTuple):
         return jax.tree.map(lambda *leaves: _single_precision(np.concatenate(leaves)), *pairs)
 
 
-def samples(model: potential.Potential, structures: Sequence[graphs.Structure], batch_size: int) -> Samples:
+def samples(model: network.Potential, structures: Sequence[graphs.Structure], batch_size: int) -> Samples:
     """Neighbor lists of all structures, and the shape that every batch of that size, or a smaller one, fits in.
 
     Raises:
@@ -225,7 +225,7 @@ def samples(model: potential.Potential, structures: Sequence[graphs.Structure], 
     _validate.integer("batch_size", batch_size, 1)
     singles = [graphs.from_structure(s, model.cutoff) for s in structures]
     less = [
-        s if s.energy is None else s._replace(energy=s.energy - potential.baseline(model, s.species).sum())
+        s if s.energy is None else s._replace(energy=s.energy - network.baseline(model, s.species).sum())
         for s in structures
     ]
     nodes, edges = (

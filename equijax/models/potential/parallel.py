@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from equijax import graphs
-from equijax.models import potential, training
+from equijax.models.potential import fit, network
 
 _OF_ALL = ("cells", "pbc", "graph_mask")  # arrays of a partitioned graph that each device holds whole
 
@@ -54,8 +54,8 @@ def split_graph(graph: graphs.Graph, mesh: Mesh) -> graphs.Graph:
     return graphs.Graph(**parted, **replicate({name: getattr(graph, name) for name in _OF_ALL}, mesh))
 
 
-def gradient(model: potential.Potential, like: Any, mesh: Mesh, **weights: float):
-    """`training.gradient` on all devices of a mesh, each with its structures: loss and gradient are those of the batch.
+def gradient(model: network.Potential, like: Any, mesh: Mesh, **weights: float):
+    """`fit.gradient` on all devices of a mesh, each with its structures: loss and gradient are those of the batch.
 
     Parameters are on every device, sums over the batch are taken across devices.
 
@@ -63,20 +63,20 @@ def gradient(model: potential.Potential, like: Any, mesh: Mesh, **weights: float
         model: The potential.
         like: Parameters of the model, for their shapes.
         mesh: Of one axis.
-        **weights: Those of `training.loss`.
+        **weights: Those of `fit.loss`.
 
     Returns:
         The function (stacked parameters, graph, labels) -> (loss, stacked gradient), to be jitted, for a batch of
-        `training.Samples.batch(indices, parts=mesh.size)`, put on the devices by `split`.
+        `fit.Samples.batch(indices, parts=mesh.size)`, put on the devices by `split`.
     """
     axis = _axis(mesh)
-    one = training.gradient(model, like, axis_name=axis, **weights)
+    one = fit.gradient(model, like, axis_name=axis, **weights)
     return jax.shard_map(one, mesh=mesh, in_specs=(PartitionSpec(), PartitionSpec(axis), PartitionSpec(axis)),
                          out_specs=PartitionSpec())  # fmt: skip
 
 
-def predict(model: potential.Potential, mesh: Mesh):
-    """`potential.predict` of one large structure, its atoms and the edges that end there split over a mesh.
+def predict(model: network.Potential, mesh: Mesh):
+    """`network.predict` of one large structure, its atoms and the edges that end there split over a mesh.
 
     Features of all atoms are collected on each device once a layer; what is made of edges, nearly all of the memory,
     stays where it is.
@@ -93,10 +93,10 @@ def predict(model: potential.Potential, mesh: Mesh):
     parted: Any = PartitionSpec(axis)
     of_all: Any = PartitionSpec()
     graph = graphs.Graph(*(of_all if name in _OF_ALL else parted for name in graphs.Graph._fields))
-    result = potential.Prediction(energies=of_all, forces=parted, stresses=of_all, node_energies=parted)
+    result = network.Prediction(energies=of_all, forces=parted, stresses=of_all, node_energies=parted)
 
     def one(params, graph):
-        return potential.predict(model, params, graph, axis_name=axis)
+        return network.predict(model, params, graph, axis_name=axis)
 
     return jax.shard_map(one, mesh=mesh, in_specs=(of_all, graph), out_specs=result)
 
