@@ -1,8 +1,20 @@
 """Products of spherical features: of the functions they stand for, by paths, and with filters around an edge."""
 
 from equijax.products.convolution import convolution
+from equijax.products.many_body import double_bracket, many_body
 from equijax.products.paths import clebsch_gordan, paths
 from equijax.products.planner import Plan, plan
 from equijax.products.pointwise import bracket, gaunt, power
 
-__all__ = ["Plan", "bracket", "clebsch_gordan", "convolution", "gaunt", "paths", "plan", "power"]
+__all__ = [
+    "Plan",
+    "bracket",
+    "clebsch_gordan",
+    "convolution",
+    "double_bracket",
+    "gaunt",
+    "many_body",
+    "paths",
+    "plan",
+    "power",
+]

@@ -8,11 +8,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax import _validate, spherical
+from equijax import _validate, products, spherical
 from equijax.nn.spherical.linear import Linear
-from equijax.products.operands import kernel
-from equijax.spherical import transforms
-from equijax.spherical.parity import spin
 
 
 class ManyBodyProduct(nn.Module):
@@ -53,34 +50,8 @@ class ManyBodyProduct(nn.Module):
             linear: Any = Linear(channels, axis=-3, precision=self.precision, name=name)
             return jnp.moveaxis(linear(rows).reshape(*x.shape[:-1], channels), 0, -2)
 
-        result = _products(factors(order, "factors"), order=order, lmax=lmax, precision=self.precision)
+        result = products.many_body(factors(order, "factors"), order, lmax=lmax, precision=self.precision)
         if self.bracket:
-            brackets = _double_bracket(factors(3, "bracket_factors"), lmax=lmax, precision=self.precision)
+            brackets = products.double_bracket(factors(3, "bracket_factors"), lmax=lmax, precision=self.precision)
             result = jnp.concatenate([result, brackets], axis=-1)
         return jnp.moveaxis(result, -2, self.axis)
-
-
-@kernel
-def _products(f, *, order, lmax, precision):
-    """p_2, ..., p_order side by side, of factors side by side."""
-    degree = order * spherical.lmax_of(f, "f", 0) + lmax
-    product, *others = jnp.split(transforms.to_grid("grid", f, degree, 0, "value", precision), order, axis=-1)
-    products = [product := product * other for other in others]
-    return transforms.from_grid("grid", jnp.concatenate(products, axis=-1), degree - lmax, lmax, precision)
-
-
-@kernel
-def _double_bracket(f, *, lmax, precision):
-    """{{b_1, b_2}, b_3} of three factors side by side."""
-    L = spherical.lmax_of(f, "f", 0)
-    degree = 2 * L + max(L, lmax)
-
-    def values(f, field):
-        return transforms.to_grid("grid", spin(f, 0), degree, 0, field, precision)
-
-    def bracket(f, g, lmax):
-        crossed = values(f, "theta") * values(g, "phi") - values(f, "phi") * values(g, "theta")
-        return transforms.from_grid("grid", crossed, degree - lmax, lmax, precision)
-
-    f, g, h = jnp.split(f, 3, axis=-1)
-    return bracket(bracket(f, g, L), h, lmax)
