@@ -12,7 +12,8 @@ import optax.contrib
 from jaxtyping import Array, Float, Int
 
 from equijax import _validate, graphs
-from equijax.models.potential import network
+from equijax.models.potential.network import Potential
+from equijax.models.potential.predict import Prediction, baseline, predict
 
 
 class State(NamedTuple):
@@ -117,7 +118,7 @@ def start(params: Any, transformation: optax.GradientTransformation) -> State:
 
 
 def loss(
-    prediction: network.Prediction,
+    prediction: Prediction,
     labels: graphs.Labels,
     graph: graphs.Graph,
     scale: float,
@@ -143,7 +144,7 @@ def loss(
     return sum(weight * _mean(values, mask, axis_name) for weight, values, mask in terms if weight) / scale**2
 
 
-def gradient(model: network.Potential, like: Any, axis_name: str | None = None, **weights: float):
+def gradient(model: Potential, like: Any, axis_name: str | None = None, **weights: float):
     """The function (stacked parameters, graph, labels) -> (loss, stacked gradient), to be jitted.
 
     It and `update` are two programs rather than one, because they compile faster so, and at the same time.
@@ -158,7 +159,7 @@ def gradient(model: network.Potential, like: Any, axis_name: str | None = None, 
 
     def value_and_gradient(stacks, graph: graphs.Graph, labels: graphs.Labels):
         def objective(params):
-            found = network.predict(model, params, graph)
+            found = predict(model, params, graph)
             return loss(found, labels, graph, model.scale, axis_name=axis_name, **weights)
 
         value, found = jax.value_and_grad(objective)(unstack(stacks, like))
@@ -214,7 +215,7 @@ class Samples(NamedTuple):
         return jax.tree.map(lambda *leaves: _single_precision(np.concatenate(leaves)), *pairs)
 
 
-def samples(model: network.Potential, structures: Sequence[graphs.Structure], batch_size: int) -> Samples:
+def samples(model: Potential, structures: Sequence[graphs.Structure], batch_size: int) -> Samples:
     """Neighbor lists of all structures, and the shape that every batch of that size, or a smaller one, fits in.
 
     Raises:
@@ -225,8 +226,7 @@ def samples(model: network.Potential, structures: Sequence[graphs.Structure], ba
     _validate.integer("batch_size", batch_size, 1)
     singles = [graphs.from_structure(s, model.cutoff) for s in structures]
     less = [
-        s if s.energy is None else s._replace(energy=s.energy - network.baseline(model, s.species).sum())
-        for s in structures
+        s if s.energy is None else s._replace(energy=s.energy - baseline(model, s.species).sum()) for s in structures
     ]
     nodes, edges = (
         sum(sorted((len(getattr(g, name)) for g in singles), reverse=True)[:batch_size])

@@ -1,8 +1,7 @@
 """An equivariant interatomic potential: message passing with Gaunt products and many-body powers."""
 
 import functools
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -10,27 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax import _validate, graphs, groups, reps, spherical
-from equijax.checks import Report, check
+from equijax import _validate, graphs, spherical
 from equijax.nn.graphs.radial import MLP, bessel_basis, polynomial_cutoff
 from equijax.nn.spherical.linear import Linear
 from equijax.nn.spherical.many_body import ManyBodyProduct
 from equijax.nn.spherical.variance import gain
-from equijax.symmetry import Symmetry
-from equijax.training import checkpoint
-
-
-class Prediction(NamedTuple):
-    """What a potential says of a graph; zero for padding."""
-
-    energies: Float[Array, " B"]
-    """Energies of the structures in eV, less those of their isolated atoms; `baseline` gives these."""
-    forces: Float[Array, "N 3"]
-    """-∂E/∂x in eV/Å."""
-    stresses: Float[Array, "B 3 3"]
-    """(∂E/∂ε)/volume in eV/Å³, tensile positive; of use for periodic structures only."""
-    node_energies: Float[Array, " N"]
-    """Each atom's share of the energy in eV, less E0."""
 
 
 class Potential(nn.Module):
@@ -175,131 +158,6 @@ class Update(nn.Module):
 def Dense(features: int, name: str) -> MLP:
     """One dense layer, without bias."""
     return MLP((features,), name=name)
-
-
-def initialize(model: Potential, key: Array) -> Any:
-    """Parameters of the model, standard normal as `model.init` draws them, but in a single draw that compiles at once.
-
-    Args:
-        model: The potential.
-        key: A key of `jax.random`. Under `jax.vmap` over keys, parameters of an ensemble.
-    """
-    count, vector, flag = np.zeros(1, np.int32), np.ones((1, 3), np.float32), np.ones(1, bool)
-    atom = graphs.Graph(
-        species=count, positions=vector, node_mask=flag, graph_of_node=count, senders=count, receivers=count,
-        shifts=np.zeros((1, 3), np.int32), edge_mask=flag, cells=np.eye(3, dtype=np.float32)[None],
-        pbc=np.zeros((1, 3), bool), graph_mask=flag,
-    )  # fmt: skip
-    shapes, tree = jax.tree.flatten(jax.eval_shape(model.init, key, vector, atom))
-    ends = np.cumsum([leaf.size for leaf in shapes])
-    draws: Any = jax.random.normal(key, (ends[-1],), np.float32)
-    if not isinstance(draws, jax.core.Tracer):
-        draws = np.asarray(draws)  # to be cut without a program for each leaf
-    leaves = [draws[end - leaf.size : end].reshape(leaf.shape) for end, leaf in zip(ends, shapes, strict=True)]
-    return jax.tree.unflatten(tree, list(map(jnp.asarray, leaves)))
-
-
-def predict(
-    model: Potential, params: Any, graph: graphs.Graph, positions=None, axis_name: str | None = None
-) -> Prediction:
-    """Energies, forces and stresses in one reverse pass, through the gradient with respect to the edge vectors.
-
-    With g_e = ∂E/∂r_e:  F_i = Σ_{e to i} g_e - Σ_{e from i} g_e  and  ∂E/∂ε = Σ_e g_e r_eᵀ, where the strain ε acts on
-    positions and cell.
-
-    Args:
-        model: The potential.
-        params: Its parameters; their dtype and that of the positions set the precision.
-        graph: From `graphs.batch` with the model's cutoff, or with edges of `graphs.traced_neighbor_list`.
-        positions: (N, 3) instead of those of the graph.
-        axis_name: Inside of `jax.shard_map` over this axis, where each device has one part of `graphs.partition`:
-            forces and node energies are those of the part, energies and stresses those of all.
-    """
-    positions = jnp.asarray(graph.positions if positions is None else positions)
-    of_node = jnp.asarray(graph.graph_of_node)
-    of_all, everywhere = (graphs.whole(x, axis_name) for x in (of_node, positions))
-    vectors = graphs.edge_vectors(everywhere, graph._replace(graph_of_node=of_all))
-
-    def total(vectors):
-        node_energies = model.apply(params, vectors, graph, axis_name)
-        return jnp.sum(node_energies), node_energies
-
-    g, node_energies = jax.grad(total, has_aux=True)(vectors)
-    senders, receivers, nodes = jnp.asarray(graph.senders), jnp.asarray(graph.receivers), len(graph.species)
-    pull = _sum_at(receivers - graphs.first_node(nodes, axis_name), g, nodes)
-    push = _sum_at(senders, g, len(everywhere))
-    count = len(graph.graph_mask)
-    energies = jax.ops.segment_sum(node_energies, of_node, count)
-    virial = jax.ops.segment_sum(g[:, :, None] * vectors[:, None, :], of_all[receivers], count)
-    if axis_name is not None:
-        push = jax.lax.psum_scatter(push, axis_name, tiled=True)
-        energies, virial = jax.lax.psum((energies, virial), axis_name)
-    volumes = jnp.abs(jnp.linalg.det(jnp.asarray(graph.cells, vectors.dtype)))
-    return Prediction(
-        energies=energies,
-        forces=pull - push,
-        stresses=virial / volumes[:, None, None],
-        node_energies=node_energies,
-    )
-
-
-def equivariance(model: Potential, params: Any, structure: graphs.Structure, **options: Any) -> Report:
-    """Hold energy and forces at a structure without cell against E(3) and the permutations of its atoms.
-
-    Args:
-        model: The potential.
-        params: Its parameters.
-        structure: Where to look.
-        **options: Those of `check`.
-
-    Raises:
-        ValueError: If the structure is periodic: its cell would have to turn with it.
-    """
-    if any(structure.pbc):
-        raise ValueError(f"structure: expected one without cell, got pbc {structure.pbc}")
-    single, n = graphs.from_structure(structure, model.cutoff), len(structure.species)
-
-    def energy_and_forces(params, positions, species, senders, receivers):
-        graph = single._replace(species=species, senders=senders, receivers=receivers)
-        found = predict(model, params, graph, positions)
-        return found.energies, found.forces
-
-    index = reps.Product(None, reps.Index())
-    moved = tuple(reps.Product(part, reps.Permutation(-2)) for part in (reps.Position(), reps.Vector()))
-    symmetry = Symmetry(
-        groups.Product(groups.E(3), groups.Permutation(n)),
-        inputs=(None, moved[0], reps.Product(None, reps.Permutation(-1)), index, index),
-        outputs=(None, moved[1]),
-    )
-    positions = single.positions.astype(np.float32)
-    return check(
-        energy_and_forces, symmetry, (params, positions, single.species, single.senders, single.receivers), **options
-    )
-
-
-def load(directory: str | Path) -> tuple[Potential, Any]:
-    """The model and its parameters from the last checkpoint in a folder, as `checkpoint.save` wrote it.
-
-    Raises:
-        FileNotFoundError: If there is no checkpoint.
-        ValueError: If it cannot be read or is of another model.
-    """
-    found = checkpoint.restore(directory)
-    return checkpoint.rebuild(Potential, found.config), found.params
-
-
-def baseline(model: Potential, species) -> np.ndarray:
-    """E0 of each atom in eV, in float64 on the host: what `Prediction.energies` leave out.
-
-    Raises:
-        ValueError: If the model does not know one of the atomic numbers, or has not one energy for each that it knows.
-    """
-    energies, species = np.asarray(model.atomic_energies, np.float64), np.asarray(species)
-    if len(energies) != len(model.species):
-        raise ValueError(f"atomic_energies: expected one for each of species {model.species}, got {len(energies)}")
-    if np.any(species == 0):
-        raise ValueError("species: expected atomic numbers, got 0, which stands for padding")
-    return energies[graphs.species_index(species, model.species)]
 
 
 def _by_coefficient(x):

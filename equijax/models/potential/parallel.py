@@ -10,7 +10,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from equijax import graphs
-from equijax.models.potential import fit, network
+from equijax.models.potential import fit
+from equijax.models.potential.network import Potential
+from equijax.models.potential.predict import Prediction
+from equijax.models.potential.predict import predict as predict_one
 
 _OF_ALL = ("cells", "pbc", "graph_mask")  # arrays of a partitioned graph that each device holds whole
 
@@ -54,7 +57,7 @@ def split_graph(graph: graphs.Graph, mesh: Mesh) -> graphs.Graph:
     return graphs.Graph(**parted, **replicate({name: getattr(graph, name) for name in _OF_ALL}, mesh))
 
 
-def gradient(model: network.Potential, like: Any, mesh: Mesh, **weights: float):
+def gradient(model: Potential, like: Any, mesh: Mesh, **weights: float):
     """`fit.gradient` on all devices of a mesh, each with its structures: loss and gradient are those of the batch.
 
     Parameters are on every device, sums over the batch are taken across devices.
@@ -75,8 +78,8 @@ def gradient(model: network.Potential, like: Any, mesh: Mesh, **weights: float):
                          out_specs=PartitionSpec())  # fmt: skip
 
 
-def predict(model: network.Potential, mesh: Mesh):
-    """`network.predict` of one large structure, its atoms and the edges that end there split over a mesh.
+def predict(model: Potential, mesh: Mesh):
+    """`potential.predict` of one large structure, its atoms and the edges that end there split over a mesh.
 
     Features of all atoms are collected on each device once a layer; what is made of edges, nearly all of the memory,
     stays where it is.
@@ -93,10 +96,10 @@ def predict(model: network.Potential, mesh: Mesh):
     parted: Any = PartitionSpec(axis)
     of_all: Any = PartitionSpec()
     graph = graphs.Graph(*(of_all if name in _OF_ALL else parted for name in graphs.Graph._fields))
-    result = network.Prediction(energies=of_all, forces=parted, stresses=of_all, node_energies=parted)
+    result = Prediction(energies=of_all, forces=parted, stresses=of_all, node_energies=parted)
 
     def one(params, graph):
-        return network.predict(model, params, graph, axis_name=axis)
+        return predict_one(model, params, graph, axis_name=axis)
 
     return jax.shard_map(one, mesh=mesh, in_specs=(of_all, graph), out_specs=result)
 
