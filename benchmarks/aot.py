@@ -20,7 +20,7 @@ import sys
 import time
 
 import harness
-import traffic
+from harness import traffic
 
 TOPOLOGIES = {"v5e:2x2": "v5litepod-4", "v6e:2x2": "v6e-4", "v5e:4x4": "v5litepod-16"}
 SLICE = "v5e:4x4"  # for programs of many devices, the others for programs of one
@@ -126,7 +126,7 @@ def finished(path):
 
 def cases(name, dtype, small, mesh):
     """The programs of a set, at sizes that do not fit in fast memory; only a few if `small`."""
-    import programs
+    from harness import programs
 
     rows, channels = (64, 128) if small else (16384, 128)
     found = {

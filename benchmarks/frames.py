@@ -13,13 +13,13 @@ import statistics
 import time
 
 import flax.linen as nn
-import frame_tables
-import harness
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import equijax as ej
+import harness
+import tables.frames
 from equijax import frames, groups, reps
 
 SIZES = {"graph": [(5, 1), (5, 100)], "points": [(64, 1), (2048, 1), (512, 8)]}  # points, batch
@@ -80,8 +80,8 @@ def main():
         records.append(shared | record)
         if args.json:
             harness.append(args.json, records[-1])
-        print(frame_tables.line(records[-1]), flush=True)
-    print("\n" + frame_tables.summary(records))
+        print(tables.frames.line(records[-1]), flush=True)
+    print("\n" + tables.frames.summary(records))
 
 
 def measure(args, alone, stop):

@@ -17,9 +17,9 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-from harness import add_arguments, append, environment, set_platform
 
 from equijax import groups
+from harness import add_arguments, append, environment, set_platform
 
 RULES = ("ours", "random", "unweighted")
 DRAWS = 4  # of the nodes, moved at random

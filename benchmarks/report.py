@@ -4,11 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-import aot_tables
-import frame_tables
-import group_tables
-import nbody_tables
-import product_tables
+import tables.aot
+import tables.frames
+import tables.intertwiners
+import tables.lie_convergence
+import tables.nbody
+import tables.rotations
+import tables.soft_symmetry
+import tables.tensor_products
 
 RESULTS = Path(__file__).parent / "results"
 DATA = {"gfn2": "GFN2-xTB (shipped)", "dft": "DFT (published)"}
@@ -44,16 +47,16 @@ def write(results, output):
     (output / "affine_digits.md").write_text(affine_digits(read(results / "affine_digits.jsonl")))
     tensor_products(read(results / "tensor_products.jsonl"), output)
     frames(read(results / "frames.jsonl"), output)
-    (output / "nbody.md").write_text(nbody_tables.page(read(results / "nbody.jsonl"), table))
+    (output / "nbody.md").write_text(tables.nbody.page(read(results / "nbody.jsonl"), table))
     (output / "many_devices.md").write_text(many_devices(read(results / "many_devices.jsonl")))
     for name in ("intertwiners", "rotations", "soft_symmetry"):
-        (output / f"{name}.md").write_text(getattr(group_tables, name)(read(results / f"{name}.jsonl"), table))
+        (output / f"{name}.md").write_text(getattr(getattr(tables, name), name)(read(results / f"{name}.jsonl"), table))
     lie_convergence(read(results / "lie_convergence.jsonl"), output)
     lines = read(results / "aot.jsonl")
-    (output / "aot.md").write_text(aot_tables.programs(lines, table))
-    (output / "aot_collectives.md").write_text(aot_tables.collectives(lines, table))
-    (output / "aot_bounds.md").write_text(aot_tables.bounds(lines, table))
-    (output / "precision.md").write_text(aot_tables.precision(read(results / "precision.jsonl"), table))
+    (output / "aot.md").write_text(tables.aot.programs(lines, table))
+    (output / "aot_collectives.md").write_text(tables.aot.collectives(lines, table))
+    (output / "aot_bounds.md").write_text(tables.aot.bounds(lines, table))
+    (output / "precision.md").write_text(tables.aot.precision(read(results / "precision.jsonl"), table))
 
 
 def read(path):
@@ -65,27 +68,27 @@ def read(path):
 def tensor_products(lines, output):
     """The tables, and the plot if there is something to show."""
     picture = output / "tensor_products.svg"
-    if any(r["table"] == "products" for r in product_tables.latest(lines)[1]):
-        product_tables.plot(lines, picture)
+    if any(r["table"] == "products" for r in tables.tensor_products.latest(lines)[1]):
+        tables.tensor_products.plot(lines, picture)
     shown = "../_build/tables/tensor_products.svg" if picture.is_file() else None
-    (output / "tensor_products.md").write_text(product_tables.page(lines, table, shown))
+    (output / "tensor_products.md").write_text(tables.tensor_products.page(lines, table, shown))
 
 
 def lie_convergence(lines, output):
     """The table and the plot."""
     if lines:
-        group_tables.plot_convergence(lines, output / "lie_convergence.svg")
-    page = group_tables.lie_convergence(lines, table, "../_build/tables/lie_convergence.svg")
+        tables.lie_convergence.plot_convergence(lines, output / "lie_convergence.svg")
+    page = tables.lie_convergence.lie_convergence(lines, table, "../_build/tables/lie_convergence.svg")
     (output / "lie_convergence.md").write_text(page)
 
 
 def frames(lines, output):
     """The tables, and the picture if there is something to show."""
     picture = output / "frames.svg"
-    if any(r["table"] == "path" for r in frame_tables.latest(lines)):
-        frame_tables.plot(lines, picture)
+    if any(r["table"] == "path" for r in tables.frames.latest(lines)):
+        tables.frames.plot(lines, picture)
     shown = "../_build/tables/frames.svg" if picture.is_file() else None
-    (output / "frames.md").write_text(frame_tables.page(lines, table, shown))
+    (output / "frames.md").write_text(tables.frames.page(lines, table, shown))
 
 
 def potential(lines):

@@ -13,9 +13,9 @@ import time
 import jax
 import jax.numpy as jnp
 import optax
-from harness import add_arguments, append, environment, set_platform
 
 from equijax import groups, rotations
+from harness import add_arguments, append, environment, set_platform
 
 POINTS, NOISE = 4, 0.02
 

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from harness import add_arguments, append, environment, set_platform
 
 from equijax import groups, nn, objectives, reps
+from harness import add_arguments, append, environment, set_platform
 
 AXES = ("x", "y", "z")
 TURNS = tuple(groups.Axial(groups.SO(2), axis) for axis in range(3))

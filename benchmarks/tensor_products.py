@@ -15,7 +15,7 @@ import statistics
 import time
 
 import harness
-import product_tables
+import tables.tensor_products
 
 TABLES = {  # sizes (rows, channels) and degrees
     "products": ([(1024, 16), (256, 128)], range(1, 13)),
@@ -44,13 +44,14 @@ def main():
         records.append(record)
         if args.json:
             harness.append(args.json, record)
-        print(product_tables.line(record), flush=True)
-    print("\n" + product_tables.summary(records))
+        print(tables.tensor_products.line(record), flush=True)
+    print("\n" + tables.tensor_products.summary(records))
 
 
 def measure(args, stop):
     """Every record: one of the run, then one of each case, also of those left out."""
     import jax
+
     import peers
 
     jax.config.update("jax_default_matmul_precision", "highest")  # for the peers; ours ask for it
@@ -204,9 +205,9 @@ def sample(degree, rows, channels):
 
 @functools.lru_cache(8)
 def reference(kind, table, degree, rows, channels):
-    import product_references
+    from peers import reference
 
-    return product_references.reference(kind, table, sample(degree, rows, channels))
+    return reference.reference(kind, table, sample(degree, rows, channels))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-import programs  # noqa: E402
-import traffic  # noqa: E402
+from harness import programs, traffic  # noqa: E402
 
 CASES = [
     *programs.products_of(jnp.float32, 64, 128, (2,)),

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from product_references import gaunt_weights
 
 from equijax import products, spherical
 from equijax.interop.e3nn import from_irreps_array, to_irreps_array
 from equijax.products import planner
 from equijax.products.convolution import METHODS as CONVOLUTIONS
+from peers.reference import gaunt_weights
 
 PACKAGES = ("e3nn-jax", "e3x", "cuequivariance-jax", "e3j")
 

@@ -1,4 +1,4 @@
-"""Products and convolutions in float64, path by path: what benchmarks/tensor_products.py holds every result against."""
+"""Products and convolutions in float64, path by path: what every result of tensor_products.py is held against."""
 
 import functools
 
@@ -24,8 +24,8 @@ def gaunt_weights(l):
 def reference(kind, table, s, rows=2):
     """The first rows of a result in float64, by NumPy, path by path, or None for a map that only one package has.
 
-    `kind` is one of `product_tables.NOTES`, `table` of `tensor_products.TABLES`, `s` a `peers.Sample`. Above L = 12,
-    where the table of all couplings is large, the FFT route in float64.
+    `kind` is one of `tables.tensor_products.NOTES`, `table` one of `TABLES` in the script, `s` a `peers.Sample`. Above
+    L = 12, where the table of all couplings is large, the FFT route in float64.
     """
     if kind not in ("gaunt", "rank one", "paths"):
         return None

@@ -1,6 +1,6 @@
 """Tables of what is known of accelerators without one, from the results of aot.py and precision.py."""
 
-from traffic import COLLECTIVES
+from harness.traffic import COLLECTIVES
 
 NONE = "No results are kept yet.\n"
 
