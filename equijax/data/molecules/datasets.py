@@ -36,6 +36,11 @@ def acetylacetone() -> Dataset:
 
     Raises:
         ValueError: If the file is not the one that was shipped.
+
+    Examples:
+        >>> dataset = acetylacetone()
+        >>> len(dataset.train), dataset.train[0].forces.shape
+        (450, (15, 3))
     """
     found = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
     if found != SHA256:
@@ -73,6 +78,9 @@ def read_acac_dft(directory: str | Path) -> Dataset:
 
     References:
         Batatia et al. 2022, arXiv:2205.06643.
+
+    Examples:
+        >>> dataset = read_acac_dft("BOTNet-datasets/dataset_acac")  # doctest: +SKIP
     """
     directory = Path(directory)
     names = ("train_300K", "test_MD_300K", "test_MD_600K", "test_dihedral", "isolated_atoms")

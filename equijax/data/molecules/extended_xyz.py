@@ -28,6 +28,15 @@ def read_extended_xyz(
         ValueError: If the file is compressed, truncated or not extended XYZ, a position is not finite, or a frame lacks
             a label that was asked for; the message names the file, the frame and the labels that are there.
         ImportError: If ASE is not installed.
+
+    Examples:
+        >>> import tempfile
+        >>> from ase.build import molecule
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     molecule("H2O").write(f"{folder}/water.xyz")
+        ...     (water,) = read_extended_xyz(f"{folder}/water.xyz", energy=None, forces=None)
+        >>> water.species.tolist()
+        [8, 1, 1]
     """
     try:
         from ase.io import read

@@ -17,7 +17,6 @@ import json
 import os
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms, units
@@ -59,7 +58,8 @@ CHUNK = 50  # snapshots a file
 
 ANGLES = np.arange(1.0, 180.0, 4.0)  # degrees, as in the published scan
 MULTIPLICITIES = {"H": 2, "C": 3, "O": 3}
-LABELS: dict[str, Any] = {"method": "GFN2-xTB", "accuracy": 0.01, "verbosity": 0}  # forces repeat within 1e-5 eV/Å
+# forces repeat within 1e-5 eV/Å at this accuracy
+LABELS: dict[str, str | float] = {"method": "GFN2-xTB", "accuracy": 0.01, "verbosity": 0}
 PROPAGATION = LABELS | {"accuracy": 1.0}  # only has to sample
 
 

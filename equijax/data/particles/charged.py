@@ -4,12 +4,13 @@ import functools
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
 
 from equijax._validate import integer
 
@@ -52,19 +53,24 @@ def charged_particles(
 ) -> ChargedParticles:
     """The charged five-body benchmark: positions and velocities at one frame, positions at a later one.
 
-    Frame k is step 100 (k + 1) of 0.001 time units. All trajectories are integrated as one array, in float64; the
-    random numbers are the published ones, bit for bit. Some three seconds on one core.
+    Frame k is the state after 100 (k + 1) steps of 0.001 time units. All trajectories are integrated as one array, in
+    float64, which takes some three seconds on one core.
 
-    The published simulation clips the Cartesian components of forces, which is not equivariant: about one test window
-    in six depends on the orientation, and no rotation-equivariant model can have an expected mean squared error below
-    0.0022 on all windows, or 5e-7 on the others. With force_clip="norm" there is no such floor.
+    The random numbers are those of the published program (NumPy's legacy generator, seed 43), bit for bit, and with
+    them all 14,000 vectors of charges. Trajectories in which no force is clipped agree with the published ones to
+    rounding; of the others, about one in twelve has come so close to another particle that rounding decides where it
+    goes.
+
+    The published simulation clips the Cartesian components of forces, which is not equivariant: the targets of about
+    one test window in six depend on the orientation, and no rotation-equivariant model can have an expected mean
+    squared error below 0.0022 on all windows, or 5e-7 on the others. With force_clip="norm" there is no such floor.
 
     Args:
         force_clip: "component", as published, or "norm".
         train: How many of the 10,000 training trajectories.
         validation: How many of the 2,000.
         test: How many of the 2,000.
-        frames: Input and target.
+        frames: The frame of the input and that of the target.
         cache: File (.npz) to read what was simulated before with the same settings, or to write it to, atomically.
 
     Raises:
@@ -74,6 +80,11 @@ def charged_particles(
     References:
         Kipf et al. 2018, arXiv:1802.04687 (the simulation); Satorras, Hoogeboom and Welling 2021, arXiv:2102.09844,
         section 5.1 (the benchmark).
+
+    Examples:
+        >>> sets = charged_particles(train=3, validation=1, test=1, frames=(0, 1))
+        >>> sets.train.positions.shape
+        (3, 5, 3)
     """
     _check_clip(force_clip)
     counts = (integer("train", train, 1), integer("validation", validation, 1), integer("test", test, 1))
@@ -107,13 +118,22 @@ def initial_states(
 ) -> tuple[Float[np.ndarray, "count n"], Float[np.ndarray, "count n 3"], Float[np.ndarray, "count n 3"]]:
     """Charges, positions and velocities of the first trajectories of the published stream of random numbers.
 
-    Charges are ±1; positions are normal with variance (n/5)^(2/3), reflected at ±5; velocities have norm 0.5. The noise
-    that the published program draws after each of them, of size zero, is drawn and dropped.
+    Charges are ±1; positions are normal with variance (n/5)^(2/3), reflected at ±5; velocities have norm 0.5. The
+    published program also draws noise after each trajectory, and multiplies it by zero; it is drawn and dropped here,
+    so that the next trajectory starts from the same random numbers.
 
     Args:
         count: Number of trajectories.
         particles: n.
         seed: Of NumPy's legacy generator.
+
+    Returns:
+        Charges (count, n), positions and velocities (count, n, 3), float64.
+
+    Examples:
+        >>> charges, positions, velocities = initial_states(2)
+        >>> positions.shape
+        (2, 5, 3)
     """
     random = np.random.RandomState(seed)
     n, frames, count = integer("particles", particles, 1), 49, integer("count", count, 1)
@@ -123,14 +143,14 @@ def initial_states(
         x[k] = random.randn(3, n).T * (n / 5) ** (1 / 3)
         velocity = random.randn(3, n)
         v[k] = (velocity * 0.5 / np.sqrt((velocity**2).sum(axis=0))).T
-        random.randn(2, frames, 3, n)
+        random.randn(2, frames, 3, n)  # the noise of size zero
     outside = np.abs(x) > 5
     v = np.where(outside, -np.sign(x) * np.abs(v), v)
     return charges, np.where(outside, 10 * np.sign(x) - x, x), v
 
 
 def simulate(
-    charges: Any, positions: Any, velocities: Any, steps: int, *, force_clip: str = "component"
+    charges: ArrayLike, positions: ArrayLike, velocities: ArrayLike, steps: int, *, force_clip: str = "component"
 ) -> tuple[Float[np.ndarray, "*B n d"], Float[np.ndarray, "*B n d"], Bool[np.ndarray, "*B"]]:
     """Particles of unit mass under the Coulomb force, by the semi-implicit Euler method, in float64.
 
@@ -150,6 +170,11 @@ def simulate(
 
     Raises:
         ValueError: If the shapes do not fit.
+
+    Examples:
+        >>> positions, velocities, clipped = simulate(*initial_states(2), steps=10, force_clip="norm")
+        >>> clipped
+        array([False, False])
     """
     _check_clip(force_clip)
     charges, x, v = (np.asarray(a, np.float64) for a in (charges, positions, velocities))
@@ -159,7 +184,8 @@ def simulate(
             f"{charges.shape}, {x.shape}, {v.shape}"
         )
     batch, (n, d) = x.shape[:-2], x.shape[-2:]
-    last = [np.moveaxis(a.reshape(-1, *a.shape[len(batch) :]), 0, -1) for a in (charges, x, v)]  # systems side by side
+    # one axis of all systems, and that last, so that they lie side by side in memory: (n, B), (n, d, B), (n, d, B)
+    last = [np.moveaxis(a.reshape(-1, *a.shape[len(batch) :]), 0, -1) for a in (charges, x, v)]
     with jax.enable_x64(True):
         x, v, clipped = (np.asarray(a) for a in _advance(*last, integer("steps", steps), force_clip))
     x, v = (np.ascontiguousarray(np.moveaxis(a, -1, 0)).reshape(*batch, n, d) for a in (x, v))
@@ -168,13 +194,18 @@ def simulate(
 
 @functools.partial(jax.jit, static_argnames="force_clip")
 def _advance(
-    charges: Float[Array, "n B"], x: Float[Array, "n d B"], v: Float[Array, "n d B"], steps: Any, force_clip: str
-):
-    pairs = (charges[:, None] * charges * (1 - jnp.eye(len(charges))[..., None]))[:, :, None]  # no force on itself
+    charges: Float[Array, "n B"],
+    x: Float[Array, "n d B"],
+    v: Float[Array, "n d B"],
+    steps: Int[Array, ""],
+    force_clip: str,
+) -> tuple[Float[Array, "n d B"], Float[Array, "n d B"], Bool[Array, " B"]]:
+    others = 1 - jnp.eye(len(charges))[..., None]  # no force of a particle on itself
+    pairs = (charges[:, None] * charges * others)[:, :, None]  # q_i q_j, (n, n, 1, B)
 
     def step(_, state):
         x, v, clipped = state
-        r = x[:, None] - x
+        r = x[:, None] - x  # (n, n, d, B)
         square = jnp.sum(r * r, axis=2, keepdims=True)
         a = jnp.sum(pairs * r / jnp.where(square > 0, square * jnp.sqrt(square), 1), axis=1)
         size = jnp.abs(a) if force_clip == "component" else jnp.sqrt(jnp.sum(a * a, axis=1, keepdims=True))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from equijax import data
-from equijax.data import molecules as module
+from equijax.data.molecules import datasets as module
 
 DFT = Path(__file__).parents[4] / "shared" / "data" / "acac-dft"
 SPLITS = ("train", "validation", "test_300K", "test_600K", "dihedral")
