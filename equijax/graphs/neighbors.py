@@ -20,12 +20,16 @@ from equijax import _validate
 
 COINCIDENT = 1e-6  # of the cutoff: closer atoms have no direction between them
 ROUNDING = 1e-5  # of a height of the cell, as float32 knows it
+MOST_IMAGES = 2 * 10**7  # of the atoms of one structure within the cutoff: some gigabytes
+FARTHEST = 1e150  # in cut-offs, whose squares are numbers
+MOST_CELLS = 2**30  # that an atom may be away from the cell: shifts are 32-bit integers
 
 
 def neighbor_list(positions, cell, pbc, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All edges of one structure, on the host, with vesin's cell lists.
+    """All edges of one structure, on the host: SciPy's k-d tree over the atoms and their images.
 
-    Right for every cell, however small or skew, and for atoms outside of it.
+    Right for every cell, however small, flat or skew, for atoms outside of it, and however far atoms lie apart. Edges
+    come in pairs: where i sends to j, j sends to i, at distances that round to the cutoff too.
 
     Args:
         positions: (n, 3), in the unit of the cutoff.
@@ -37,29 +41,80 @@ def neighbor_list(positions, cell, pbc, cutoff: float) -> tuple[np.ndarray, np.n
         senders (edges,), receivers (edges,) and shifts (edges, 3), int32, sorted by receiver, then sender, then shift.
 
     Raises:
-        ValueError: If there is no atom, a position is not finite, two atoms coincide, the cell is singular, or the
-            cutoff is not positive.
-        ImportError: If vesin is not installed.
+        ValueError: If there is no atom, a position is not finite, two atoms coincide, the cell is singular or so small
+            that millions of its images lie within the cutoff, an atom is too many cells away from it, or the cutoff is
+            not positive.
+
+    Examples:
+        >>> import numpy as np
+        >>> senders, receivers, shifts = neighbor_list(np.zeros((1, 3)), np.eye(3), (True, False, False), 1.5)
+        >>> shifts.tolist()  # an atom sees its own images
+        [[-1, 0, 0], [1, 0, 0]]
     """
     positions, cell, pbc = checked(positions, cell, pbc)
     _check_cutoff(cutoff)
-    try:
-        from vesin import NeighborList
-    except ImportError as error:
-        raise ImportError("neighbor lists need vesin: pip install 'equijax[molecules]'") from error
+    from scipy.spatial import KDTree  # whose import takes half a second
 
     unit = _unit(cutoff)
-    search = NeighborList(cutoff=float(cutoff) / unit, full_list=True)
-    i, j, shifts, distances = search.compute(points=positions / unit, box=cell / unit, periodic=pbc, quantities="ijSd")
-    distances = distances * unit
+    positions, cell, cutoff = positions / unit, cell / unit, cutoff / unit
+
+    if np.abs(positions).max() > FARTHEST * cutoff:
+        atom = np.argmax(np.abs(positions).max(axis=1))
+        raise ValueError(f"positions: atom {atom} is at {positions[atom] / cutoff} cut-offs, where squares overflow")
+
+    wrapped, home, atoms, steps, images = _images(positions, cell, pbc, cutoff)
+    slack = 1e-9 * cutoff + 8 * np.finfo(float).eps * np.abs(positions).max()  # of what was rounded on the way
+    near = KDTree(wrapped).sparse_distance_matrix(KDTree(images), cutoff + slack, output_type="ndarray")
+    receivers, senders = near["i"], atoms[near["j"]]
+    shifts = steps[near["j"]] - home[senders] + home[receivers]
+
+    vectors = positions[senders] - positions[receivers] + shifts @ cell  # from the positions as they are given
+    distances = np.linalg.norm(vectors, axis=1)
+    edges = (distances < cutoff) & (near["i"] != near["j"])  # the images begin with the atoms themselves
+    senders, receivers, shifts, distances = (a[edges] for a in (senders, receivers, shifts, distances))
     if len(distances) and distances.min() < COINCIDENT * cutoff:
         closest = np.argmin(distances)
         raise ValueError(
-            f"positions: atoms {i[closest]} and {j[closest]} coincide (image shift {shifts[closest].tolist()}, "
-            f"distance {distances[closest]:.1e}); remove one of them, or check the unit of the positions and the cell"
+            f"positions: atoms {receivers[closest]} and {senders[closest]} coincide (image shift "
+            f"{shifts[closest].tolist()}, distance {unit * distances[closest]:.1e}); remove one of them, or check the "
+            "unit of the positions and the cell"
         )
-    order = np.lexsort((*shifts.T[::-1], j, i))
-    return j[order].astype(np.int32), i[order].astype(np.int32), shifts[order].astype(np.int32)
+    order = np.lexsort((*shifts.T[::-1], senders, receivers))
+    return tuple(a[order].astype(np.int32) for a in (senders, receivers, shifts))
+
+
+def _images(positions, cell, pbc, cutoff):
+    """The atoms in the cell, and those of their images that may be nearer than the cutoff to one of them.
+
+    Returns:
+        positions in the cell (n, 3); the cells (n, 3) that the atoms are in; and for every image, the atoms first, the
+        atom, the cells (images, 3) that it was moved by, and its position.
+    """
+    inverse = np.linalg.inv(cell)
+    home = np.where(pbc, np.floor(positions @ inverse), 0)
+    if np.abs(home).max() > MOST_CELLS:
+        atom = np.argmax(np.abs(home).max(axis=1))
+        raise ValueError(f"positions: atom {atom} is {np.abs(home[atom]).max():.0e} cells away; wrap it into the cell")
+    wrapped = positions - home @ cell
+    reach = np.where(pbc, cutoff * np.linalg.norm(inverse, axis=0), 0)  # the cutoff over the heights of the cell
+    if len(positions) * np.prod(2 * np.ceil(reach) + 1) > MOST_IMAGES:
+        heights = 1 / np.linalg.norm(inverse[:, pbc], axis=0) / cutoff
+        raise ValueError(
+            f"cell: its heights are {np.array2string(heights, precision=1)} of the cutoff along the periodic axes, so "
+            f"that over {MOST_IMAGES:,} images lie within the cutoff; check the units, or take a smaller cutoff"
+        )
+    atoms, steps, images = np.arange(len(positions)), np.zeros_like(home, dtype=int), wrapped
+    for axis in np.flatnonzero(pbc):  # copies along one axis after the other, of those from before
+        along = images @ inverse[:, axis]  # in heights of the cell
+        count = math.ceil(reach[axis])
+        kept = [(atoms, steps, images)]
+        for step in (*range(-count, 0), *range(1, count + 1)):
+            inside = np.abs(along + step - 0.5) < reach[axis] + 0.5 + ROUNDING
+            moved = steps[inside]
+            moved[:, axis] = step
+            kept.append((atoms[inside], moved, images[inside] + step * cell[axis]))
+        atoms, steps, images = map(np.concatenate, zip(*kept, strict=True))
+    return wrapped, home.astype(int), atoms, steps, images
 
 
 class Neighbors(NamedTuple):

@@ -17,16 +17,18 @@ CUTOFF = 4.0
 PERIODIC = [(True, True, True), (True, False, True), (False, True, False), (False, False, False)]
 
 
-def all_images(positions, cell, pbc, cutoff, reach=7):
-    """(receiver, sender, shift) of every edge, sorted, the slow way."""
+def all_images(positions, cell, pbc, cutoff, reach=(7, 7, 7)):
+    """(receiver, sender, shift) of every edge, sorted, the slow way; `reach` counts images of atoms in the cell."""
+    home = np.where(pbc, np.floor(positions @ np.linalg.pinv(cell)), 0).astype(int)
     found = []
-    for shift in itertools.product(*(range(-reach, reach + 1) if p else [0] for p in pbc)):
-        vectors = positions + np.array(shift) @ cell - positions[:, None]
+    for shift in itertools.product(*(range(-n - 1, n + 2) if p else [0] for p, n in zip(pbc, reach, strict=True))):
+        moved = np.array(shift) - home + home[:, None]
+        vectors = positions + moved @ cell - positions[:, None]
         inside = np.linalg.norm(vectors, axis=-1) < cutoff
         if not any(shift):
             np.fill_diagonal(inside, False)
-        found += [(i, j, *shift) for i, j in zip(*np.nonzero(inside), strict=True)]
-    return np.array(sorted(found)).reshape(-1, 5)
+        found += [(i, j, *moved[i, j]) for i, j in zip(*np.nonzero(inside), strict=True)]
+    return np.array(sorted(found), int).reshape(-1, 5)
 
 
 def edges(senders, receivers, shifts):
@@ -41,6 +43,54 @@ def test_host_list_is_exact_in_cells_smaller_than_the_cutoff(pbc, n):
     expected = all_images(positions, SKEW, pbc, CUTOFF)
     np.testing.assert_array_equal(edges(*graphs.neighbor_list(positions, SKEW, pbc, CUTOFF)), expected)
     assert len(expected) > 0 or not any(pbc)
+
+
+@pytest.mark.core
+def test_host_list_is_exact_in_any_cell():
+    """Flat, long and skew cells to ratios of 1e6, mixed axes, clouds that explode: against all images, one by one."""
+    counts = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        cutoff = rng.uniform(0.5, 6)
+        lengths = cutoff * np.where(seed % 2, rng.permuted([0.2, *10 ** rng.uniform(0, 6, 2)]), rng.uniform(0.4, 3, 3))
+        cell = np.diag(lengths) @ (np.eye(3) + 0.3 * rng.uniform(-1, 1, (3, 3)))
+        pbc = rng.random(3) < 0.6
+        spread = 10 ** rng.uniform(0, 8) if seed % 3 == 0 else 1.0  # of a cloud, in cut-offs
+        centers = spread * cutoff * rng.normal(size=(3, 3))
+        positions = np.concatenate([centers, centers + 0.4 * cutoff * rng.normal(size=(3, 3))])
+        positions[:2] += rng.integers(-3, 4, (2, 3)) * pbc @ cell  # whole cells away from what they are near to
+        reach = np.where(pbc, np.ceil(cutoff * np.linalg.norm(np.linalg.inv(cell), axis=0)), 0).astype(int)
+        expected = all_images(positions, cell, pbc, cutoff, reach)
+        np.testing.assert_array_equal(edges(*graphs.neighbor_list(positions, cell, pbc, cutoff)), expected)
+        counts.append(len(expected))
+    assert np.median(counts) > 10
+
+
+def test_what_killed_or_misled_a_search_by_cells():
+    """Two atoms far apart along a diagonal; a flat cell, of which one atom sees ten images."""
+    far = graphs.neighbor_list([[0, 0, 0], [1300, 1300, 0.0]], None, False, 4.0)
+    assert [len(part) for part in far] == [0, 0, 0]
+    flat = graphs.neighbor_list([[0, 0, 0], [0, 0, 2.0]], np.diag([3.0, 2000, 2000]), True, 4.0)
+    assert len(flat[0]) == 10
+    cloud = 10.0 ** np.arange(0, 100, 2)[:, None] * [1, -1, 1]
+    assert len(graphs.neighbor_list(cloud, None, False, 4.0)[0]) == 0
+    with pytest.raises(ValueError, match=r"positions: atom 1 is at .*1.e\+180.* cut-offs"):
+        graphs.neighbor_list([[0, 0, 0], [0, 1e180, 0]], None, False, 1.0)
+    with pytest.raises(ValueError, match=r"positions: atom 0 is 1e\+10 cells away"):
+        graphs.neighbor_list([[1e10, 0, 0]], np.eye(3), True, 1.0)
+    with pytest.raises(ValueError, match=r"cell: its heights are .* over 20,000,000 images"):
+        graphs.neighbor_list([[0, 0, 0.0]], 1e-3 * np.eye(3), True, 1.0)
+
+
+def test_edges_come_in_pairs_at_a_distance_that_rounds_to_the_cutoff():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 3, 4, 5):
+        cell = 3 * np.eye(3) + 0.5 * rng.normal(size=(3, 3))
+        positions = rng.normal(size=(n, 3)) * 50
+        cutoff = np.linalg.norm([1, -2, 1] @ cell)  # many atoms see their own images at it, or rounded to less
+        senders, receivers, shifts = graphs.neighbor_list(positions, cell, True, cutoff)
+        there = set(zip(senders, receivers, map(tuple, shifts), strict=True))
+        assert there == {(i, j, tuple(-s for s in shift)) for j, i, shift in there}
 
 
 def test_supercell():
