@@ -8,7 +8,6 @@ is in the results file.
 
 import argparse
 import functools
-import json
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,8 +167,7 @@ def record(args, result):
 
 def finished(path, key):
     """Models and seeds that the results file already holds for the same digits and time."""
-    lines = Path(path).read_text().splitlines() if path and Path(path).is_file() else []
-    results = [r for r in map(json.loads, lines) if r.get("table") == "accuracy"]
+    results = [r for r in harness.read(path) if r.get("table") == "accuracy"]
     return {(r["model"], r["seed"]) for r in results if all(r[k] == v for k, v in key.items())}
 
 

@@ -117,11 +117,8 @@ def measure(args):
 
 def finished(path):
     """The programs that a file of results holds: set, case, mode, dtype and topology of each."""
-    if not os.path.exists(path):
-        return set()
-    with open(path) as lines:
-        records = map(json.loads, lines)
-        return {tuple(r[k] for k in ("set", "case", "mode", "dtype", "topology")) for r in records if "set" in r}
+    keys = "set", "case", "mode", "dtype", "topology"
+    return {tuple(r[key] for key in keys) for r in harness.read(path) if "set" in r}
 
 
 def cases(name, dtype, small, mesh):

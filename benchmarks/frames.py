@@ -81,7 +81,7 @@ def main():
         if args.json:
             harness.append(args.json, records[-1])
         print(tables.frames.line(records[-1]), flush=True)
-    print("\n" + tables.frames.summary(records))
+    print("\n" + harness.summary(tables.frames.targets(records)))
 
 
 def measure(args, alone, stop):

@@ -7,13 +7,13 @@ already are not repeated, so that an interrupted run goes on where it was.
 
 import argparse
 import functools
-import json
 import math
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import harness
+from tables.nbody import GATES
 
 harness.keep_memory()
 
@@ -34,10 +34,6 @@ O3 = ej.Symmetry(groups.O(3), inputs=(reps.Vector(), reps.Vector(), None), outpu
 BATCH = 100
 LONG_DECAY = 0.1  # of weights in long runs, where they grow under Muon until the plain networks diverge
 RATE = 3e-3  # largest one of Adam, for all models
-FLOOR = 0.0022  # expected error of any equivariant model, because the simulation clips components of forces
-# errors on all windows after 10,000 epochs, from the papers: arXiv:2102.09844, 2110.03336, 2110.02905
-PUBLISHED = {"EGNN": 0.0071, "FA-GNN": 0.0057, "SEGNN": 0.0043}
-GATES = {50: 0.0115, 200: 0.0075}  # what EGNN has to reach after so many epochs of its published recipe
 
 
 class Case(NamedTuple):
@@ -89,7 +85,7 @@ def main():
         todo = [("EGNN", seed, None, epochs) for seed in range(args.seeds) for epochs in args.epochs]
     else:
         todo = [(name, seed, args.seconds, None) for seed in range(args.seeds) for name in args.models]
-    done = {key(line) for line in read(args.json)}
+    done = {key(line) for line in harness.read(args.json)}
     if done:
         print(f"{len(done)} runs are in {args.json} already, and are not repeated.")
     for name, seed, seconds, epochs in tqdm(todo, disable=None):
@@ -260,12 +256,6 @@ def clock():
 def key(line):
     """What makes two runs the same one."""
     return tuple(line[name] for name in ("model", "seed", "budget", "epochs", "trajectories", "device", "cores"))
-
-
-def read(path):
-    """Results so far."""
-    lines = Path(path).read_text().splitlines() if path and Path(path).is_file() else []
-    return [json.loads(line) for line in lines if line.strip()]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import harness
+from tables.potential import PUBLISHED
 
 harness.keep_memory()
 
@@ -42,11 +43,6 @@ PRESETS = {
     "small": Preset(20, {"channels": 4, "radial_features": 8, "probes": 2}, every=10, compiler_options=QUICK),
     "default": Preset(6000, {}),
     "long": Preset(50_000, {"channels": 48, "lmax": 3}, every=1000),
-}
-# Batatia et al. 2022, arXiv:2205.06643 and 2206.07697: RMSE of energies (meV) and forces (meV/Å), trained on 300 K
-PUBLISHED = {
-    "300 K": {"BOTNet": (0.89, 6.3), "NequIP": (0.81, 5.90), "MACE": (0.9, 5.1)},
-    "600 K": {"BOTNet": (6.2, 29.8), "NequIP": (6.04, 27.8), "MACE": (4.6, 22.4)},
 }
 
 

@@ -1,181 +1,83 @@
-"""Tables and plots for the documentation from the lines in results/; the last line of each case counts."""
+"""Puts the tables and pictures of the documentation into its pages, from the lines in results/.
+
+python benchmarks/report.py          # after a run: write them anew
+python benchmarks/report.py --check  # say which pages do not show what the results give, and fail
+
+A page has a line `<!-- results: NAME.FUNCTION -->`, where NAME is a module of tables/ and FUNCTION a function of it,
+and a line `<!-- end of results -->`. What stands between is what the function makes of the lines of results/NAME.jsonl.
+A picture lies beside the pages on benchmarks and holds a digest of its curves, which says what results it is of.
+"""
 
 import argparse
+import hashlib
+import importlib
 import json
+import re
 from pathlib import Path
 
-import tables.aot
-import tables.frames
-import tables.intertwiners
-import tables.lie_convergence
-import tables.nbody
-import tables.rotations
-import tables.soft_symmetry
-import tables.tensor_products
+from harness.results import read
 
-RESULTS = Path(__file__).parent / "results"
-DATA = {"gfn2": "GFN2-xTB (shipped)", "dft": "DFT (published)"}
-ROWS = (
-    ("energy RMSE / MAE at 300 K (meV)", "{energy_rmse_300 K:.2f} / {energy_mae_300 K:.2f}"),
-    ("force RMSE / MAE at 300 K (meV/Å)", "{force_rmse_300 K:.1f} / {force_mae_300 K:.1f}"),
-    ("energy RMSE / MAE at 600 K (meV)", "{energy_rmse_600 K:.2f} / {energy_mae_600 K:.2f}"),
-    ("force RMSE / MAE at 600 K (meV/Å)", "{force_rmse_600 K:.1f} / {force_mae_600 K:.1f}"),
-    ("energy RMSE, dihedral scan (meV)", "{energy_rmse_dihedral:.1f}"),
-    ("equivariance: verdict, error", "{verdict}, {equivariance_error:.0e}"),
-    ("parameters", "{parameters:,}"),
-    ("steps, batch", "{steps:,}, {batch}"),
-    ("training (s)", "{seconds:,.0f}"),
-    ("one step (ms)", "{milliseconds_a_step:.1f}"),
-    ("compile, initialize (s)", "{compile_seconds:.1f}, {initialize_seconds:.1f}"),
-    ("device, cores", "{device} ({processor}), {cores}"),
-    ("jax, Python, day", "{jax}, {python}, {date}"),
-)
+HERE = Path(__file__).parent
+BLOCK = re.compile(r"^<!-- results: (\w+)\.(\w+) -->\n.*?^<!-- end of results -->$", re.MULTILINE | re.DOTALL)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the tables, in Markdown")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if something would change")
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the results")
+    parser.add_argument("--docs", type=Path, default=HERE.parent / "docs", help="folder of the pages")
     args = parser.parse_args()
-    write(args.results, args.output)
+    texts, shown = pages(args.results, args.docs), pictures(args.results, args.docs)
+    for path in (*texts, *shown):
+        print(f"{path}: {'does not show what the results give' if args.check else 'written'}")
+    if args.check:
+        raise SystemExit("python benchmarks/report.py writes them anew" if texts or shown else 0)
+    for path, text in texts.items():
+        path.write_text(text)
+    for path, of in shown.items():
+        draw(path, *of)
 
 
-def write(results, output):
-    """Write every table."""
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "potential.md").write_text(potential(read(results / "potential.jsonl")))
-    (output / "affine_digits.md").write_text(affine_digits(read(results / "affine_digits.jsonl")))
-    tensor_products(read(results / "tensor_products.jsonl"), output)
-    frames(read(results / "frames.jsonl"), output)
-    (output / "nbody.md").write_text(tables.nbody.page(read(results / "nbody.jsonl"), table))
-    (output / "many_devices.md").write_text(many_devices(read(results / "many_devices.jsonl")))
-    for name in ("intertwiners", "rotations", "soft_symmetry"):
-        (output / f"{name}.md").write_text(getattr(getattr(tables, name), name)(read(results / f"{name}.jsonl"), table))
-    lie_convergence(read(results / "lie_convergence.jsonl"), output)
-    lines = read(results / "aot.jsonl")
-    (output / "aot.md").write_text(tables.aot.programs(lines, table))
-    (output / "aot_collectives.md").write_text(tables.aot.collectives(lines, table))
-    (output / "aot_bounds.md").write_text(tables.aot.bounds(lines, table))
-    (output / "precision.md").write_text(tables.aot.precision(read(results / "precision.jsonl"), table))
+def pages(results, docs):
+    """The pages that do not show what the results give: {path: new text}."""
+    old = {path: path.read_text() for path in sorted(docs.rglob("*.md"))}
+    new = {path: BLOCK.sub(lambda found: block(results, *found.groups()), text) for path, text in old.items()}
+    return {path: text for path, text in new.items() if text != old[path]}
 
 
-def read(path):
-    """All results of a file."""
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines if line.strip()]
+def block(results, name, function):
+    """What stands between two comments, and the comments."""
+    lines = read(results / f"{name}.jsonl")
+    text = getattr(importlib.import_module(f"tables.{name}"), function)(lines) or "No results are kept yet.\n"
+    return f"<!-- results: {name}.{function} -->\n\n{text}\n<!-- end of results -->"
 
 
-def tensor_products(lines, output):
-    """The tables, and the plot if there is something to show."""
-    picture = output / "tensor_products.svg"
-    if any(r["table"] == "products" for r in tables.tensor_products.latest(lines)[1]):
-        tables.tensor_products.plot(lines, picture)
-    shown = "../_build/tables/tensor_products.svg" if picture.is_file() else None
-    (output / "tensor_products.md").write_text(tables.tensor_products.page(lines, table, shown))
+def pictures(results, docs):
+    """The pictures that do not show what the results give: {path: (module of tables/, curves, their digest)}."""
+    changed = {}
+    for source in sorted((HERE / "tables").glob("*.py")):
+        module = importlib.import_module(f"tables.{source.stem}")
+        if not hasattr(module, "curves"):
+            continue
+        curves = module.curves(read(results / f"{source.stem}.jsonl"))
+        path = docs / "benchmarks" / f"{source.stem.replace('_', '-')}.svg"
+        digest = hashlib.sha256(json.dumps(curves).encode()).hexdigest()
+        if any(curves.values()) and not (path.is_file() and digest in path.read_text()):
+            changed[path] = module, curves, digest
+    return changed
 
 
-def lie_convergence(lines, output):
-    """The table and the plot."""
-    if lines:
-        tables.lie_convergence.plot_convergence(lines, output / "lie_convergence.svg")
-    page = tables.lie_convergence.lie_convergence(lines, table, "../_build/tables/lie_convergence.svg")
-    (output / "lie_convergence.md").write_text(page)
+def draw(path, module, curves, digest):
+    """Save a picture: the same bytes for the same curves and version of Matplotlib, text as text."""
+    import matplotlib
 
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
 
-def frames(lines, output):
-    """The tables, and the picture if there is something to show."""
-    picture = output / "frames.svg"
-    if any(r["table"] == "path" for r in tables.frames.latest(lines)):
-        tables.frames.plot(lines, picture)
-    shown = "../_build/tables/frames.svg" if picture.is_file() else None
-    (output / "frames.md").write_text(tables.frames.page(lines, table, shown))
-
-
-def potential(lines):
-    """The last run for each data set and preset a column; then the runs on DFT data beside the published errors."""
-    results = list({(r["data"], r["preset"]): r for r in lines}.values())
-    if not results:
-        return "No results are kept yet.\n"
-    head = ["", *(f"{DATA[r['data']]}, {r['preset']}" for r in results)]
-    tables = [table(head, [(name, *(cell.format_map(r) for r in results)) for name, cell in ROWS])]
-    dft = [r for r in results if r["data"] == "dft"]
-    if dft:
-        from potential import PUBLISHED  # numbers of the papers, quoted once
-
-        keys = [(quantity, t) for t in PUBLISHED for quantity in ("energy", "force")]
-        units = {"energy": "meV", "force": "meV/Å"}
-        head = ["RMSE, DFT data", *(f"{quantity} at {t} ({units[quantity]})" for quantity, t in keys)]
-        rows = [(f"equijax, {r['preset']}", *(f"{r[f'{q}_rmse_{t}']:.1f}" for q, t in keys)) for r in dft]
-        for name in next(iter(PUBLISHED.values())):
-            pairs = [dict(zip(units, PUBLISHED[t][name], strict=True)) for t in PUBLISHED]
-            rows.append((f"{name} (published)", *(str(pair[q]) for pair in pairs for q in units)))
-        tables.append(table(head, rows))
-    return "\n".join(tables)
-
-
-def many_devices(lines):
-    """The last run of each case, on all devices beside one."""
-    results = list({r["case"]: r for r in lines if not r["small"]}.values())
-    if not results:
-        return "No results are kept yet.\n"
-    rows = []
-    for r in results:
-        size = f"{r['atoms']:,} atoms, {r['edges']:,} edges" if "atoms" in r else f"{r['structures']} structures"
-        errors = (
-            (f"energy {r['energy_an_atom']:.0e} eV an atom", f"forces {r['forces']:.0e}")
-            if "atoms" in r
-            else (f"loss {r['loss']:.0e}", f"gradient {r['gradient']:.0e}")
-        )
-        memory = [r[f"temporary_bytes{which}"] / 1e6 for which in ("_of_one", "")]
-        rows.append((f"{r['case']}, {size}", str(r["devices"]), *errors, *(f"{m:,.0f}" for m in memory),
-                     f"{memory[0] / memory[1]:.1f}"))  # fmt: skip
-    head = ["", "devices", "largest difference", "", "MB, one device", "MB each", "ratio"]
-    last = results[-1]
-    return table(head, rows) + f"\nMeasured with {last['device']}, jax {last['jax']}; MB of temporary memory.\n"
-
-
-def affine_digits(lines):
-    """Mean and range over the seeds for each network; then the cost of a full and of the separable layers."""
-    groups, layers = {}, [r for r in lines if r["table"] == "layers"]
-    for r in lines:
-        if r["table"] == "accuracy":
-            groups.setdefault((r["asked_seconds"], r["digits"], r["model"]), {})[r["seed"]] = r
-    if not groups:
-        return "No results are kept yet.\n"
-    rows = []
-    for (seconds, digits, model), seeds in groups.items():
-        runs = list(seeds.values())
-        cells = []
-        for key in ("validation_accuracy", "upright_accuracy", "transformed_accuracy"):
-            values = [100 * r[key] for r in runs]
-            cells.append(f"{sum(values) / len(values):.2f} ± {(max(values) - min(values)) / 2:.2f}")
-        mean = {k: sum(r[k] for r in runs) / len(runs) for k in ("equivariance_error", "steps")}
-        best = {k: min(r[k] for r in runs) for k in ("parameters", "microseconds_an_image", "training_bytes")}
-        cells += [f"{mean['equivariance_error']:.2f}", f"{best['parameters']:,}", f"{mean['steps']:,.0f}"]
-        cells += [f"{best['microseconds_an_image']:.0f}", f"{best['training_bytes'] / 2**20:.0f}"]
-        rows.append((model, f"{len(runs)}", f"{digits:,}, {seconds:.0f} s", *cells))
-    head = ["", "seeds", "digits, training", "validation (%)", "upright (%)", "transformed (%)", "error", "parameters"]
-    tables = [table([*head, "steps", "µs an image", "memory (MiB)"], rows)]
-    for r in layers[-1:]:
-        head = [
-            f"{r['channels']} channels, {r['nodes']} nodes, 5 × 5",
-            "value (ms)",
-            "with gradient (ms)",
-            "operations",
-        ]
-        rows = [
-            (kind, *(f"{r[f'{kind}_{what}_milliseconds']:.1f}" for what in ("value", "gradient")),
-             f"{r[f'{kind}_value_operations'] / 1e6:,.0f} M")
-            for kind in ("full", "separable", "channelwise")
-        ]  # fmt: skip
-        tables.append(table(head, rows))
-    return "\n".join(tables)
-
-
-def table(head, rows):
-    """A Markdown table with numbers on the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    with plt.rc_context({"svg.hashsalt": "equijax", "svg.fonttype": "none"}):
+        figure, about = module.draw(curves), {"Date": None, "Description": f"sha256 of the curves: {digest}"}
+        figure.savefig(path, bbox_inches="tight", metadata=about)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

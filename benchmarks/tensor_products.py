@@ -45,7 +45,8 @@ def main():
         if args.json:
             harness.append(args.json, record)
         print(tables.tensor_products.line(record), flush=True)
-    print("\n" + tables.tensor_products.summary(records))
+    print("\n" + harness.summary(tables.tensor_products.targets(records)))
+    print(f"{sum('reason' in r for r in records)} cases were left out, each named above with the reason.")
 
 
 def measure(args, stop):

@@ -1,14 +1,6 @@
 """Sphinx settings. `sphinx-build -W -b html docs docs/_build/html`; warnings are errors."""
 
 import re
-import sys
-from pathlib import Path
-
-HERE = Path(__file__).parent
-BENCHMARKS = HERE.parent / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-import report  # noqa: E402
 
 project = "equijax"
 author = "The equijax developers"
@@ -28,8 +20,6 @@ autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
-
-report.write(BENCHMARKS / "results", HERE / "_build" / "tables")
 
 
 def skip(app, what, name, obj, skipped, options):

@@ -2,11 +2,12 @@
 
 from harness.flags import add_arguments, interrupted, set_platform
 from harness.machine import environment, keep_memory
-from harness.results import append
+from harness.results import Target, append, latest, read, summary
 from harness.timing import Program, compiled, copy_call, in_turns, matrix_product_call
 
 __all__ = [
     "Program",
+    "Target",
     "add_arguments",
     "append",
     "compiled",
@@ -15,6 +16,9 @@ __all__ = [
     "in_turns",
     "interrupted",
     "keep_memory",
+    "latest",
     "matrix_product_call",
+    "read",
     "set_platform",
+    "summary",
 ]

@@ -1,15 +1,14 @@
-"""Tables of what is known of accelerators without one, from the results of aot.py and precision.py."""
+"""Tables of aot.py: what is known of accelerators without one."""
 
 from harness.traffic import COLLECTIVES
+from tables import markdown
 
-NONE = "No results are kept yet.\n"
 
-
-def programs(lines, table):
+def programs(lines):
     """A line a program: traffic over the least for each chip and dtype; the rest for the first chip, in float32."""
     latest = {(r["case"], r["mode"], r["topology"], r["dtype"]): r for r in lines if r.get("set", "many") != "many"}
     if not latest:
-        return NONE
+        return ""
     columns = sorted({key[2:] for key in latest}, key=lambda key: (key[0], key[1] != "float32"))
     chips = list(dict.fromkeys(topology for topology, _ in columns))
     head = ["program", "", *(f"traffic, {topology.split(':')[0]}, {dtype}" for topology, dtype in columns)]
@@ -38,14 +37,14 @@ def programs(lines, table):
         f"programs in bfloat16, {_list(copies)} hold an array of float32 in main memory as large as an argument or a "
         f"result, and larger in bytes, and {_list(large)} one of another size of more than 1 MB (MB of the largest).\n"
     )
-    return table(head, rows) + "\n" + note
+    return markdown(head, rows) + "\n" + note
 
 
-def collectives(lines, table):
+def collectives(lines):
     """What the devices of a slice say to each other, a program a line."""
     found = {r["case"]: r for r in lines if "collectives" in r}
     if not found:
-        return NONE
+        return ""
     kinds = [k for k in COLLECTIVES if any(k in r["collectives"] for r in found.values())]
     rows = [
         (
@@ -59,16 +58,16 @@ def collectives(lines, table):
     last = list(found.values())[-1]
     head = ["", *kinds, "temporary MB of a device", "compile s"]
     return (
-        table(head, rows)
+        markdown(head, rows)
         + f"\nCompiled for {last['topology']}, {last['devices']} chips, with libtpu {last['libtpu']}.\n"
     )
 
 
-def bounds(lines, table):
+def bounds(lines):
     """Least milliseconds of the Gaunt product by memory and by arithmetic, of kernels and of plain XLA."""
     found = {r["degree"]: r for r in lines if r.get("table") == "bounds"}
     if not found:
-        return NONE
+        return ""
     head = [
         "L",
         "memory, kernel",
@@ -90,22 +89,8 @@ def bounds(lines, table):
     first = next(iter(found.values()))
     size = f"{first['rows']:,} rows x {first['channels']} channels, float32"
     return (
-        table(head, rows)
+        markdown(head, rows)
         + f"\nMilliseconds on a v5e that the traffic or the operations of a product take at least, {size}.\n"
-    )
-
-
-def precision(lines, table):
-    """Errors of equivariance, a layer a line."""
-    found = {(r["case"], r["dtype"], r["precision"]): r["error"] for r in lines}
-    if not found:
-        return NONE
-    columns = list(dict.fromkeys(key[1:] for key in found))
-    names = {"bfloat16": "default of TPUs", "TF32": "default of GPUs", "three passes": "high", "highest": "highest"}
-    head = ["", *(f"{dtype}, {names[mode]}" for dtype, mode in columns)]
-    cell = lambda value: "-" if value is None else f"{value:.0e}"  # noqa: E731
-    return table(
-        head, [(case, *(cell(found.get((case, *c))) for c in columns)) for case in dict.fromkeys(k[0] for k in found)]
     )
 
 

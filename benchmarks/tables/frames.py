@@ -1,4 +1,7 @@
-"""What the results of benchmarks/frames.py say: the line of a record, what was to be reached, tables, a picture."""
+"""What the results of frames.py say: the line of a record, what was to be reached, tables, a picture."""
+
+from harness.results import Target, latest
+from tables import markdown, reached
 
 FIXED = (("graph", 5, 100), ("points", 512, 8))  # the two backbones of the target: kind, points, batch
 NAMES = {"graph": "message passing", "points": "network on points"}
@@ -25,7 +28,7 @@ def line(r):
 
 
 def targets(records):
-    """What was to be reached: (a text, the worst figure measured or None, the limit)."""
+    """What was to be reached, and the worst figure measured."""
     costs = [r for r in records if r["table"] == "cost"]
     over = [r["seconds"]["auto"] / min(r["seconds"]["map"], r["seconds"]["vmap"]) for r in costs]
     four = [
@@ -34,63 +37,46 @@ def targets(records):
         if (r["backbone"], r["points"], r["batch"]) in FIXED and (r["poses"], r["mode"]) == (4, "forward")
     ]
     return [
-        ("auto over the faster of map and vmap", max(over, default=None), 1.2),
-        ("plain passes of SO(3) averages over principal axes, two fixed backbones", max(four, default=None), 4.4),
+        Target("auto over the faster of map and vmap", max(over, default=None), 1.2),
+        Target("plain passes of SO(3) averages over principal axes, two fixed backbones", max(four, default=None), 4.4),
     ]
 
 
-def met(figure, limit):
-    """In a word."""
-    return "not measured" if figure is None else "met" if figure <= limit else "missed"
-
-
-def summary(records):
-    """What was to be reached and was, for a terminal."""
-    return "\n".join(
-        f"{met(figure, limit):12} {'' if figure is None else f'{figure:.3g}':>7}  {what}: at most {limit}"
-        for what, figure, limit in targets(records)
-    )
-
-
-def latest(lines):
+def kept(lines):
     """The last record of each case of full runs."""
-    key = "table", "backbone", "points", "batch", "frame", "mode"
-    return list({tuple(r.get(name) for name in key): r for r in lines if not r["small"]}.values())
+    full = [r for r in lines if not r["small"]]
+    return latest(full, "table", "backbone", "points", "batch", "frame", "mode")
 
 
-def page(lines, table, picture):
-    """All tables as Markdown. `table` makes one of a head and rows; `picture` is where the plot lies, or None."""
-    records = latest(lines)
+def page(lines):
+    """All tables."""
+    records = kept(lines)
     if not records:
-        return "No results are kept yet.\n"
-    rows = [
-        (what, f"at most {limit}", "" if figure is None else f"{figure:.3g}", met(figure, limit))
-        for what, figure, limit in targets(records)
-    ]
-    parts = ["## Targets\n", table(["the worst over all sizes", "target", "measured", ""], rows)]
+        return ""
+    parts = ["## Targets\n", reached(targets(records))]
     costs = [r for r in records if r["table"] == "cost"]
     for mode in ("forward", "gradient"):
         group = [r for r in costs if r["mode"] == mode]
         if group:
-            parts += [f"### {mode.capitalize()}: time in plain passes\n", by_strategy(group, table, "seconds", 1e3)]
-            parts += [f"### {mode.capitalize()}: temporary memory in MB\n", by_strategy(group, table, "megabytes", 1)]
+            parts += [f"### {mode.capitalize()}: time in plain passes\n", by_strategy(group, "seconds", 1e3)]
+            parts += [f"### {mode.capitalize()}: temporary memory in MB\n", by_strategy(group, "megabytes", 1)]
     gaps = [r for r in records if r["table"] == "gap"]
     if gaps:
         head = ["relative gap", *(f"{gap:.0e}" for gap in gaps[0]["gaps"])]
         rows = [(r["frame"], *(f"{e:.0e}" for e in r["errors"])) for r in gaps]
-        parts += ["## Error of invariance in float32\n", table(head, rows)]
+        parts += ["## Error of invariance in float32\n", markdown(head, rows)]
     paths = [(r["frame"], f"{r['step']:.2g}") for r in records if r["table"] == "path"]
     if paths:
-        parts += ["## Through a tetrahedron\n", table(["", "largest step between neighbors"], paths)]
-    if picture:
-        parts += [f"![Values along a path through a regular tetrahedron]({picture})\n"]
+        parts += ["## Through a tetrahedron\n", markdown(["", "largest step between neighbors"], paths)]
+    if any(curves(lines).values()):
+        parts += ["![Values along a path through a regular tetrahedron](frames.svg)\n"]
     last = records[-1]
     clock = next((f", {r['clock']} time" for r in costs), "")
     parts += [f"Measured with {last['device']}, {last['cores']} core, jax {last['jax']}{clock}.\n"]
     return "\n".join(parts)
 
 
-def by_strategy(records, table, quantity, unit):
+def by_strategy(records, quantity, unit):
     """A case a row, a strategy a column: seconds in plain passes, memory as it is."""
     strategies = [s for s in records[0]["seconds"] if s != "plain"]
     rows = []
@@ -99,22 +85,27 @@ def by_strategy(records, table, quantity, unit):
         case = f"{NAMES[r['backbone']]}, {r['points']} points, batch {r['batch']}, {r['frame']}"
         rows.append((case, str(r["poses"]), *(f"{v:.3g}" for v in (unit * r[quantity]["plain"], *values))))
     plain = "plain (ms)" if quantity == "seconds" else "plain"
-    return table(["", "poses", plain, *(f"{s} at once" if s.isdigit() else s for s in strategies)], rows)
+    return markdown(["", "poses", plain, *(f"{s} at once" if s.isdigit() else s for s in strategies)], rows)
 
 
-def plot(lines, path):
+def curves(lines):
+    """Of each frame the values along the path, and the error against the gap."""
+    records = kept(lines)
+    return {
+        "path": {r["frame"]: (r["along"], r["values"]) for r in records if r["table"] == "path"},
+        "gap": {r["frame"]: (r["gaps"], r["errors"]) for r in records if r["table"] == "gap"},
+    }
+
+
+def draw(curves):
     """Values along the path, a curve a frame, and the error against the gap."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5))
-    for r in latest(lines):
-        if r["table"] == "path":
-            left.plot(r["along"], r["values"], ".", markersize=3, label=r["frame"])
-        if r["table"] == "gap":
-            right.loglog(r["gaps"], r["errors"], "o-", label=r["frame"])
+    for frame, (along, values) in curves["path"].items():
+        left.plot(along, values, ".", markersize=3, label=frame)
+    for frame, (gaps, errors) in curves["gap"].items():
+        right.loglog(gaps, errors, "o-", label=frame)
     left.set_xlabel("distance along the path; 0 is a regular tetrahedron")
     left.set_ylabel("averaged energy")
     right.set_xlabel("relative gap of the eigenvalues")
@@ -122,5 +113,4 @@ def plot(lines, path):
     left.legend()
     right.legend()
     figure.tight_layout()
-    figure.savefig(path)
-    plt.close(figure)
+    return figure

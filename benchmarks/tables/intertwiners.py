@@ -1,13 +1,15 @@
-"""Table of benchmarks/intertwiners.py."""
+"""The table of intertwiners.py."""
 
-from tables import EMPTY, latest, measured
+from harness.results import latest
+from tables import markdown, measured
 
 
-def intertwiners(lines, table):
+def page(lines):
+    """The last result of each group and package a row."""
     results = latest(lines, "group", "package")
     if not results:
-        return EMPTY
-    ours = {r["group"]: r for r in results if r["package"] == "equijax"}
+        return ""
+    ours = {r["group"]: r["seconds"] for r in results if r["package"] == "equijax"}
     head = ["", "seconds in all", "of CPU", "the slowest pair (s)", "times ours", "dimensions"]
     rows = [
         (
@@ -15,9 +17,9 @@ def intertwiners(lines, table):
             f"{r['seconds']:.2f}",
             f"{r['cpu_seconds']:.2f}",
             f"{r['slowest']:.2f}",
-            f"{r['seconds'] / ours[r['group']]['seconds']:.0f}",
+            f"{r['seconds'] / ours[r['group']]:.0f}",
             " ".join(map(str, r["dimensions"])),
         )
         for r in results
     ]
-    return measured(results) + "\n" + table(head, rows)
+    return measured(results[-1]) + "\n" + markdown(head, rows)

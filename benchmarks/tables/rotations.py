@@ -1,12 +1,14 @@
-"""Table of benchmarks/rotations.py."""
+"""The table of rotations.py."""
 
-from tables import EMPTY, latest, measured
+from harness.results import latest
+from tables import markdown, measured
 
 
-def rotations(lines, table):
+def page(lines):
+    """The last result of each map a row, the smallest error first."""
     results = latest(lines, "map")
     if not results:
-        return EMPTY
+        return ""
     head = ["", "mean error (degrees)", "half the spread", "99 of 100 below", "seconds a seed"]
     rows = [
         (
@@ -20,4 +22,4 @@ def rotations(lines, table):
     ]
     r = results[-1]
     note = f"{r['steps']:,} steps, {r['seeds']} seeds, width {r['width']}. "
-    return note + measured(results) + "\n" + table(head, rows)
+    return note + measured(r) + "\n" + markdown(head, rows)

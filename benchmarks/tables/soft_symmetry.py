@@ -1,12 +1,14 @@
-"""Table of benchmarks/soft_symmetry.py."""
+"""The table of soft_symmetry.py."""
 
-from tables import EMPTY, latest, measured
+from harness.results import latest
+from tables import markdown, measured
 
 
-def soft_symmetry(lines, table):
+def page(lines):
+    """The last result of each task and method a row."""
     results = latest(lines, "task", "method")
     if not results:
-        return EMPTY
+        return ""
     head = ["", "relative error", "half the spread", "strength of x", "of y", "of z", "seconds a seed"]
     rows = [
         (
@@ -20,4 +22,4 @@ def soft_symmetry(lines, table):
     ]
     r = results[-1]
     note = f"{r['examples']:,} examples, {r['steps']:,} steps, {r['seeds']} seeds. "
-    return note + measured(results) + "\n" + table(head, rows)
+    return note + measured(r) + "\n" + markdown(head, rows)

@@ -1,7 +1,10 @@
-"""What the results of benchmarks/tensor_products.py say: the line of a case, what was to be reached, tables, a plot."""
+"""What the results of tensor_products.py say: the line of a case, what was to be reached, tables, a picture."""
 
 import math
 import statistics
+
+from harness.results import Target, latest
+from tables import markdown, reached
 
 OURS = "equijax"
 AUTO = {"products": "gaunt, auto", "growth": "gaunt, auto", "convolution": "convolution, auto"}
@@ -53,7 +56,7 @@ def line(r):
 
 
 def targets(records):
-    """What was to be reached: (a text, the worst figure measured or None, the limit, whether at least or at most)."""
+    """What was to be reached, and the worst figure measured."""
     sizes = {}
     for r in records:
         if "seconds" in r:
@@ -120,14 +123,7 @@ def targets(records):
         for mode in ("forward", "gradient"):
             rows.append((f"slope of {method}, L = 16 to 64, {mode}", slope(method, mode), 3.3, "at most"))
     worst = {"at least": min, "at most": max}
-    return [(what, worst[sense](values, default=None), limit, sense) for what, values, limit, sense in rows]
-
-
-def met(figure, limit, sense):
-    """In a word."""
-    if figure is None:
-        return "not measured"
-    return "met" if (figure >= limit if sense == "at least" else figure <= limit) else "missed"
+    return [Target(what, worst[sense](values, default=None), limit, sense) for what, values, limit, sense in rows]
 
 
 def separable_operations(l):
@@ -136,65 +132,47 @@ def separable_operations(l):
     return thetas * phis * (1 + 6 * orders) + 3 * thetas * orders * (orders + 1)
 
 
-def summary(records):
-    """What was to be reached and was, for a terminal."""
-    lines = [
-        f"{met(figure, limit, sense):12} {'' if figure is None else f'{figure:.3g}':>7}  {what}: {sense} {limit}"
-        for what, figure, limit, sense in targets(records)
-    ]
-    left_out = sum("reason" in r for r in records)
-    return "\n".join([*lines, f"{left_out} cases were left out, each named above with the reason."])
-
-
 # -------------------------------------------------------------------------------------------- for the documentation
 
 
-def latest(lines):
+def kept(lines):
     """The last record of each case of full runs, and of each run its description."""
     runs = {r["run"]: r for r in lines if r["table"] == "run"}
-    cases = {}
-    for r in lines:
-        if r["table"] != "run" and not runs[r["run"]]["small"]:
-            key = "table", "degree", "rows", "channels", "mode", "package", "case"
-            cases[tuple(r[name] for name in key)] = r
-    used = {r["run"] for r in cases.values()}
-    return [runs[name] for name in sorted(used)], list(cases.values())
+    full = [r for r in lines if r["table"] != "run" and not runs[r["run"]]["small"]]
+    cases = latest(full, "table", "degree", "rows", "channels", "mode", "package", "case")
+    return [runs[name] for name in sorted({r["run"] for r in cases})], cases
 
 
-def page(lines, table, picture):
-    """All tables as Markdown. `table` makes one of a head and rows; `picture` is where the plot lies, or None."""
-    runs, records = latest(lines)
+def page(lines):
+    """All tables."""
+    runs, records = kept(lines)
     if not records:
-        return "No results are kept yet.\n"
+        return ""
     parts = [f"Measured with {line(run)}, {run['run']}.\n" for run in runs]
-    rows = [
-        (what, f"{sense} {limit}", "" if figure is None else f"{figure:.3g}", met(figure, limit, sense))
-        for what, figure, limit, sense in targets(records)
-    ]
-    parts += ["## Targets\n", table(["the worst over all sizes", "target", "measured", ""], rows)]
-    if picture:
-        parts += ["## Products\n", f"![Time against the degree, each package at its best]({picture})\n"]
+    parts += ["## Targets\n", reached(targets(records))]
+    if curves(lines):
+        parts += ["## Products\n", "![Time against the degree, each package at its best](tensor-products.svg)\n"]
     groups = {}
     for r in records:
         groups.setdefault((r["table"], r["rows"], r["channels"], r["mode"]), []).append(r)
     for (name, rows, channels, mode), group in groups.items():
         title = {"products": "Products", "growth": "Growth", "convolution": "Convolution"}[name]
-        parts += [f"### {title}, {rows} x {channels}, {mode}, milliseconds\n", by_degree(group, table)]
+        parts += [f"### {title}, {rows} x {channels}, {mode}, milliseconds\n", by_degree(group)]
         for degree in (4,):
             chosen = [r for r in group if r["degree"] == degree and "seconds" in r]
             if chosen:
-                parts += [f"At L = {degree}:\n", in_detail(chosen, table)]
+                parts += [f"At L = {degree}:\n", in_detail(chosen)]
     reasons = {}
     for r in records:
         if "reason" in r:
             reasons.setdefault((r["package"], r["case"], r["table"], r["rows"], r["mode"]), (r["degree"], r["reason"]))
     left = [(f"{p} {c}", f"{t}, {n} rows, {m}", str(l), why) for (p, c, t, n, m), (l, why) in reasons.items()]
     if left:
-        parts += ["### Left out\n", table(["case", "table", "from L", "because"], left)]
+        parts += ["### Left out\n", markdown(["case", "table", "from L", "because"], left)]
     return "\n".join(parts)
 
 
-def by_degree(records, table):
+def by_degree(records):
     """A case a row, a degree a column."""
     degrees = sorted({r["degree"] for r in records})
     times = {}
@@ -204,10 +182,10 @@ def by_degree(records, table):
         (f"{package} {case}", *(f"{1e3 * t[l]:.3g}" if t.get(l) else "–" for l in degrees))
         for (package, case), t in times.items()
     ]
-    return table(["", *(f"L = {l}" for l in degrees)], rows)
+    return markdown(["", *(f"L = {l}" for l in degrees)], rows)
 
 
-def in_detail(records, table):
+def in_detail(records):
     """A case a row with all that is known of it."""
     head = ["", "map", "weights", "ms", "ns an irrep", "operations", "of the bound", "MB", "compile (s)", "error"]
     rows = []
@@ -227,39 +205,40 @@ def in_detail(records, table):
                 "" if r["error"] is None else f"{r['error']:.0e}",
             )
         )
-    return table(head, rows)
+    return markdown(head, rows)
 
 
-def plot(lines, path):
-    """Time against the degree, log-log: our auto and path-weighted product, and each package at its best for a map."""
-    import matplotlib
+def curves(lines):
+    """Milliseconds by degree of our auto and path-weighted product, and of each package at its best for a map.
 
-    matplotlib.use("Agg")
+    {(rows x channels, mode): {package and map: {degree: milliseconds}}}, the largest number of rows first.
+    """
+    records = [r for r in kept(lines)[1] if r["table"] == "products" and "seconds" in r]
+    found = {}
+    for r in sorted(records, key=lambda r: (-r["rows"], r["mode"])):
+        if r["package"] != OURS or r["case"] in (AUTO["products"], "clebsch_gordan"):
+            panel = found.setdefault(f"{r['rows']} x {r['channels']}, {r['mode']}", {})
+            points = panel.setdefault(f"{r['package']}, {KINDS[r['map']]}", {})
+            points[r["degree"]] = min(points.get(r["degree"], math.inf), 1e3 * r["seconds"])
+    return found
+
+
+def draw(curves):
+    """Time against the degree, log-log, a size and mode a panel."""
     import matplotlib.pyplot as plt
 
-    records = [r for r in latest(lines)[1] if r["table"] == "products" and "seconds" in r]
-    sizes = sorted({(r["rows"], r["channels"], r["mode"]) for r in records}, key=lambda s: (-s[0], s[2]))
-    figure, axes = plt.subplots(1, len(sizes), figsize=(4 * len(sizes), 4), sharey=True, squeeze=False)
-    for axis, size in zip(axes[0], sizes, strict=True):
-        curves = {}
-        for r in records:
-            if (r["rows"], r["channels"], r["mode"]) == size and (
-                r["package"] != OURS or r["case"] in (AUTO["products"], "clebsch_gordan")
-            ):
-                points = curves.setdefault(f"{r['package']}, {KINDS[r['map']]}", {})
-                points[r["degree"]] = min(points.get(r["degree"], math.inf), 1e3 * r["seconds"])
-        for name, points in curves.items():
-            own = name.startswith(OURS)
-            axis.loglog(
-                *zip(*sorted(points.items()), strict=True), "o-" if own else ".--", lw=2 if own else 1, label=name
-            )
-        axis.set_title(f"{size[0]} x {size[1]}, {size[2]}")
-        degrees = [l for l in (1, 2, 3, 4, 6, 8, 12) if any(r["degree"] == l for r in records)]
+    figure, axes = plt.subplots(1, len(curves), figsize=(4 * len(curves), 4), sharey=True, squeeze=False)
+    measured = {degree for panel in curves.values() for points in panel.values() for degree in points}
+    for axis, (title, panel) in zip(axes[0], curves.items(), strict=True):
+        for name, points in panel.items():
+            style, width = ("o-", 2) if name.startswith(OURS) else (".--", 1)
+            axis.loglog(*zip(*sorted(points.items()), strict=True), style, lw=width, label=name)
+        axis.set_title(title)
+        degrees = [l for l in (1, 2, 3, 4, 6, 8, 12) if l in measured]
         axis.set_xticks(degrees, map(str, degrees), minor=False)
         axis.set_xticks([], minor=True)
         axis.set_xlabel("degree L")
     axes[0, 0].set_ylabel("milliseconds")
     figure.tight_layout()
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8)
-    figure.savefig(path, bbox_inches="tight")
-    plt.close(figure)
+    return figure

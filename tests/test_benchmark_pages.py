@@ -1,0 +1,68 @@
+"""The tables and pictures in docs/ are those of the results in benchmarks/results/, line by line."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS, DOCS = ROOT / "benchmarks" / "results", ROOT / "docs"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import report  # noqa: E402
+from harness import Target, latest, read  # noqa: E402
+
+
+def test_pages_and_pictures_show_what_the_results_give():
+    wrong = [*report.pages(RESULTS, DOCS), *report.pictures(RESULTS, DOCS)]
+    assert not wrong, "python benchmarks/report.py writes them anew"
+
+
+def test_every_file_of_results_is_shown():
+    shown = {name for page in DOCS.rglob("*.md") for name, _ in report.BLOCK.findall(page.read_text())}
+    assert shown == {path.stem for path in RESULTS.glob("*.jsonl")}
+
+
+def test_a_changed_number_in_a_page_is_seen(tmp_path):
+    page = tmp_path / "rotations.md"
+    page.write_text((DOCS / "benchmarks" / "rotations.md").read_text())
+    assert report.pages(RESULTS, tmp_path) == {}
+    page.write_text(re.sub(r"\| \d\.(\d\d) \|", r"| 9.\1 |", page.read_text(), count=1))
+    assert list(report.pages(RESULTS, tmp_path)) == [page]
+
+
+def test_a_changed_line_of_results_is_seen(tmp_path):
+    results = tmp_path / "results"
+    shutil.copytree(RESULTS, results)
+    path = results / "lie_convergence.jsonl"
+    lines = read(path)
+    lines[-1]["error"] *= 2
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [p.name for p in report.pages(results, DOCS)] == ["lie-convergence.md"]
+    assert [p.name for p in report.pictures(results, DOCS)] == ["lie-convergence.svg"]
+
+
+def test_check_fails_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(text := "<!-- results: rotations.page -->\n<!-- end of results -->\n")
+    monkeypatch.setattr(report, "pictures", lambda results, docs: {})
+    arguments = ["report.py", "--results", str(tmp_path), "--docs", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--check"])
+    with pytest.raises(SystemExit, match="writes them anew"):
+        report.main()
+    assert page.read_text() == text
+    assert f"{page}: does not show" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", arguments)
+    report.main()
+    assert "\n\nNo results are kept yet.\n\n" in page.read_text()
+
+
+def test_the_last_result_of_a_case_counts():
+    results = [{"case": "a", "n": 1}, {"case": "b", "n": 2}, {"case": "a", "n": 3}]
+    assert latest(results, "case") == [{"case": "a", "n": 3}, {"case": "b", "n": 2}]
+    assert [Target("", *t).met() for t in ((None, 1), (1, 1), (2, 1), (2, 1, "at least"), (1, 2, "at least"))] == [
+        "not measured", "met", "missed", "met", "missed",
+    ]  # fmt: skip
