@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.nn.graphs.all_pairs import Dense, PairDense, differences, off_diagonal, particles
+from equijax.nn.graphs.all_pairs import PairDense, differences, off_diagonal, particles
+from equijax.nn.plain import Dense
 
 
 class EGNN(nn.Module):
@@ -46,7 +47,7 @@ class EGNN(nn.Module):
             m = silu(PairDense(self.features, name=f"message_{t}")(h, edges))
             m = silu(Dense(self.features, name=f"message_{t}_hidden")(m))
             pull = silu(Dense(self.features, name=f"position_{t}")(m))
-            pull = Dense(1, False, _SMALL, name=f"position_{t}_out")(pull)
+            pull = Dense(1, use_bias=False, kernel_init=_SMALL, name=f"position_{t}_out")(pull)
             keep = silu(Dense(self.features, name=f"velocity_{t}")(h))
             keep = Dense(1, name=f"velocity_{t}_out")(keep)
             x = x + jnp.sum(r * pull, axis=1) / max(n - 1, 1) + keep * velocities

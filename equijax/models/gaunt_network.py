@@ -10,7 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import spherical
-from equijax.nn.graphs.all_pairs import Dense, PairDense, differences, off_diagonal, particles
+from equijax.nn.graphs.all_pairs import PairDense, differences, off_diagonal, particles
+from equijax.nn.plain import Dense
 from equijax.nn.spherical.linear import Linear
 from equijax.nn.spherical.many_body import ManyBodyProduct
 from equijax.nn.spherical.normalization import Normalization

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.nn.graphs.all_pairs import Dense, PairDense, differences, off_diagonal, particles
+from equijax.nn.graphs.all_pairs import PairDense, differences, off_diagonal, particles
+from equijax.nn.plain import Dense
 
 
 class GraphNetwork(nn.Module):

@@ -7,7 +7,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.nn.graphs.all_pairs import Dense
+from equijax.nn.plain import Dense
 
 
 class SetNetwork(nn.Module):

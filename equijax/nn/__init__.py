@@ -2,9 +2,10 @@
 
 from equijax.nn.equivariant import EquivariantBilinear, EquivariantLinear, EquivariantMLP, gated
 from equijax.nn.graphs.message_passing import MessagePassing, ZonalConvolution, aggregate
-from equijax.nn.graphs.radial import MLP, RadialBasis, bessel_basis, polynomial_cutoff
+from equijax.nn.graphs.radial import RadialBasis, bessel_basis, polynomial_cutoff
 from equijax.nn.lie.group_convolution import GroupConv, LiftingConv
 from equijax.nn.lie.kernel_network import GaussianKernel, SineKernel, SplineKernel
+from equijax.nn.plain import MLP, Dense
 from equijax.nn.spherical.gaunt_product import GauntProduct
 from equijax.nn.spherical.linear import Linear, linear
 from equijax.nn.spherical.many_body import ManyBodyProduct
@@ -13,6 +14,7 @@ from equijax.nn.spherical.normalization import Normalization, rms_normalize
 
 __all__ = [
     "MLP",
+    "Dense",
     "EquivariantBilinear",
     "EquivariantLinear",
     "EquivariantMLP",

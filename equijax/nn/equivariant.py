@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from equijax import _validate, reps
 from equijax.groups import Group
-from equijax.nn.spherical.variance import gain
+from equijax.nn.variance import gain
 from equijax.reps import Rep, Scalar, Sum, TensorProduct
 from equijax.reps.intertwiners import layout, terms
 from equijax.reps.solver import dimension

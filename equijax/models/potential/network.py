@@ -10,10 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import _validate, graphs, spherical
-from equijax.nn.graphs.radial import MLP, bessel_basis, polynomial_cutoff
+from equijax.nn import plain
+from equijax.nn.graphs.radial import bessel_basis, polynomial_cutoff
 from equijax.nn.spherical.linear import Linear
 from equijax.nn.spherical.many_body import ManyBodyProduct
-from equijax.nn.spherical.variance import gain
+from equijax.nn.variance import gain
+
+Dense = functools.partial(plain.Dense, use_bias=False, unit_variance=True)
 
 
 class Potential(nn.Module):
@@ -153,11 +156,6 @@ class Update(nn.Module):
         w = Dense((self.lmax + 1) * terms.shape[-1], name="species")(species) * species.shape[-1] ** 0.5
         w = _by_coefficient(jnp.moveaxis(w.reshape(len(species), self.lmax + 1, -1), 1, 0))
         return Linear(A.shape[-1], axis=-3, name="mix")(terms * w)
-
-
-def Dense(features: int, name: str) -> MLP:
-    """One dense layer, without bias."""
-    return MLP((features,), name=name)
 
 
 def _by_coefficient(x):

@@ -1,14 +1,12 @@
 """Layers for the graph in which every node sends to every other one."""
 
-from collections.abc import Callable
-
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
+from equijax.nn.plain import uniform
 
 
 def off_diagonal(a: Array) -> Array:
@@ -46,27 +44,6 @@ def differences(x: Float[Array, "n d"]) -> Float[Array, "n others d"]:
     return off_diagonal(x[:, None] - x)
 
 
-class Dense(nn.Module):
-    """x W + b in the dtype of x, with W and b drawn evenly from ± 1/√inputs.
-
-    Attributes:
-        features: Length of the result.
-        use_bias: Whether there is a b.
-        kernel_init: What W is drawn by instead.
-    """
-
-    features: int
-    use_bias: bool = True
-    kernel_init: Callable | None = None
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... features"]:
-        bound = _even(x.shape[-1])
-        w = self.param("kernel", self.kernel_init or bound, (x.shape[-1], self.features))
-        y = jnp.matmul(x, w.astype(x.dtype), precision="highest")
-        return y + self.param("bias", bound, (self.features,)).astype(x.dtype) if self.use_bias else y
-
-
 class PairDense(nn.Module):
     """[h_i, h_j, e_ij] W + b for all j ≠ i, as the sum of three products, two of them a node and not an edge.
 
@@ -86,15 +63,10 @@ class PairDense(nn.Module):
             h: Features of the nodes.
             edges: Features of the edges, in the order of `off_diagonal`.
         """
-        bound = _even(2 * h.shape[-1] + edges.shape[-1])
+        drawn = uniform((2 * h.shape[-1] + edges.shape[-1]) ** -0.5)
         receiver, sender, edge = (
-            jnp.matmul(a, self.param(name, bound, (a.shape[-1], self.features)).astype(a.dtype), precision="highest")
+            jnp.matmul(a, self.param(name, drawn, (a.shape[-1], self.features)).astype(a.dtype), precision="highest")
             for name, a in (("receiver", h), ("sender", h), ("edge", edges))
         )
-        bias = self.param("bias", bound, (self.features,)).astype(h.dtype)
+        bias = self.param("bias", drawn, (self.features,)).astype(h.dtype)
         return off_diagonal((receiver + bias)[:, None] + sender) + edge
-
-
-def _even(inputs: int) -> Callable:
-    bound = inputs**-0.5
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)

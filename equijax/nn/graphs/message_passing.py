@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from equijax import _validate, graphs, products, spherical
 from equijax.nn.graphs.radial import RadialBasis
-from equijax.nn.spherical.variance import path_variances, unit_scale
+from equijax.nn.variance import path_variances, unit_scale
 from equijax.products.operands import degrees
 from equijax.spherical.parity import Input, Output, contributions, parts, spin
 

@@ -1,17 +1,16 @@
-"""Functions of a distance: smooth cut-offs, radial bases, small networks."""
+"""Functions of a distance: smooth cut-offs, radial bases."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
-from equijax.nn.spherical.variance import gain
+from equijax.nn.plain import MLP
 
 
 def polynomial_cutoff(r: ArrayLike, cutoff: float, order: int = 6) -> Float[Array, "..."]:
@@ -52,30 +51,6 @@ def bessel_basis(r: ArrayLike, cutoff: float, functions: int = 8) -> Float[Array
     waves = n * (math.pi / cutoff)
     phase = waves * r[..., None]
     return math.sqrt(2 / cutoff) * waves * _sinc(phase)
-
-
-class MLP(nn.Module):
-    """Dense layers without biases, with `activation` between them; unit-variance inputs give unit-variance outputs.
-
-    Attributes:
-        features: Width of every layer, the output last.
-        activation: Between the layers, not after the last.
-        precision: Of the matrix products.
-    """
-
-    features: Sequence[int]
-    activation: Callable = jax.nn.silu
-    precision: Any = "highest"
-
-    @nn.compact
-    def __call__(self, x: ArrayLike) -> Float[Array, "... outputs"]:
-        y = _validate.floating("x", x)
-        for k, width in enumerate(self.features):
-            w = self.param(f"kernel_{k}", nn.initializers.normal(1.0), (y.shape[-1], width))
-            y = jnp.matmul(y / y.shape[-1] ** 0.5, w.astype(y.dtype), precision=self.precision)
-            if k + 1 < len(self.features):
-                y = self.activation(y) * gain(self.activation)
-        return y
 
 
 class RadialBasis(nn.Module):

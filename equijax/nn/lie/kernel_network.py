@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from equijax import lie
+from equijax.nn.plain import uniform
 
 
 class SineKernel(nn.Module):
@@ -76,15 +77,6 @@ class SplineKernel(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch outputs"]:
         return _last(self, lie.spline_basis(x, self.functions, self.degree), math.sqrt(3 / self.functions))
-
-
-def uniform(bound):
-    """Initializer with entries in ± bound."""
-
-    def initialize(key, shape, dtype=jnp.float32):
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return initialize
 
 
 def _last(module, x, bound):

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from equijax import _validate, products, spherical
-from equijax.nn.spherical.variance import path_variances, unit_scale
+from equijax.nn.variance import path_variances, unit_scale
 from equijax.products.operands import degrees, fit
 from equijax.spherical.parity import Input, Output, contributions, parts, spin
 

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from equijax import spherical
-from equijax.nn.graphs.radial import MLP
+from equijax.nn.plain import Dense
 from equijax.nn.spherical.normalization import mean_square
-from equijax.nn.spherical.variance import gain, norm_gain
+from equijax.nn.variance import gain, norm_gain
 from equijax.spherical.parity import Input, Output, each, each_degree, parts
 
 
@@ -50,7 +50,7 @@ class Gate(nn.Module):
             gated = spherical.lmax_of(x, "x") + 1 - start
             gates = []
             if gated:
-                network = MLP((gated * x.shape[-1],), precision=self.precision, name="gates" + suffix)
+                network = Dense(gated * x.shape[-1], False, True, precision=self.precision, name="gates" + suffix)
                 opened = self.gate_activation(network(scalars)) * gain(self.gate_activation)
                 gates = jnp.split(opened[..., None, :], gated, axis=-1)
 

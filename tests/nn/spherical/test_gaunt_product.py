@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from equijax import nn, products, spherical
-from equijax.nn.spherical.variance import path_variances
+from equijax.nn.variance import path_variances
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(3, 9, 2)), RNG.normal(size=(3, 4, 2))
