@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 
-def floating(name: str, x: Any) -> jnp.ndarray:
+def floating(name: str, x: object) -> Array:
     """`x` as an array of real floating-point numbers.
 
     Raises:
@@ -22,7 +23,7 @@ def floating(name: str, x: Any) -> jnp.ndarray:
     return jnp.asarray(x)
 
 
-def integer(name: str, n: Any, minimum: int = 0) -> int:
+def integer(name: str, n: object, minimum: int = 0) -> int:
     """`n` as a Python integer of at least `minimum`.
 
     Raises:
@@ -36,14 +37,14 @@ def integer(name: str, n: Any, minimum: int = 0) -> int:
     return int(n)
 
 
-def positive(name: str, x: Any) -> None:
-    """Raise a ValueError unless the number `x` is known and positive, or not known yet."""
+def positive(name: str, x: int | float | np.number | np.ndarray | Array) -> None:
+    """Raise a ValueError if the number `x` is not positive; a traced one, whose value is not known yet, passes."""
     if not isinstance(x, jax.core.Tracer) and not x > 0:
         raise ValueError(f"{name}: expected a positive number, got {x}")
 
 
 @functools.cache
-def precision(value: Any) -> None:
+def precision(value: jax.lax.PrecisionLike) -> None:
     """Raise a ValueError unless `value` is a precision of matrix products that jax knows."""
     a = jax.ShapeDtypeStruct((1, 1), np.float32)
     try:

@@ -1,12 +1,16 @@
-"""Other packages: their arrays and interfaces. Each module imports its package; the core imports none of them."""
+"""Arrays and interfaces of other packages: `interop.e3nn` converts features to and from e3nn-jax, `interop.ase` makes a
+potential a calculator of ASE.
+
+Each module imports the package that it is for, and the rest of equijax imports none of these modules.
+"""
 
 import importlib
-from typing import Any
+from types import ModuleType
 
 __all__ = ["ase", "e3nn"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> ModuleType:
     """Import a module on first use, and with it the package that it is for."""
     if name in __all__:
         return importlib.import_module(f"equijax.interop.{name}")

@@ -1,11 +1,14 @@
 """A trained potential as a calculator of ASE."""
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
+from jaxtyping import PyTree
 
 from equijax import graphs
 from equijax.models import potential
@@ -14,27 +17,34 @@ from equijax.models import potential
 class PotentialCalculator(Calculator):
     """Energy, forces and stress of a potential for ASE, in eV, eV/Å and eV/Å³ (tensile positive, Voigt order).
 
-    Neighbor lists are made anew at every step; atoms and edges are padded to buckets that only grow, so that molecular
-    dynamics compiles a few times at most. Species, cell and number of atoms may change between calls.
+    Neighbor lists are made anew at every step. Atoms and edges are padded to sizes that only grow, and that in large
+    steps (`graphs.bucket`), so that molecular dynamics compiles a few times at most. Species, cell and number of atoms
+    may change between calls.
 
     Args:
         model: A `models.Potential`.
         params: Its parameters.
 
-    Example:
+    Examples:
         >>> model, params = potential.load("runs/acetylacetone-gfn2-default/checkpoint")  # doctest: +SKIP
         >>> atoms.calc = PotentialCalculator(model, params)  # doctest: +SKIP
+        >>> forces = atoms.get_forces()  # doctest: +SKIP
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress"]
 
-    def __init__(self, model: potential.Potential, params: Any, **kwargs):
+    def __init__(self, model: potential.Potential, params: PyTree, **kwargs):
         super().__init__(**kwargs)
         self.model, self.params = model, params
         self._predict = jax.jit(lambda params, graph: potential.predict(model, params, graph))
         self._nodes = self._edges = 0
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
         """Called by ASE; raises a ValueError for empty structures, coincident atoms and unknown species."""
         super().calculate(atoms, properties, system_changes)
         numbers = self.atoms.get_atomic_numbers()
@@ -46,6 +56,7 @@ class PotentialCalculator(Calculator):
         self._nodes = max(self._nodes, graphs.bucket(len(numbers) + 1))
         self._edges = max(self._edges, graphs.bucket(len(single.senders), 64))
         graph = graphs.concatenate([single], nodes=self._nodes, edges=self._edges)
+        # the first graph and the first n nodes are the structure, what comes after them is padding
         found = jax.tree.map(lambda a: np.asarray(a, np.float64), self._predict(self.params, graph))
         n, energy = len(numbers), float(found.energies[0]) + baseline.sum()
         self.results = {
