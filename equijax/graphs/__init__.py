@@ -1,4 +1,7 @@
-"""Structures as graphs of fixed shape: padding, masks, buckets, neighbor lists."""
+"""Structures as graphs of fixed shape: neighbor lists, padding and masks, labels, and shards for many devices.
+
+A `Structure` is made a `Graph` by `from_structure`, several of them one padded `Graph` by `batch`.
+"""
 
 from equijax.graphs.graph import (
     Graph,

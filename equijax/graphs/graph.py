@@ -13,7 +13,13 @@ from equijax.graphs import neighbors as _neighbors
 
 
 class Structure(NamedTuple):
-    """Atoms on the host, with labels where there are any. NumPy arrays; Å and eV."""
+    """Atoms on the host, with labels where there are any. NumPy arrays; Å and eV.
+
+    Examples:
+        >>> water = Structure(np.array([8, 1, 1]), np.array([[0.0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]))
+        >>> water.pbc
+        (False, False, False)
+    """
 
     species: Int[np.ndarray, " n"]
     """Atomic numbers."""
@@ -31,9 +37,10 @@ class Graph(NamedTuple):
     """N nodes and E edges of B structures, padding included; a pytree of arrays.
 
     Edge e stands for the vector x_j + S H - x_i from its receiver i to its sender j, with the image shift S and the
-    rows of H the cell vectors. Each pair appears in both directions; edges are sorted by receiver. Padding nodes
-    belong to a padding graph, the last; padding edges connect the last node, a padding node, with itself (after
-    `partition`, the last node of their part, which may be an atom).
+    rows of H the cell vectors. Each pair appears in both directions; edges are sorted by receiver.
+
+    The last graph is padding, and padding nodes belong to it. Padding edges connect the last node, which is padding,
+    with itself; after `partition` the last node of their shard, which may be an atom.
     """
 
     species: Int[Array | np.ndarray, " N"]
@@ -52,17 +59,17 @@ class Graph(NamedTuple):
 
 
 MAX_SPECIES = 118
-SAFE = (0.6, 0.0, 0.8)  # stands for every padded edge: its length and direction have derivatives
+PADDED_EDGE = (0.6, 0.0, 0.8)  # its length and direction have derivatives
 
 
 def edge_vectors(positions: Float[Array | np.ndarray, "N 3"], graph: Graph) -> Float[Array, "E 3"]:
     """r_e = x_j + S H - x_i of each edge, from receiver i to sender j; padded edges get a constant unit vector.
 
-    The constant keeps norms and directions of padded edges, and their gradients, finite; what is made of them has to
-    be multiplied by `graph.edge_mask` still.
+    The constant keeps norms and directions of padded edges, and their gradients, finite. Multiply what is computed from
+    them by `graph.edge_mask`.
 
     Args:
-        positions: (N, 3), which take the place of `graph.positions`, so that one can differentiate.
+        positions: (N, 3). They take the place of `graph.positions`, so that one can differentiate by them.
         graph: The edges and cells.
 
     Returns:
@@ -71,6 +78,12 @@ def edge_vectors(positions: Float[Array | np.ndarray, "N 3"], graph: Graph) -> F
     Raises:
         TypeError: If the positions are not floating-point.
         ValueError: If they are not those of all nodes.
+
+    Examples:
+        >>> pair = Structure(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 0.74]]))
+        >>> graph = from_structure(pair, cutoff=1.0)
+        >>> edge_vectors(graph.positions, graph).tolist()  # to the first atom from the second, and back
+        [[0.0, 0.0, 0.7400000095367432], [0.0, 0.0, -0.7400000095367432]]
     """
     positions = _validate.floating("positions", positions)
     expected = (len(graph.graph_of_node), 3)
@@ -80,11 +93,16 @@ def edge_vectors(positions: Float[Array | np.ndarray, "N 3"], graph: Graph) -> F
     cells = jnp.asarray(graph.cells, positions.dtype)[jnp.asarray(graph.graph_of_node)[receivers]]
     images = jnp.einsum("ea,eab->eb", jnp.asarray(graph.shifts, positions.dtype), cells, precision="highest")
     vectors = positions[senders] + images - positions[receivers]
-    return jnp.where(jnp.asarray(graph.edge_mask)[:, None], vectors, jnp.asarray(SAFE, positions.dtype))
+    return jnp.where(jnp.asarray(graph.edge_mask)[:, None], vectors, jnp.asarray(PADDED_EDGE, positions.dtype))
 
 
 def edge_lengths(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
-    """‖r‖ of edge vectors, with derivative 0, not NaN, at r = 0."""
+    """‖r‖ of edge vectors, with derivative 0, not NaN, at r = 0.
+
+    Examples:
+        >>> edge_lengths(jnp.array([[3.0, 0, 4], [0, 0, 0]]))
+        Array([5., 0.], dtype=float32)
+    """
     square = jnp.sum(vectors**2, axis=-1)
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
@@ -111,6 +129,16 @@ def batch(
 
     Raises:
         ValueError: If a structure is empty or has coincident atoms, or does not fit.
+
+    Examples:
+        >>> pair = Structure(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 0.74]]))
+        >>> graph = batch([pair, pair], cutoff=1.0)
+        >>> graph.species
+        array([1, 1, 1, 1, 0, 0, 0, 0], dtype=int32)
+        >>> graph.graph_of_node
+        array([0, 0, 1, 1, 2, 2, 2, 2], dtype=int32)
+        >>> int(graph.edge_mask.sum()), len(graph.edge_mask)
+        (4, 64)
     """
     singles = []
     for k, structure in enumerate(structures):
@@ -122,7 +150,24 @@ def batch(
 
 
 def from_structure(structure: Structure, cutoff: float) -> Graph:
-    """One structure without padding. Make these once, and `concatenate` them anew in each epoch."""
+    """One structure as a graph without padding. Make these once, and `concatenate` them anew in each epoch.
+
+    Args:
+        structure: Of at least one atom.
+        cutoff: Edges are shorter than this, in the unit of the positions.
+
+    Returns:
+        A `Graph` of NumPy arrays, all masks true.
+
+    Raises:
+        ValueError: If the structure is empty, has coincident atoms, or its arrays do not fit.
+
+    Examples:
+        >>> pair = Structure(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 0.74]]))
+        >>> graph = from_structure(pair, cutoff=1.0)
+        >>> graph.senders, graph.receivers
+        (array([1, 0], dtype=int32), array([0, 1], dtype=int32))
+    """
     positions, cell, pbc = _neighbors.checked(structure.positions, structure.cell, structure.pbc)
     n = len(positions)
     species = np.asarray(structure.species)
@@ -149,7 +194,25 @@ def from_structure(structure: Structure, cutoff: float) -> Graph:
 def concatenate(
     singles: Sequence[Graph], *, nodes: int | None = None, edges: int | None = None, graphs: int | None = None
 ) -> Graph:
-    """Graphs without padding as one with padding; the arguments are those of `batch`."""
+    """Graphs without padding as one with padding.
+
+    Args:
+        singles: Graphs of `from_structure`, one or more.
+        nodes: As for `batch`.
+        edges: As for `batch`.
+        graphs: As for `batch`.
+
+    Returns:
+        As `batch`.
+
+    Raises:
+        ValueError: If there is no graph, or they do not fit.
+
+    Examples:
+        >>> pair = Structure(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 0.74]]))
+        >>> concatenate(3 * [from_structure(pair, cutoff=1.0)], edges=8).edge_mask.astype(int)
+        array([1, 1, 1, 1, 1, 1, 0, 0])
+    """
     if not singles:
         raise ValueError("structures: expected at least one, got none")
     sizes = np.array([(len(s.species), len(s.senders), len(s.graph_mask)) for s in singles])
@@ -160,10 +223,11 @@ def concatenate(
     first_node, first_graph = (np.cumsum(column) - column for column in (sizes[:, 0], sizes[:, 2]))
 
     def pad(name, size, fill, first=None):
-        parts = [getattr(s, name) for s in singles]
+        """The arrays of that name, indices counted on from `first`, with `fill` up to `size` rows."""
+        arrays = [getattr(s, name) for s in singles]
         if first is not None:
-            parts = [part + start for part, start in zip(parts, first, strict=True)]
-        joined = np.concatenate(parts)
+            arrays = [array + start for array, start in zip(arrays, first, strict=True)]
+        joined = np.concatenate(arrays)
         rest = np.broadcast_to(np.asarray(fill, joined.dtype), (size - len(joined), *joined.shape[1:]))
         return np.concatenate([joined, rest])
 
@@ -183,9 +247,14 @@ def concatenate(
 
 
 def bucket(count: int, step: int = 8) -> int:
-    """The smallest size of a ladder that is at least `count`: few shapes, so few compilations.
+    """A size of at least `count` from a short list of sizes, so that arrays have few shapes and compile seldom.
 
-    The ladder is step, 2 step, 3 step, 4 step, and from there on ×1.25, rounded up to multiples of `step`.
+    The sizes are step, 2 step, 3 step, 4 step, and from there on each 1.25 times the one before it, rounded up to a
+    multiple of `step`.
+
+    Examples:
+        >>> [bucket(count) for count in (1, 8, 9, 33, 100)]
+        [8, 8, 16, 40, 120]
     """
     _validate.integer("count", count)
     size = _validate.integer("step", step, 1)
@@ -194,10 +263,13 @@ def bucket(count: int, step: int = 8) -> int:
     return size
 
 
-def species_index(species, table: Sequence[int]):
+def species_index(
+    species: Int[Array | np.ndarray, "*shape"], table: Sequence[int]
+) -> Int[Array | np.ndarray, "*shape"]:
     """Index of each atomic number in `table`; padding, 0, gets index 0.
 
-    Traced arrays are looked up without a check: hold the structures against the table on the host first.
+    Numbers that are not in the table are found in arrays with values only. In traced ones they get index 0: call this
+    on the host first.
 
     Args:
         species: Atomic numbers, NumPy or traced.
@@ -207,8 +279,12 @@ def species_index(species, table: Sequence[int]):
         int32 array of the same shape.
 
     Raises:
-        ValueError: If the table has an atomic number twice, or one that there is not, or if a number is not in the
+        ValueError: If the table has an atomic number twice, or a number that is none, or if a number is not in the
             table (arrays with values only).
+
+    Examples:
+        >>> species_index(np.array([8, 1, 1, 0]), table=(1, 6, 8))
+        array([2, 0, 0, 0], dtype=int32)
     """
     if len(set(table)) != len(table) or not all(1 <= z <= MAX_SPECIES for z in table):
         raise ValueError(f"table: expected different atomic numbers from 1 to {MAX_SPECIES}, got {tuple(table)}")

@@ -9,23 +9,30 @@ with the rows of H the cell vectors. Each pair appears in both directions, an at
 
 import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from equijax import _validate
 
-COINCIDENT = 1e-6  # of the cutoff: closer atoms have no direction between them
-ROUNDING = 1e-5  # of a height of the cell, as float32 knows it
+Rows: TypeAlias = ArrayLike | Sequence[Sequence[int | float]]  # one vector a row
+Flags: TypeAlias = bool | Sequence[bool] | np.ndarray | None  # one an axis, or one for all; None for False
+
+COINCIDENT = 1e-6  # distance over the cutoff below which atoms coincide, with no direction from one to the other
+ROUNDING = 1e-5  # relative error of the heights of a cell in float32
 MOST_IMAGES = 2 * 10**7  # of the atoms of one structure within the cutoff: some gigabytes
-FARTHEST = 1e150  # in cut-offs, whose squares are numbers
+FARTHEST = 1e150  # distance over the cutoff whose square is still a number
 MOST_CELLS = 2**30  # that an atom may be away from the cell: shifts are 32-bit integers
 
 
-def neighbor_list(positions, cell, pbc, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def neighbor_list(
+    positions: Rows, cell: Rows | None, pbc: Flags, cutoff: float
+) -> tuple[Int[np.ndarray, " edges"], Int[np.ndarray, " edges"], Int[np.ndarray, "edges 3"]]:
     """All edges of one structure, on the host: SciPy's k-d tree over the atoms and their images.
 
     Right for every cell, however small, flat or skew, for atoms outside of it, and however far atoms lie apart. Edges
@@ -46,29 +53,30 @@ def neighbor_list(positions, cell, pbc, cutoff: float) -> tuple[np.ndarray, np.n
             not positive.
 
     Examples:
-        >>> import numpy as np
         >>> senders, receivers, shifts = neighbor_list(np.zeros((1, 3)), np.eye(3), (True, False, False), 1.5)
         >>> shifts.tolist()  # an atom sees its own images
         [[-1, 0, 0], [1, 0, 0]]
     """
-    positions, cell, pbc = checked(positions, cell, pbc)
+    x, cell, pbc = checked(positions, cell, pbc)
     _check_cutoff(cutoff)
     from scipy.spatial import KDTree  # whose import takes half a second
 
     unit = _unit(cutoff)
-    positions, cell, cutoff = positions / unit, cell / unit, cutoff / unit
+    x, cell, cutoff = x / unit, cell / unit, cutoff / unit
 
-    if np.abs(positions).max() > FARTHEST * cutoff:
-        atom = np.argmax(np.abs(positions).max(axis=1))
-        raise ValueError(f"positions: atom {atom} is at {positions[atom] / cutoff} cut-offs, where squares overflow")
+    if np.abs(x).max() > FARTHEST * cutoff:
+        atom = np.argmax(np.abs(x).max(axis=1))
+        raise ValueError(f"positions: atom {atom} is at {x[atom] / cutoff} cut-offs, where squares overflow")
 
-    wrapped, home, atoms, steps, images = _images(positions, cell, pbc, cutoff)
-    slack = 1e-9 * cutoff + 8 * np.finfo(float).eps * np.abs(positions).max()  # of what was rounded on the way
+    # pairs of an atom and an image that may be nearer than the cutoff
+    wrapped, home, atoms, steps, images = _images(x, cell, pbc, cutoff)
+    slack = 1e-9 * cutoff + 8 * np.finfo(float).eps * np.abs(x).max()  # of what was rounded on the way
     near = KDTree(wrapped).sparse_distance_matrix(KDTree(images), cutoff + slack, output_type="ndarray")
     receivers, senders = near["i"], atoms[near["j"]]
     shifts = steps[near["j"]] - home[senders] + home[receivers]
 
-    vectors = positions[senders] - positions[receivers] + shifts @ cell  # from the positions as they are given
+    # those that are, by their vectors (pairs, 3) from the positions as they are given
+    vectors = x[senders] - x[receivers] + shifts @ cell
     distances = np.linalg.norm(vectors, axis=1)
     edges = (distances < cutoff) & (near["i"] != near["j"])  # the images begin with the atoms themselves
     senders, receivers, shifts, distances = (a[edges] for a in (senders, receivers, shifts, distances))
@@ -79,7 +87,7 @@ def neighbor_list(positions, cell, pbc, cutoff: float) -> tuple[np.ndarray, np.n
             f"{shifts[closest].tolist()}, distance {unit * distances[closest]:.1e}); remove one of them, or check the "
             "unit of the positions and the cell"
         )
-    order = np.lexsort((*shifts.T[::-1], senders, receivers))
+    order = np.lexsort((*shifts.T[::-1], senders, receivers))  # the last key counts most
     return tuple(a[order].astype(np.int32) for a in (senders, receivers, shifts))
 
 
@@ -91,7 +99,7 @@ def _images(positions, cell, pbc, cutoff):
         atom, the cells (images, 3) that it was moved by, and its position.
     """
     inverse = np.linalg.inv(cell)
-    home = np.where(pbc, np.floor(positions @ inverse), 0)
+    home = np.where(pbc, np.floor(positions @ inverse), 0)  # (n, 3), the cell that each atom is in
     if np.abs(home).max() > MOST_CELLS:
         atom = np.argmax(np.abs(home).max(axis=1))
         raise ValueError(f"positions: atom {atom} is {np.abs(home[atom]).max():.0e} cells away; wrap it into the cell")
@@ -127,7 +135,7 @@ class Neighbors(NamedTuple):
     found: Int[Array, ""]
     """How many edges there are, whether they fit or not."""
     overflow: Bool[Array, ""]
-    """True if edges are missing: found > capacity, `images` is too small for the cell, the cell is not regular, or a
+    """True if edges are missing: found > capacity, `images` is too small for the cell, the cell is singular, or a
     position is not finite."""
 
 
@@ -142,25 +150,33 @@ def traced_neighbor_list(
 ) -> Neighbors:
     """The same edges as `neighbor_list`, in the same order, for use under jit, vmap and scan.
 
-    All n² pairs times all images are held against the cutoff, so this is for some hundred atoms. Positions are wrapped
-    inside, at least in float32, and the shifts refer to the positions as given.
+    The distances of all n² pairs in all images are computed, so this is for some hundred atoms. Inside, positions are
+    wrapped into the cell, in float32 or better; the shifts refer to the positions as given.
 
     Args:
         positions: (n, 3).
-        cell: (3, 3), one cell vector a row; None without periodicity. Rows along open axes are not looked at.
+        cell: (3, 3), one cell vector a row; None without periodicity. Rows along open axes are ignored.
         cutoff: Edges are shorter than this; a number, not a traced array.
-        capacity: How many edges there is room for; take `found` of a first call and some more.
-        images: How many images on either side along each axis, static; `image_counts` tells. 0 along an axis means
-            that it is open.
+        capacity: The most edges that there is room for; take `found` of a first call and some more.
+        images: How many images on either side along each axis are searched, static; `image_counts` computes it. An
+            axis with 0 is open.
         node_mask: False for padded atoms, which get no edges. Padding edges connect the last atom with itself.
 
     Returns:
-        The edges, their number `found` and the flag `overflow`, which must be looked at: an overflown list lacks edges.
+        The edges, their number `found`, and the flag `overflow`. Check the flag: where it is true, edges are missing.
 
     Raises:
         TypeError: If the positions are not floating-point, the mask is not of booleans, or the cutoff is traced.
         ValueError: If there is no atom, a shape is wrong, the cutoff is not positive, or a periodic axis comes without
             a cell.
+
+    Examples:
+        >>> build = jax.jit(lambda x: traced_neighbor_list(x, cutoff=1.0, capacity=3))
+        >>> neighbors = build(jnp.array([[0.0, 0, 0], [0, 0, 0.74], [5, 0, 0]]))
+        >>> neighbors.senders, neighbors.edge_mask
+        (Array([1, 0, 2], dtype=int32), Array([ True,  True, False], dtype=bool))
+        >>> int(neighbors.found), bool(neighbors.overflow)
+        (2, False)
     """
     positions = _validate.floating("positions", positions)
     _check_shape("positions", positions, (len(positions) if positions.ndim else 0, 3), "(n, 3)")
@@ -184,20 +200,22 @@ def traced_neighbor_list(
     unit = _unit(cutoff)
     positions, cutoff = positions / unit, cutoff / unit
 
+    # the shifts of all images, and the positions wrapped into the cell with the cells that they came from
     steps = np.array(list(itertools.product(*(range(-m, m + 1) for m in images))), dtype=np.int32)  # (images, 3)
     offsets, home = jnp.zeros((len(steps), 3), positions.dtype), jnp.zeros((n, 3), jnp.int32)
     wrapped, short = positions, jnp.zeros((), bool)
     if periodic.any():
-        rows = jnp.asarray(cell, positions.dtype)[periodic] / unit  # along the axes that repeat
-        q, r = jnp.linalg.qr(rows.T)
-        inverse = jax.scipy.linalg.solve_triangular(r, q.T).T  # of rows of the cell: rows @ inverse = 1
+        rows = jnp.asarray(cell, positions.dtype)[periodic] / unit  # (p, 3), for the p axes that repeat
+        q, r = jnp.linalg.qr(rows.T)  # (3, p) and (p, p)
+        inverse = jax.scipy.linalg.solve_triangular(r, q.T).T  # (3, p), with rows @ inverse = 1
         home = jnp.floor(jnp.matmul(wrapped, inverse, precision="highest")).astype(jnp.int32)
         wrapped = wrapped - jnp.matmul(home.astype(positions.dtype), rows, precision="highest")
         home = jnp.zeros((n, 3), jnp.int32).at[:, periodic].set(home)
         offsets = jnp.matmul(steps[:, periodic].astype(positions.dtype), rows, precision="highest")
-        reach = cutoff * jnp.linalg.norm(inverse, axis=0)  # the cutoff over the heights of the cell
+        reach = cutoff * jnp.linalg.norm(inverse, axis=0)  # (p,), the cutoff over the heights of the cell
         short = ~jnp.all(reach <= np.array(images)[periodic] * (1 + ROUNDING))  # NaN, too
 
+    # which of all pairs in all images are edges
     vectors = wrapped[None, :, None] + offsets - wrapped[:, None, None]  # (receiver, sender, image, 3)
     inside = jnp.sum(vectors**2, axis=-1) < cutoff**2
     itself = jnp.eye(n, dtype=bool)[..., None] & np.all(steps == 0, axis=-1)
@@ -208,9 +226,10 @@ def traced_neighbor_list(
         lost = lost & node_mask
     found = jnp.sum(inside, dtype=jnp.int32)
 
+    # their indices, (capacity,) each, sorted by receiver, sender and image
     receivers, senders, image = jnp.nonzero(inside, size=capacity, fill_value=(n - 1, n - 1, 0))
     edge_mask = jnp.arange(capacity) < found
-    shifts = jnp.asarray(steps)[image] - home[senders] + home[receivers]
+    shifts = jnp.asarray(steps)[image] - home[senders] + home[receivers]  # of the positions before they were wrapped
     return Neighbors(
         senders=senders.astype(jnp.int32),
         receivers=receivers.astype(jnp.int32),
@@ -221,8 +240,15 @@ def traced_neighbor_list(
     )
 
 
-def image_counts(cell, pbc, cutoff: float) -> tuple[int, int, int]:
-    """Images needed on either side along each axis: ⌈cutoff / h_a⌉ with h_a the height of the cell, 0 if it is open."""
+def image_counts(cell: Rows | None, pbc: Flags, cutoff: float) -> tuple[int, int, int]:
+    """Images needed on either side along each axis: ⌈cutoff / h_a⌉ with h_a the height of the cell, 0 if it is open.
+
+    The height h_a is the distance of the two faces of the cell that axis a connects.
+
+    Examples:
+        >>> image_counts(np.diag([4.0, 4.0, 9.0]), (True, True, False), cutoff=5.0)
+        (2, 2, 0)
+    """
     _, cell, pbc = checked(np.zeros((1, 3)), cell, pbc)
     _check_cutoff(cutoff)
     heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
@@ -230,8 +256,12 @@ def image_counts(cell, pbc, cutoff: float) -> tuple[int, int, int]:
     return first, second, third
 
 
-def checked(positions, cell, pbc) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "3 3"], Bool[np.ndarray, "3"]]:
-    """Positions, a regular cell and three flags, in float64; rows of zeros along open axes become unit vectors.
+def checked(
+    positions: Rows, cell: Rows | None, pbc: Flags
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "3 3"], Bool[np.ndarray, "3"]]:
+    """Positions and an invertible cell in float64, and whether each axis is periodic.
+
+    Rows of zeros along open axes become unit vectors.
 
     Raises:
         ValueError: If the arrays do not have these shapes or are not finite, or the cell is singular.

@@ -28,6 +28,15 @@ def labels(structures: Sequence[Structure], graph: Graph) -> Labels:
 
     Raises:
         ValueError: If the structures are not those of the graph, or a label has not the shape of `Structure`.
+
+    Examples:
+        >>> from equijax import graphs
+        >>> pair = Structure(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 0.74]]), energy=-31.7)
+        >>> found = labels([pair], graphs.batch([pair], cutoff=1.0))
+        >>> found.energies, found.energy_mask
+        (array([-31.7,   0. ]), array([ True, False]))
+        >>> found.forces.shape, bool(found.force_mask.any())
+        ((8, 3), False)
     """
     counts = [len(s.species) for s in structures]
     found = np.bincount(graph.graph_of_node[graph.node_mask]).tolist()
@@ -35,6 +44,7 @@ def labels(structures: Sequence[Structure], graph: Graph) -> Labels:
         raise ValueError(f"structures: expected those of the graph, with {found} atoms, got {counts}")
 
     def pad(name, shapes, row, size):
+        """The labels of that name, (size, *row), and which rows are known."""
         out, mask, end = np.zeros((size, *row)), np.zeros(size, bool), 0
         for k, (structure, shape) in enumerate(zip(structures, shapes, strict=True)):
             value, begin = getattr(structure, name), end
