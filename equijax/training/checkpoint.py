@@ -3,29 +3,40 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from equijax import _validate
 
 VERSION = 1
+Model = TypeVar("Model")
 
 
 class Checkpoint(NamedTuple):
     """What `restore` gives back."""
 
     step: int
-    params: Any
+    params: PyTree
     """NumPy arrays, on whatever devices they were when they were saved."""
     config: dict[str, Any]
     """The fields of the model, and what `save` was given."""
-    training: Any
+    training: PyTree | None
     """Arrays that only training needs, or None."""
 
 
-def save(directory: str | Path, step: int, model: Any, params: Any, *, training: Any = None, keep: int = 2, **extra):
+def save(
+    directory: str | Path,
+    step: int,
+    model: object,
+    params: PyTree,
+    *,
+    training: PyTree | None = None,
+    keep: int = 2,
+    **extra: object,
+) -> None:
     """Write one checkpoint beside those that are there, then remove all but the last `keep`.
 
     Orbax writes to a temporary folder and renames it when all is on disk: a process that is killed on the way leaves
@@ -34,7 +45,7 @@ def save(directory: str | Path, step: int, model: Any, params: Any, *, training:
     Args:
         directory: Made if need be.
         step: Number of the checkpoint, larger than those that are there.
-        model: A flax module; its fields are stored as JSON.
+        model: A flax module, or another dataclass; its fields are stored as JSON. None stores none.
         params: Nested dict of arrays.
         training: Pytree of arrays to resume from, such as the state of the optimizer.
         keep: How many checkpoints to keep.
@@ -44,14 +55,23 @@ def save(directory: str | Path, step: int, model: Any, params: Any, *, training:
         TypeError: If a field of the model or something of `extra` is no data that JSON can hold.
         ValueError: If `step` is not larger than those that are there, `keep` is below 1, or `extra` has a reserved
             name.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(folder, 7, None, {"w": np.ones(3)}, units="eV, Å")
+        ...     found = restore(folder)
+        >>> found.step, found.params["w"].tolist(), found.config["units"]
+        (7, [1.0, 1.0, 1.0], 'eV, Å')
     """
     import orbax.checkpoint as ocp
 
     step, keep = _validate.integer("step", step), _validate.integer("keep", keep, 1)
-    config = {"version": VERSION, "model": type(model).__name__, "fields": fields(model)}
+    name = None if model is None else type(model).__name__
+    config: dict[str, Any] = {"version": VERSION, "model": name, "fields": fields(model)}
     if reserved := sorted(config.keys() & extra):
         raise ValueError(f"extra: expected other names than {', '.join(config)}, got {reserved}")
-    config |= _plain(extra)  # before anything is written
+    config |= plain(extra)  # before anything is written
     items = {"params": ocp.args.StandardSave(params), "config": ocp.args.JsonSave(config)}
     if training is not None:
         items["training"] = ocp.args.StandardSave(training)
@@ -62,7 +82,20 @@ def save(directory: str | Path, step: int, model: Any, params: Any, *, training:
         manager.wait_until_finished()
 
 
-def restore(directory: str | Path, *, training: Any = None) -> Checkpoint:
+def latest(directory: str | Path) -> int | None:
+    """The step of the last checkpoint in a folder; None if there is none, or no folder.
+
+    Examples:
+        >>> latest("no such folder") is None
+        True
+    """
+    if not Path(directory).is_dir():
+        return None
+    with _manager(directory, create=False) as manager:
+        return manager.latest_step()
+
+
+def restore(directory: str | Path, *, training: PyTree | None = None) -> Checkpoint:
     """Read the last good checkpoint.
 
     Args:
@@ -106,12 +139,13 @@ def restore(directory: str | Path, *, training: Any = None) -> Checkpoint:
 
 def fields(model: Any) -> dict[str, Any]:
     """The fields of a flax module as JSON has them, which is how `Checkpoint.config` holds them under "fields"."""
-    return _plain(
-        {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in ("parent", "name")}
-    )
+    if model is None:
+        return {}
+    names = (f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name"))
+    return plain({name: getattr(model, name) for name in names})
 
 
-def rebuild(model_class: type, config: dict[str, Any]) -> Any:
+def rebuild(model_class: type[Model], config: dict[str, Any]) -> Model:
     """The module whose fields `config` holds.
 
     Raises:
@@ -125,15 +159,23 @@ def rebuild(model_class: type, config: dict[str, Any]) -> Any:
         raise ValueError(f"config: expected the fields of {model_class.__name__}: {error}") from error
 
 
-def _plain(found):
-    """As JSON has it, numbers of NumPy as those of Python."""
-    plain = {}
+def plain(found: dict[str, object]) -> dict[str, Any]:
+    """Values as JSON has them, numbers of NumPy as those of Python.
+
+    Raises:
+        TypeError: If one is no data that JSON can hold.
+
+    Examples:
+        >>> plain({"species": (1, np.int64(8))})
+        {'species': [1, 8]}
+    """
+    values = {}
     for name, value in found.items():
         try:
-            plain[name] = json.loads(json.dumps(value, default=lambda a: a.tolist()))
+            values[name] = json.loads(json.dumps(value, default=lambda a: a.tolist()))
         except (TypeError, AttributeError) as error:
             raise TypeError(f"{name}: expected data that JSON can hold, got {value!r}") from error
-    return plain
+    return values
 
 
 def _same_dtypes(saved, wanted):
