@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports
         groups,
         interop,
         lie,
+        measures,
         models,
         nn,
         objectives,
@@ -27,16 +28,17 @@ if TYPE_CHECKING:  # what `__getattr__` imports
     )
     from equijax.checks import check  # noqa: F401
     from equijax.frames import canonicalize, frame_average  # noqa: F401
-    from equijax.symmetry import Symmetry, augment, equivariance_error, group_average  # noqa: F401
+    from equijax.measures import equivariance_error  # noqa: F401
+    from equijax.symmetry import Symmetry, augment, group_average  # noqa: F401
 
 _MODULES = (
-    *("checks", "data", "frames", "graphs", "groups", "interop", "lie", "models", "nn", "objectives", "products"),
-    *("reps", "rotations", "spherical", "training"),
+    *("checks", "data", "frames", "graphs", "groups", "interop", "lie", "measures", "models", "nn", "objectives"),
+    *("products", "reps", "rotations", "spherical", "training"),
 )
 _NAMES = {
     "Symmetry": "symmetry",
     "augment": "symmetry",
-    "equivariance_error": "symmetry",
+    "equivariance_error": "measures",
     "group_average": "symmetry",
     "canonicalize": "frames",
     "check": "checks",

@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from equijax import reps
@@ -66,69 +65,20 @@ class Symmetry:
         """The result moved by `g`, each array in its own dtype."""
         return _act("outputs", self._outputs, g, out)
 
+    def input_reps(self, args: Any) -> list[Rep | None]:
+        """The representation of each leaf of the arguments, None for those that the group does not touch."""
+        return _of_leaves("inputs", self._inputs, args)
+
+    def output_reps(self, out: Any) -> list[Rep | None]:
+        """The representation of each leaf of the result, None for invariants."""
+        return _of_leaves("outputs", self._outputs, out)
+
     def compared(self, out: Any) -> Any:
         """`out` without what is ignored: None stands for it."""
         return _map("outputs", self._outputs, lambda rep, x: None if isinstance(rep, reps.Ignore) else x, out)
 
     def __repr__(self):
         return f"Symmetry({self.group}, inputs={self.inputs}, outputs={self.outputs})"
-
-
-def equivariance_error(f: Callable, symmetry: Symmetry, args: Any, *, key: Any, samples: int = 8) -> Float[Array, ""]:
-    """Largest relative error  max_g max‖f(ρ(g) x) − σ(g) f(x)‖ / scale  over random g; pure and jittable.
-
-    Dimensionless; about 1e-7 for a correct float32 f, of order 1 for a wrong one, NaN if f gives NaN. The scale is
-    that of `output_scale`, leaf by leaf; the norm is the largest entry. The group moves the given input alone: where an
-    error vanishes at it, such as that of reflections at points in a plane, it is not seen, while `check` looks nearby.
-
-    Args:
-        f: Function of positional arguments, of one sample.
-        symmetry: The symmetry to hold it against.
-        args: Its arguments, as a tuple.
-        key: For the group elements and the perturbations of the scale.
-        samples: Number of group elements.
-
-    Raises:
-        TypeError: If `args` is not a tuple or list.
-        ValueError: If nothing of the output is compared, or `samples` is not positive.
-    """
-    integer("samples", samples, 1)
-    args, group = positional(args), symmetry.group
-    key_scale, key_g = jax.random.split(key)
-    g = jax.tree.map(lambda e, h: jnp.concatenate([e[None], h]), group.identity(), group.sample(key_g, (samples,)))
-    with jax.default_matmul_precision("highest"):  # TPU and TF32 defaults hide small errors
-        scale = output_scale(lambda *args: symmetry.compared(f(*args)), args, key_scale)
-        moved = jax.vmap(lambda g: f(*symmetry.act_inputs(g, args)))(g)
-    out = jax.tree.map(lambda y: y[0], moved)  # f is compiled once for the identity and all the others
-    image = jax.vmap(lambda g: symmetry.act_outputs(g, out))(g)
-    errors = jax.tree.map(_error, symmetry.compared(moved), symmetry.compared(image), scale)
-    if not jax.tree.leaves(errors):
-        raise ValueError("outputs: nothing to compare; f returns no array, or none that is not ignored")
-    return jnp.max(jnp.stack(jax.tree.leaves(errors)))
-
-
-def output_scale(f: Callable, args: Any, key: Any, perturbations: int = 3) -> Any:
-    """Largest magnitude of each output leaf over `args` and a few random perturbations of them, 1 where all is zero.
-
-    Floating-point arrays are perturbed by normal noise of a twentieth of their spread, so that a function that
-    vanishes at `args`, such as the forces at equilibrium, still has a scale. Values that are not finite do not count.
-
-    Raises:
-        TypeError: If `args` is not a tuple or list.
-    """
-    leaves, treedef = jax.tree.flatten(positional(args))
-    real = [i for i, x in enumerate(leaves) if jnp.issubdtype(getattr(x, "dtype", int), jnp.floating)]
-    flat, unravel = ravel_pytree([jnp.asarray(leaves[i]) for i in real])
-    spread, _ = ravel_pytree([_spread(jnp.asarray(leaves[i])) for i in real])
-
-    def largest(noise):
-        moved = dict(zip(real, unravel((flat + 0.05 * spread * noise).astype(flat.dtype)), strict=True))
-        out = f(*treedef.unflatten([moved.get(i, x) for i, x in enumerate(leaves)]))
-        return jax.tree.map(_finite_maximum, out)
-
-    noise = jax.random.normal(key, (perturbations + 1, flat.size)).at[0].set(0)
-    scale = jax.tree.map(jnp.max, jax.lax.map(largest, noise))
-    return jax.tree.map(lambda s: jnp.where(s > 0, s, jnp.ones_like(s)), scale)
 
 
 def augment(symmetry: Symmetry, key: Any, args: Any, targets: Any = None) -> Any:
@@ -223,25 +173,6 @@ def _nodes(group, samples, key):
     return group.sample(key, (samples,)), jnp.full(samples, 1 / samples)
 
 
-def _error(moved, image, scale):
-    moved, image = inexact(moved), inexact(image)
-    same = moved == image  # infinities too, whose difference is no number
-    return jnp.max(jnp.abs(jnp.where(same, 0, moved) - jnp.where(same, 0, image)), initial=0.0) / scale
-
-
-def _finite_maximum(y):
-    size = jnp.abs(inexact(y))
-    return jnp.max(jnp.where(jnp.isfinite(size), size, 0), initial=0.0)
-
-
-def _spread(x):
-    """Standard deviation of `x` about its mean over all axes but the last, or its size, or 1; in the shape of `x`."""
-    x = jax.lax.stop_gradient(x)  # the standard deviation of equal numbers has no derivative
-    spread = jnp.std(x, axis=tuple(range(max(1, x.ndim - 1))) if x.ndim else ()).max(initial=0.0)
-    spread = jnp.where(spread > 0, spread, jnp.max(jnp.abs(x), initial=0.0))
-    return jnp.full_like(x, jnp.where(spread > 0, spread, 1))
-
-
 def _is_leaf(x):
     return x is None or isinstance(x, Rep)
 
@@ -271,8 +202,16 @@ def _map(name, prefix, act, tree):
         subtrees = treedef.flatten_up_to(positional(tree) if name == "inputs" else tree)
     except ValueError as error:
         came = jax.tree.structure(tree)
-        raise ValueError(f"{name}: {treedef.unflatten(leaves)} is no prefix of what came, {came}: {error}") from None
+        prefix = treedef.unflatten(leaves)
+        raise ValueError(f"symmetry: {name}: {prefix} is no prefix of what came, {came}: {error}") from None
     return treedef.unflatten([act(rep, x) for rep, x in zip(leaves, subtrees, strict=True)])
+
+
+def _of_leaves(name, prefix, tree):
+    """The representation of each leaf of `tree`."""
+    found: list[Rep | None] = []
+    _map(name, prefix, lambda rep, x: found.extend([rep] * len(jax.tree.leaves(x))), tree)
+    return found
 
 
 def _act(name, prefix, g, tree):

@@ -1,7 +1,6 @@
-"""How symmetric is a function? One call for a verdict, one for each layer, one for the derivative along the group."""
+"""How symmetric is a function? One call for a verdict, one for each layer."""
 
 from equijax.checks import strategies
-from equijax.checks.derivative import lie_derivative
 from equijax.checks.equivariance import assert_equivariant, check
 from equijax.checks.layers import Layer, Layers, layerwise
 from equijax.checks.report import Report, Row
@@ -14,6 +13,5 @@ __all__ = [
     "assert_equivariant",
     "check",
     "layerwise",
-    "lie_derivative",
     "strategies",
 ]

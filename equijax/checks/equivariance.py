@@ -12,10 +12,10 @@ from equijax._validate import integer
 from equijax.checks import verdicts
 from equijax.checks.casts import narrowing
 from equijax.checks.elements import elements_by_part, random_key
-from equijax.checks.inputs import hard_inputs, leaf_reps, positions_spread
-from equijax.checks.measure import Errors, array_reps, measure, quadrature_nodes
+from equijax.checks.inputs import hard_inputs, positions_spread
 from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import WORDS, Report, Row
+from equijax.checks.runs import Errors, array_reps, measure, quadrature_nodes
 from equijax.symmetry import positional
 
 ILL_CONDITIONED = 1e4  # times machine epsilon
@@ -206,7 +206,7 @@ def _try_to_compile(program: Program, arrays: Sequence[Any]) -> list[str]:
 def _touched_as_arrays(symmetry: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """`args` with an array for each Python number that the group acts on; the others stay static."""
     leaves, tree = jax.tree.flatten(args)
-    acting = leaf_reps(symmetry.inputs, tree)
+    acting = symmetry.input_reps(args)
     numbers = [np.asarray(x) if r and type(x) in (int, float) else x for x, r in zip(leaves, acting, strict=True)]
     return jax.tree.unflatten(tree, numbers)
 

@@ -3,32 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from equijax import reps
-
-
-def leaf_reps(prefix: Any, treedef: Any) -> list[Any]:
-    """The representation (or None) of each leaf of a tree, for a prefix of it."""
-    tree = jax.tree.unflatten(treedef, range(treedef.num_leaves))
-    outer: Any
-    found, outer = jax.tree.flatten(prefix, is_leaf=lambda x: x is None or isinstance(x, reps.Rep))
-    try:
-        parts = outer.flatten_up_to(tree)
-    except ValueError as error:
-        raise ValueError(f"symmetry: {prefix} is no prefix of what came, {treedef}: {error}") from None
-    return [rep for rep, part in zip(found, parts, strict=True) for _ in jax.tree.leaves(part)]
-
-
-def spread(x: np.ndarray) -> float:
-    """How far the entries of `x` lie apart along its first axis; their size if there is one only; never zero."""
-    x = np.asarray(x, np.float64)
-    if x.size == 0:
-        return 1.0
-    apart = np.max(np.std(x, axis=0)) if x.ndim and len(x) > 1 else 0.0
-    return float(apart or np.max(np.abs(x)) or 1.0)
+from equijax.measures.equivariance import spread
 
 
 def perturbed(arrays: Sequence[Any], moves: Sequence[Any], rng: np.random.Generator, size: float) -> list[Any]:
@@ -42,7 +21,8 @@ def perturbed(arrays: Sequence[Any], moves: Sequence[Any], rng: np.random.Genera
 
 def _perturbed(x: Any, rng: np.random.Generator, size: float) -> Any:
     if jnp.issubdtype(x.dtype, jnp.floating):
-        return np.asarray(x, np.float64) + size * spread(x) * rng.standard_normal(x.shape)
+        wide = np.asarray(x, np.float64)
+        return wide + size * float(spread(wide)) * rng.standard_normal(x.shape)
     return rng.choice(x.ravel(), x.shape) if size == 1 else x
 
 
@@ -93,7 +73,11 @@ def hard_inputs(name: str, arrays: Sequence[Any], arrays_reps: Sequence[Any]) ->
 
 def positions_spread(arrays: Sequence[Any], arrays_reps: Sequence[Any]) -> float:
     """The largest spread among the positions, 1 without any."""
-    found = [spread(x) for x, rep in zip(arrays, arrays_reps, strict=True) if _is_points(rep, (reps.Position,))]
+    found = [
+        float(spread(np.asarray(x, np.float64)))
+        for x, rep in zip(arrays, arrays_reps, strict=True)
+        if _is_points(rep, (reps.Position,))
+    ]
     return max(found, default=1.0)
 
 

@@ -8,9 +8,9 @@ from equijax._validate import integer
 from equijax.checks import verdicts
 from equijax.checks.elements import elements_by_part, random_key
 from equijax.checks.inputs import positions_spread
-from equijax.checks.measure import array_reps, measure
 from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import axes, table
+from equijax.checks.runs import array_reps, measure
 from equijax.symmetry import positional
 
 OUTPUT = "output"

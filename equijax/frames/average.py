@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from equijax import reps
 from equijax._validate import integer
-from equijax.checks.inputs import leaf_reps
 from equijax.frames.pose import Frame, centroid
 from equijax.groups import AffineElement, Permutation, Semidirect
 from equijax.symmetry import Symmetry, weighted_mean
@@ -206,8 +205,8 @@ def _unknown_strategy(strategy):
 
 def _points(symmetry, args, choice):
     """The input of the frame; an error if it is an argument that does not move as points do."""
-    paths, treedef = jax.tree_util.tree_flatten_with_path(args)
-    moving = leaf_reps(symmetry.inputs, treedef)
+    paths, _ = jax.tree_util.tree_flatten_with_path(args)
+    moving = symmetry.input_reps(args)
     if choice is None:
         kind = reps.Permutation if isinstance(symmetry.group, Permutation) else reps.Position
         found = [i for i, rep in enumerate(moving) if _has(rep, kind)]

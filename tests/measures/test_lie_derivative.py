@@ -7,7 +7,7 @@ import pytest
 
 import equijax as ej
 from equijax import groups, reps
-from equijax.checks import lie_derivative
+from equijax.measures import lie_derivative
 
 RNG = np.random.default_rng(0)
 GENERATORS = np.array(

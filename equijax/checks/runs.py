@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from equijax import reps
-from equijax.checks.inputs import leaf_reps, perturbed
+from equijax.checks.inputs import perturbed
 from equijax.checks.programs import Layout, Program, cast, on_cpu, on_host, precision
+from equijax.measures.equivariance import NEARBY, NUDGE, can_be_perturbed, departure, first_nonzero, largest
+from equijax.reps import Rep
+from equijax.symmetry import Symmetry
 
-NEARBY = 3  # perturbed inputs, which set the scale of each output together with the given one
-NUDGE = 0.05  # size of these perturbations, relative to the spread of the input
 AGAIN = 8  # one of so many elements acts on the first of them as well
 ROUNDING = 1e-6  # an output that shrinks by more from float32 to float64, or is zero there, is zero up to rounding
 
@@ -67,7 +68,7 @@ class _Run(NamedTuple):
 def measure(
     program: Program,
     arrays: Sequence[Any],
-    symmetry: Any,
+    symmetry: Symmetry,
     by_part: Mapping[str, Sequence[Any]],
     key: Any,
 ) -> Errors:
@@ -91,7 +92,7 @@ def measure(
     moves = np.array([_moved(x, y) for m in moved for x, y in zip(arrays, m, strict=True)], bool)
     moves = moves.reshape(len(elements), len(arrays))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-    free = [rep is not None and not isinstance(rep, reps.Element) for rep in acting]
+    free = [can_be_perturbed(x, rep) for x, rep in zip(arrays, acting, strict=True)]
     nearby = [perturbed(arrays, free, rng, NUDGE) for _ in range(NEARBY)]
     probe = perturbed(arrays, np.logical_or.reduce(moves, axis=0).tolist(), rng, 1.0)  # does f depend on what moves?
     again = _again(by_part) if _worth_moving(nearby[0], arrays, acting) else []
@@ -131,16 +132,20 @@ def measure(
     )
 
 
-def array_reps(symmetry: Any, layout: Layout) -> list[Any]:
+def array_reps(symmetry: Symmetry, layout: Layout) -> list[Any]:
     """The representation that acts on each array argument, None for those that the group does not touch."""
-    found = layout.select(leaf_reps(symmetry.inputs, layout.tree))
+    found = _all_reps(symmetry, layout)
     return [None if isinstance(rep, reps.Quadrature) else rep for rep in found]
 
 
-def quadrature_nodes(symmetry: Any, layout: Layout, arrays: Sequence[Any]) -> int | None:
+def quadrature_nodes(symmetry: Symmetry, layout: Layout, arrays: Sequence[Any]) -> int | None:
     """Number of nodes among the arguments that are marked as such, None if none are."""
-    found = layout.select(leaf_reps(symmetry.inputs, layout.tree))
+    found = _all_reps(symmetry, layout)
     return next((len(x) for x, rep in zip(arrays, found, strict=True) if isinstance(rep, reps.Quadrature)), None)
+
+
+def _all_reps(symmetry: Symmetry, layout: Layout) -> list[Rep | None]:
+    return layout.select(symmetry.input_reps(jax.tree.unflatten(layout.tree, layout.static)))
 
 
 def _again(by_part: Mapping[str, Sequence[Any]]) -> list[int]:
@@ -164,7 +169,7 @@ def _larger(errors: np.ndarray, again: list[int], values: np.ndarray | None = No
     return found
 
 
-def _act(symmetry: Any, layout: Layout, acting: list[Any], elements: Any, inputs: list[Any]) -> list[list[Any]]:
+def _act(symmetry: Symmetry, layout: Layout, acting: list[Any], elements: Any, inputs: list[Any]) -> list[list[Any]]:
     """Each input moved by its element, in float64; arrays that the group does not touch are the same objects."""
     moved = []
     with on_cpu():
@@ -175,7 +180,7 @@ def _act(symmetry: Any, layout: Layout, acting: list[Any], elements: Any, inputs
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _act_inputs(symmetry: Any, layout: Layout, g: Any, arrays: list[Any]) -> list[Any]:
+def _act_inputs(symmetry: Symmetry, layout: Layout, g: Any, arrays: list[Any]) -> list[Any]:
     return layout.select(jax.tree.leaves(symmetry.act_inputs(g, layout.args(arrays))))
 
 
@@ -184,7 +189,7 @@ def _moved(x: Any, y: Any) -> bool:
 
 
 def _run(
-    program: Program, inputs: list[list[Any]], symmetry: Any, elements: Any, bases: Sequence[int], bits: int
+    program: Program, inputs: list[list[Any]], symmetry: Symmetry, elements: Any, bases: Sequence[int], bits: int
 ) -> _Run:
     """`program` on all inputs; the last ones are the inputs `bases`, each moved by its element."""
     base, found = inputs[0], []
@@ -198,7 +203,7 @@ def _run(
             )
             leaves, tree = jax.tree.flatten(out)
             if not outputs:
-                acting = leaf_reps(symmetry.outputs, tree)
+                acting = symmetry.output_reps(out)
                 kept = [i for i, rep in enumerate(acting) if not isinstance(rep, reps.Ignore)]
             outputs.append([np.asarray(x) if i in kept else _NOTHING for i, x in enumerate(leaves)])
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(out)]
@@ -227,7 +232,7 @@ def _counts(source: int, output: Any) -> bool:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _act_outputs(symmetry: Any, tree: Any, g: Any, leaves: list[Any]) -> list[Any]:
+def _act_outputs(symmetry: Symmetry, tree: Any, g: Any, leaves: list[Any]) -> list[Any]:
     return jax.tree.leaves(symmetry.act_outputs(g, jax.tree.unflatten(tree, leaves)))
 
 
@@ -237,10 +242,10 @@ def _compare(moved: Any, image: Any) -> tuple[float, float, int]:
     if image.size == 0:
         return _SAME
     with np.errstate(invalid="ignore"):
-        apart = np.where(moved == image, 0.0, np.abs(moved - image))
+        apart = departure(moved, image)
     apart = np.where(np.isnan(apart), np.inf, apart)
     where = int(np.argmax(apart))
-    size = np.nan if np.isnan(image).any() else _largest(image)
+    size = np.nan if np.isnan(image).any() else float(largest(image))
     return size, float(apart[where]), where
 
 
@@ -260,31 +265,26 @@ def _scale(i: int, run32: _Run, run64: _Run | None) -> tuple[float, bool]:
     inputs; where the leaf is always zero, that of its images (a position at the origin still moves).
     """
     best = run64 or run32
-    everywhere = _largest(best.outputs[i])
+    everywhere = largest(best.outputs[i])
     if not np.isfinite(best.outputs[i]).all():
-        return everywhere or 1.0, False
-    if not _is_zero(run32.outputs[i], everywhere):
-        return _largest(best.outputs[i][: 1 + NEARBY]) or everywhere, False
-    images = _largest(best.images[:, i])
-    zero = _is_zero(run32.images[:, i], images)
-    return (1.0 if zero else images), zero
+        return float(first_nonzero(everywhere)), False
+    if not _is_zero(run32.outputs[i], float(everywhere)):
+        return float(first_nonzero(largest(best.outputs[i][: 1 + NEARBY]), everywhere)), False
+    images = largest(best.images[:, i])
+    zero = _is_zero(run32.images[:, i], float(images))
+    return 1.0 if zero else float(first_nonzero(images)), zero
 
 
-def _is_zero(in32: np.ndarray, largest: float) -> bool:
+def _is_zero(in32: np.ndarray, size: float) -> bool:
     """Whether what has this largest magnitude is zero up to rounding; where float32 overflows it cannot tell."""
     if not np.isfinite(in32).all():
-        return largest == 0
-    return not largest > ROUNDING * _largest(in32) > 0
+        return size == 0
+    return not size > ROUNDING * float(largest(in32)) > 0
 
 
 def _noise(in32: np.ndarray, in64: np.ndarray) -> float:
     with np.errstate(invalid="ignore"):
-        return _largest(_wide(in64) - _wide(in32))
-
-
-def _largest(x: Any) -> float:
-    """Largest finite magnitude."""
-    return float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))
+        return float(largest(_wide(in64) - _wide(in32)))
 
 
 def _not_a_number(run: _Run) -> str:
@@ -298,7 +298,7 @@ def _not_a_number(run: _Run) -> str:
     return ""
 
 
-def _floor(symmetry: Any, layout: Layout, acting: Any, arrays: Any, moved: Any, elements: Any) -> float | None:
+def _floor(symmetry: Symmetry, layout: Layout, acting: Any, arrays: Any, moved: Any, elements: Any) -> float | None:
     """Largest relative error of act(g⁻¹, act(g, x)) over the inputs whose action is approximate."""
     rough = [getattr(rep, "approximate", False) for rep in acting]
     if not any(rough):
@@ -309,7 +309,7 @@ def _floor(symmetry: Any, layout: Layout, acting: Any, arrays: Any, moved: Any, 
     backs = [x for x, r in zip(zip(*there_and_back, strict=True), rough, strict=True) if r]
     given = [x for x, r in zip(arrays, rough, strict=True) if r]
     pairs = zip(backs, given, strict=True)
-    return max(_largest(np.stack(back) - x) / (_largest(x) or 1.0) for back, x in pairs)
+    return max(float(largest(np.stack(back) - x) / first_nonzero(largest(x))) for back, x in pairs)
 
 
 def _first_line(error: Exception) -> str:
