@@ -9,19 +9,17 @@ A network that has to learn rotations wants parameters that depend on the rotati
 quaternions, rotation vectors and angles do not (Zhou et al. 2019, arXiv:1812.07035). `from_svd` is the nearest one.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, last_axis
 from equijax.groups.base import check_element, is_element
 from equijax.groups.decompositions import orthogonal_factor, square
-from equijax.groups.orthogonal import SO, quaternion
-from equijax.groups.orthogonal import from_quaternion as _of_unit_quaternion
-from equijax.numerics.linear_algebra import in_single
+from equijax.groups.orthogonal import SO
+from equijax.groups.quaternions import from_quaternion as _of_unit_quaternion
+from equijax.groups.quaternions import quaternion
+from equijax.numerics import completion, in_single, matmul, sqrt, unit, unit_across
 
 
 def from_6d(x: Float[Array, "*batch 6"]) -> Float[Array, "*batch 3 3"]:
@@ -56,11 +54,13 @@ def from_columns(a: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
     a = floating("a", a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2] - 1 or not a.shape[-1]:
         raise ValueError(f"a: expected shape (..., n, n - 1) with n ≥ 2, got {a.shape}")
-    columns: list[jax.Array] = []
-    for k in range(a.shape[-1]):
-        columns.append(_orthogonal_unit(a[..., k], columns))
-    columns.append(_last_column(jnp.stack(columns, axis=-1)))
-    return jnp.stack(columns, axis=-1)
+    n = a.shape[-2]
+    axes = jnp.zeros((*a.shape[:-2], 0, n), a.dtype)  # the columns, one a row
+    for k in range(n - 1):
+        v = _direction(a[..., k], jnp.full(n, n**-0.5, a.dtype))
+        axes = jnp.concatenate([axes, unit_across(v, axes, 16 * float(jnp.finfo(a.dtype).eps))[..., None, :]], axis=-2)
+    axes = jnp.concatenate([axes, completion(axes)[..., None, :]], axis=-2)
+    return jnp.swapaxes(axes, -1, -2)
 
 
 def from_5d(x: Float[Array, "*batch 5"]) -> Float[Array, "*batch 3 3"]:
@@ -80,11 +80,10 @@ def from_5d(x: Float[Array, "*batch 5"]) -> Float[Array, "*batch 3 3"]:
     axis = jnp.asarray([1.0, 0, 0], x.dtype)
     small = jnp.abs(x[..., 2:]) < 4 * 2.0 ** (jnp.finfo(x.dtype).minexp // 2)  # the derivative has 1 / ‖p‖²
     p = jnp.where(small.all(axis=-1, keepdims=True), axis, x[..., 2:])
-    unit = _or_else(p, axis)
-    unit = unit / jnp.sqrt(jnp.sum(unit**2, axis=-1, keepdims=True))
-    half = jnp.sum(unit * (p / 2), axis=-1, keepdims=True)
+    direction = _direction(p, axis)
+    half = jnp.sum(direction * (p / 2), axis=-1, keepdims=True)  # ‖p‖ / 2
     first = jnp.concatenate([x[..., :2], half - 1 / (4 * half)], axis=-1)
-    return from_columns(jnp.stack([first, unit], axis=-1))
+    return from_columns(jnp.stack([first, direction], axis=-1))
 
 
 def to_5d(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 5"]:
@@ -125,8 +124,7 @@ def from_quaternion(q: Float[Array, "*batch 4"]) -> Float[Array, "*batch 3 3"]:
         ValueError: If the last axis is not of length 4.
     """
     last_axis("q", q, 4)
-    q = _or_else(floating("q", q), jnp.asarray([1.0, 0, 0, 0], jnp.result_type(q)))
-    return _of_unit_quaternion(q / jnp.sqrt(jnp.sum(q**2, axis=-1, keepdims=True)))
+    return _of_unit_quaternion(_direction(floating("q", q), jnp.asarray([1.0, 0, 0, 0], jnp.result_type(q))))
 
 
 def to_quaternion(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 4"]:
@@ -158,53 +156,16 @@ def angle(r: Float[Array, "*batch 3 3"], s: Float[Array, "*batch 3 3"]) -> Float
     """
     r, s = _in_space(r), _in_space(s, "s")
     sine2 = jnp.sum(jnp.square(r - s), axis=(-2, -1)) / 8
-    q = jnp.matmul(jnp.swapaxes(r, -1, -2), s, precision="highest")
+    q = matmul(jnp.swapaxes(r, -1, -2), s)
     odd = jnp.sum(jnp.square(q - jnp.swapaxes(q, -1, -2)), axis=(-2, -1)) / 32
-    apart = sine2 != 0
-    d = jnp.sqrt(jnp.where(apart, sine2, 1.0))
     rest = jnp.where(sine2 > 0.5, odd / jnp.maximum(sine2, 0.5), 1 - sine2)
-    turned = rest > 0
-    cosine = jnp.where(turned, jnp.sqrt(jnp.where(turned, rest, 1.0)), 0.0)
-    return jnp.where(apart, 2 * jnp.arctan2(d, cosine), 0.0)
+    return 2 * jnp.arctan2(sqrt(sine2), sqrt(jnp.maximum(rest, 0)))
 
 
-def _orthogonal_unit(v, columns):
-    """`v` made orthogonal to orthonormal columns, of length one; some other such vector if nothing is left of it."""
-    v = _or_else(v, jnp.ones(v.shape[-1:], v.dtype) / math.sqrt(v.shape[-1]))
-    rest = _reject(v, columns)
-    eps = jnp.finfo(v.dtype).eps
-    parallel = jnp.sum(rest**2, -1, keepdims=True) <= (16 * eps) ** 2 * jnp.sum(v**2, -1, keepdims=True)
-    if columns:
-        used = sum(jax.lax.stop_gradient(c) ** 2 for c in columns)
-        axis = jax.nn.one_hot(jnp.argmin(used, axis=-1), v.shape[-1], dtype=v.dtype)
-        rest = jnp.where(parallel, jax.lax.stop_gradient(_reject(axis, columns)), rest)
-    unit = rest / jnp.sqrt(jnp.sum(rest**2, axis=-1, keepdims=True))
-    unit = _reject(unit, columns)  # twice is enough
-    return unit / jnp.sqrt(jnp.sum(unit**2, axis=-1, keepdims=True))
-
-
-def _reject(v, columns):
-    for c in columns:
-        v = v - c * jnp.sum(c * v, axis=-1, keepdims=True)
-    return v
-
-
-def _last_column(q):
-    """The unit vector orthogonal to n − 1 orthonormal columns that makes the determinant 1."""
-    n = q.shape[-2]
-    if n == 3:
-        return jnp.cross(q[..., 0], q[..., 1])
-    minors = [jnp.linalg.det(q[..., np.arange(n) != i, :]) for i in range(n)]
-    return jnp.stack([(-1) ** (i + n - 1) * minor for i, minor in enumerate(minors)], axis=-1)
-
-
-def _or_else(v, default):
-    """`v` with entries of at most one, so that squares neither overflow nor vanish; the default if it is zero."""
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=-1, keepdims=True))
-    half = 2.0 ** (jnp.finfo(v.dtype).minexp // 2)  # first towards one, as 1 / largest can be too small for its dtype
-    scale = jnp.where(largest > 1, half, 1 / half).astype(v.dtype)
-    vanishes = largest < jnp.finfo(v.dtype).smallest_normal
-    return jnp.where(vanishes, default, v * scale / jnp.where(vanishes, 1, largest * scale))
+def _direction(v, default):
+    """v/‖v‖; the default for a zero vector."""
+    direction, square = unit(v)
+    return jnp.where(square == 0, default, direction)
 
 
 def _in_space(r, name="r"):

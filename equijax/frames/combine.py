@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from equijax import groups
-from equijax.frames.pose import Frame, checked_mask, tolerance
+from equijax.frames.pose import Frame, checked_mask
+from equijax.numerics import tolerance
 from equijax.reps import Permutation, Position
 
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, integer
-from equijax.frames.pose import Info, about_center, checked_mask, eigh, null, radius, tolerance
+from equijax.frames.pose import Info, about_center, checked_mask, null, radius
 from equijax.frames.principal import SIGNS, margin, pca
 from equijax.groups import SE, E
-from equijax.groups.base import matmul
+from equijax.numerics import eigh, matmul, tolerance
 
 
 def invariant_coordinates(

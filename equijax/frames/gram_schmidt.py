@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from equijax.frames.pose import Info, Rotations, from_rotations, rank
 from equijax.groups import Group
-from equijax.groups.base import matmul
+from equijax.numerics import completion, matmul, sqrt, unit_across
 
 
 def pivoted(group: Group, points: Any, mask: Any = None) -> tuple[Any, Float[Array, " 1"], Info]:
@@ -52,31 +52,6 @@ def qr(group: Group, points: Any, mask: Any = None, *, tolerance: float = 1e-2) 
     return from_rotations("qr", group, points, mask, functools.partial(_gram_schmidt, choose=choose), least=2)
 
 
-def unit(
-    vectors: Float[Array, "*batch d"], axes: Float[Array, "m d"], tiny: Float[Array, ""] | float
-) -> Float[Array, "*batch d"]:
-    """Vectors divided by their norm, orthogonal to the given orthonormal axes to rounding.
-
-    A vector shorter than `tiny` gives some unit vector that is orthogonal to the axes, without gradient.
-    """
-    square = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
-    short = square <= tiny**2
-    across = jnp.eye(axes.shape[-1], dtype=axes.dtype) - matmul(axes.T, axes)
-    longest = jnp.argmax(jnp.diagonal(across))
-    vectors = jnp.where(short, across[longest], vectors / jnp.sqrt(jnp.where(short, 1, square)))
-    vectors = vectors - matmul(matmul(vectors, axes.T), axes)
-    return vectors / jnp.sqrt(jnp.sum(jnp.square(vectors), axis=-1, keepdims=True))
-
-
-def last_axis(axes: Float[Array, "*batch m d"]) -> Float[Array, "*batch d"]:
-    """The unit vector across d − 1 orthonormal ones that makes the determinant 1: the cross product for d = 3."""
-    d = axes.shape[-1]
-    if d == 2:
-        return jnp.stack([-axes[..., 0, 1], axes[..., 0, 0]], axis=-1)
-    minors = [jnp.linalg.det(jnp.delete(axes, k, axis=-1)) * (-1) ** (d - 1 + k) for k in range(d)]
-    return jnp.stack(minors, axis=-1)
-
-
 def shortest(dtype: Any) -> float:
     """What counts as zero among points of root mean square radius 1."""
     return 32 * float(jnp.finfo(dtype).eps)
@@ -87,13 +62,13 @@ def _gram_schmidt(points, valid, proper, choose):
     rest, axes, gap = points, jnp.zeros((0, d), points.dtype), jnp.ones((), points.dtype)
     for _ in range(d - proper):
         square = jnp.where(valid, jnp.sum(jnp.square(rest), axis=-1), 0)
-        lengths = jnp.where(square == 0, 0, jnp.sqrt(jnp.where(square == 0, 1, square)))
+        lengths = sqrt(square)
         index, margin = choose(points, valid, lengths)
-        axes = jnp.concatenate([axes, unit(rest[index], axes, shortest(points.dtype))[None]])
+        axes = jnp.concatenate([axes, unit_across(rest[index], axes, shortest(points.dtype))[None]])
         gap = jnp.minimum(gap, margin)
         rest = points - matmul(matmul(points, axes.T), axes)
     if proper:
-        axes = jnp.concatenate([axes, last_axis(axes)[None]])
+        axes = jnp.concatenate([axes, completion(axes)[None]])
     spanned = rank(points)
     return Rotations(axes.T[None], jnp.ones(1, points.dtype), gap, spanned, spanned < d - proper)
 

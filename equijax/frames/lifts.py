@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from equijax.frames.pairs import weighted_pairs
-from equijax.frames.pose import Frame, Info, about_center, null, radius, tolerance
+from equijax.frames.pose import Frame, Info, about_center, null, radius
 from equijax.frames.principal import pca
 from equijax.groups import SL, SO, AffineElement, Group, Lorentz, Scaled, Semidirect
-from equijax.groups.base import matmul
+from equijax.numerics import matmul, tolerance
 
 
 def lorentz(

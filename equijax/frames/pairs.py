@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import integer
-from equijax.frames.gram_schmidt import last_axis, shortest, unit
+from equijax.frames.gram_schmidt import shortest
 from equijax.frames.pose import Info, Rotations, from_rotations, of_radius_one, radius, rank
 from equijax.groups import Group
-from equijax.groups.base import matmul
+from equijax.numerics import completion, matmul, unit_across
 
 
 def weighted_pairs(
@@ -65,7 +65,7 @@ def _pairs(points, valid, proper, anchors, power):
     weights, axes = _levels(sources, jnp.ones(len(sources), bool), known, jnp.zeros((0, d), points.dtype), power)
     tuples = np.array(list(itertools.permutations(range(len(sources)), d - 1))).T  # repeated points have weight 0
     weights, axes = weights[tuple(tuples)], axes[tuple(tuples)]
-    last = last_axis(axes)
+    last = completion(axes)
     if proper:
         matrices = jnp.concatenate([axes, last[:, None]], axis=1)
     else:
@@ -82,7 +82,7 @@ def _levels(rest, free, valid, axes, power):
     equal = jnp.where(jnp.any(free & valid), free & valid, free).astype(rest.dtype)  # all are at zero
     strength = jnp.where(jnp.sum(strength) > 0, strength, equal)
     weights = strength / jnp.sum(strength)
-    directions = unit(rest, axes, tiny)
+    directions = unit_across(rest, axes, tiny)
 
     def deeper(index, direction):
         found = jnp.concatenate([axes, direction[None]])

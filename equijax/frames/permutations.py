@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 from equijax._validate import floating, integer
 from equijax.frames.pose import Info, about_center
 from equijax.groups import Group, Permutation
-from equijax.groups.base import matmul
-from equijax.numerics.linear_algebra import kronecker
+from equijax.groups.quadrature import kronecker
+from equijax.numerics import matmul
 
 
 def sorting(

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from equijax._validate import floating
 from equijax.groups import SO, AffineElement, Axial, Group, O, Scaled, Semidirect, Translation
-from equijax.groups.base import matmul
+from equijax.numerics import matmul, norm, tolerance
 
 
 class Info(NamedTuple):
@@ -149,39 +149,13 @@ def checked_mask(mask: Any, n: int) -> Bool[Array, " n"]:
 
 def radius(points: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, ""]:
     """Root mean square distance from the origin of the valid points; without overflow, with gradient 0 at 0."""
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(points), initial=0))
-    unit = jnp.where(largest > 0, largest, 1)
-    square = jnp.sum(jnp.square(points / unit)) / jnp.maximum(jnp.sum(valid), 1)
-    return jnp.where(square > 0, unit * jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+    return norm(points, axis=None) / jnp.sqrt(jnp.maximum(jnp.sum(valid), 1))
 
 
 def of_radius_one(points: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, "n d"]:
     """Points divided by their root mean square radius, which counts as a constant; zeros stay zeros."""
     size = jax.lax.stop_gradient(radius(points, valid))
     return points / jnp.where(size > 0, size, 1)
-
-
-@jax.custom_jvp
-def eigh(matrix: Float[Array, "d d"]) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
-    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix, with derivatives that stay finite.
-
-    dV = V (F ∘ Vᵀ dC V)  with  F_ab = 1 / (λ_b − λ_a),  and 0 where the two are equal to 1e-6 (1e-9 in float64) of the
-    largest. What does not depend on the choice of axes within an eigenspace has the right derivative.
-    """
-    values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
-    return values, vectors
-
-
-@eigh.defjvp
-def _eigh_jvp(primals, tangents):
-    values, vectors = eigh(*primals)
-    moved = matmul(tangents[0], vectors)
-    change = matmul(vectors.T, moved)
-    change = (change + change.T) / 2
-    apart = values - values[:, None]
-    equal = jnp.abs(apart) <= tolerance(values.dtype, 1e-6, 1e-9) * jnp.max(jnp.abs(values))
-    turn = jnp.where(equal, 0, change / jnp.where(equal, 1, apart))
-    return (values, vectors), (jnp.sum(vectors * moved, axis=0), matmul(vectors, turn))
 
 
 def null(values: Float[Array, " d"]) -> Bool[Array, " d"]:
@@ -192,10 +166,6 @@ def null(values: Float[Array, " d"]) -> Bool[Array, " d"]:
 def rank(points: Float[Array, "n d"]) -> Int[Array, ""]:
     """Dimension of the span of the points, to rounding."""
     return jnp.sum(~null(jnp.linalg.eigvalsh(jax.lax.stop_gradient(matmul(points.T, points)))), dtype=jnp.int32)
-
-
-def tolerance(dtype: Any, single: float, double: float) -> float:
-    return double if jnp.finfo(dtype).bits > 32 else single
 
 
 def _unit(points, valid):

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from equijax.frames.pose import Info, Rotations, eigh, from_rotations, null
+from equijax.frames.pose import Info, Rotations, from_rotations, null
 from equijax.groups import Group
-from equijax.groups.base import matmul
+from equijax.numerics import eigh, matmul
 
 SIGNS = ("all", "skewness", "largest")
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, last_axis
-from equijax.frames.pose import about_center, checked_mask, eigh, null, of_radius_one, parsed
+from equijax.frames.pose import about_center, checked_mask, null, of_radius_one, parsed
 from equijax.groups import SO, Axial, Group
-from equijax.groups.base import matmul
+from equijax.numerics import eigh, matmul
 
 
 def span_head(coefficients: Any, points: Any, mask: Any = None, *, cross: Any = None) -> Float[Array, "*rows d"]:

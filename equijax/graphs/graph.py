@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from equijax import _validate
 from equijax.graphs import neighbors as _neighbors
+from equijax.numerics import norm
 
 
 class Structure(NamedTuple):
@@ -103,8 +104,7 @@ def edge_lengths(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
         >>> edge_lengths(jnp.array([[3.0, 0, 4], [0, 0, 0]]))
         Array([5., 0.], dtype=float32)
     """
-    square = jnp.sum(vectors**2, axis=-1)
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+    return norm(vectors)
 
 
 def batch(

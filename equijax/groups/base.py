@@ -247,10 +247,6 @@ def float_dtype(dtype: Any = None) -> Any:
     return jnp.result_type(float) if dtype is None else dtype
 
 
-def matmul(a, b) -> jax.Array:
-    return jnp.matmul(a, b, precision="highest")
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def _from_cube(group, u):  # one program, where every operation on its own would be compiled too
     return group.from_cube(u)

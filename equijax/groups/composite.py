@@ -18,7 +18,6 @@ from equijax.groups.base import (
     check_coordinates,
     check_shape,
     float_dtype,
-    matmul,
     of_elements,
     static,
 )
@@ -27,7 +26,7 @@ from equijax.groups.general_linear import SL
 from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import SO, O
 from equijax.groups.vector import Scaling, Translation
-from equijax.numerics.linear_algebra import det, exp_and_phi, slogdet, solve
+from equijax.numerics import det, exp_and_phi, matmul, slogdet, solve
 
 
 class Composite(Group):

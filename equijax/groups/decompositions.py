@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import floating
-from equijax.groups.base import matmul
-from equijax.numerics.linear_algebra import exp_and_phi, in_single, skew_basis, svd
+from equijax.groups.constants import skew_basis
+from equijax.numerics import exp_and_phi, in_single, matmul, svd
 
 _ROOTS = {True: 4, False: 7}  # square roots that bring a rotation, or any matrix, near the identity
 _ITERATIONS = 12  # of Newton's method for one square root

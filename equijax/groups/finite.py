@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, Int
 
 from equijax._validate import integer
 from equijax.groups.base import MOST_ELEMENTS, Element, FiniteGroup, check_shape, float_dtype, static
-from equijax.groups.orthogonal import Mirror, OrthogonalMatrices, reflection
-from equijax.numerics.linear_algebra import plane_rotation, snap
+from equijax.groups.constants import plane_rotation, reflection, snap
+from equijax.groups.orthogonal import Mirror, OrthogonalMatrices
 
 
 class FiniteMatrices(FiniteGroup, OrthogonalMatrices):

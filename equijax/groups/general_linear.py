@@ -1,6 +1,5 @@
 """Matrices of determinant one: SL(n)."""
 
-import functools
 import math
 from typing import Any
 
@@ -10,11 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import integer, positive
-from equijax.groups.base import Element, check_coordinates, matmul, of_elements, static
+from equijax.groups.base import Element, check_coordinates, of_elements, static
+from equijax.groups.constants import traceless_basis
 from equijax.groups.decompositions import adjoint_of_algebra, log_polar, matrix_log, sinhc
 from equijax.groups.matrices import ChartPart, Matrices
 from equijax.groups.orthogonal import SO
-from equijax.numerics.linear_algebra import det, exp_and_phi, slogdet
+from equijax.numerics import det, exp_and_phi, matmul, slogdet
 
 
 @static
@@ -110,20 +110,6 @@ class SL(Matrices):
 
     def _traceless(self, a):
         return jnp.einsum("...i,ijk->...jk", a, traceless_basis(self.n).astype(a.dtype), precision="highest")
-
-
-@functools.cache
-def traceless_basis(n: int) -> np.ndarray:
-    """Orthonormal basis of symmetric matrices without trace: n − 1 diagonal ones, then e_i e_jᵀ + e_j e_iᵀ, i < j."""
-    basis = []
-    for k in range(1, n):
-        basis.append(np.diag([1.0] * k + [-k] + [0.0] * (n - k - 1)) / math.sqrt(k * (k + 1)))
-    for i in range(n):
-        for j in range(i + 1, n):
-            e = np.zeros((n, n))
-            e[i, j] = e[j, i] = math.sqrt(0.5)
-            basis.append(e)
-    return np.reshape(basis, (len(basis), n, n))  # none for n = 1
 
 
 def gaussian_log_volume(normal: Float[Array, "*batch d"], window: float) -> Float[Array, "*batch"]:

@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import positive
-from equijax.groups.base import Element, check_coordinates, check_shape, matmul, of_elements, static
+from equijax.groups.base import Element, check_coordinates, check_shape, of_elements, static
 from equijax.groups.general_linear import gaussian_log_volume
 from equijax.groups.matrices import ChartPart, Matrices
-from equijax.groups.orthogonal import SO, quaternion
-from equijax.numerics.linear_algebra import det, exp_and_phi
+from equijax.groups.orthogonal import SO
+from equijax.groups.quaternions import quaternion
+from equijax.numerics import det, exp_and_phi, matmul, rapidity_over_sinh, sinhc_sqrt
 
 _METRIC = np.diag([1.0, -1.0, -1.0, -1.0])
 
@@ -74,7 +75,7 @@ class Lorentz(Matrices):
         w = w1 * w2 + jnp.sum(v1 * v2, axis=-1, keepdims=True)
         v = w1 * v2 + w2 * v1 + 1j * jnp.cross(v1, v2)
         w, v = jnp.where(w.real < 0, -w, w), jnp.where(w.real < 0, -v, v)
-        c = 2 * _asinhc_sqrt(jnp.sum(v * v, axis=-1, keepdims=True), w) * v
+        c = 2 * rapidity_over_sinh(jnp.sum(v * v, axis=-1, keepdims=True), w) * v
         return jnp.concatenate([c.real, -c.imag], axis=-1).astype(g.dtype)
 
     @of_elements
@@ -85,7 +86,7 @@ class Lorentz(Matrices):
             ValueError: If `g` is no element, where its numbers are known.
         """
         u, gamma, r = _boost_and_rotation(g)
-        zeta = _asinhc_sqrt(jnp.sum(u**2, axis=-1, keepdims=True), gamma) * u
+        zeta = rapidity_over_sinh(jnp.sum(u**2, axis=-1, keepdims=True), gamma) * u
         return jnp.concatenate([zeta, SO(3).log_of_rotation(r)], axis=-1)
 
     def from_coords(self, a: Float[Array, "*batch 6"]) -> Float[Array, "*batch 4 4"]:
@@ -152,14 +153,14 @@ def boost(zeta: Float[Array, "*batch 3"]) -> Float[Array, "*batch 4 4"]:
     """The boost B(ζ) by the rapidity ‖ζ‖ along ζ, a symmetric matrix."""
     t = jnp.sum(zeta**2, axis=-1)[..., None, None]
     column, row = zeta[..., :, None], zeta[..., None, :]
-    factor = _sinhc_sqrt(t / 4) ** 2 / 2  # (cosh ‖ζ‖ − 1) / ‖ζ‖²
+    factor = sinhc_sqrt(t / 4) ** 2 / 2  # (cosh ‖ζ‖ − 1) / ‖ζ‖²
     space = jnp.eye(3, dtype=zeta.dtype) + factor * column * row
-    top = jnp.concatenate([1 + factor * t, _sinhc_sqrt(t) * row], axis=-1)
-    return jnp.concatenate([top, jnp.concatenate([_sinhc_sqrt(t) * column, space], axis=-1)], axis=-2)
+    top = jnp.concatenate([1 + factor * t, sinhc_sqrt(t) * row], axis=-1)
+    return jnp.concatenate([top, jnp.concatenate([sinhc_sqrt(t) * column, space], axis=-1)], axis=-2)
 
 
 def _log_haar_of_boosts(zeta):
-    return 2 * jnp.log(_sinhc_sqrt(jnp.sum(zeta**2, axis=-1)))
+    return 2 * jnp.log(sinhc_sqrt(jnp.sum(zeta**2, axis=-1)))
 
 
 def _boost_and_rotation(g):
@@ -167,19 +168,3 @@ def _boost_and_rotation(g):
     u, time = g[..., 1:, 0], g[..., 0, 1:]
     gamma = jnp.sqrt(1 + jnp.sum(u**2, axis=-1, keepdims=True))
     return u, gamma, g[..., 1:, 1:] - u[..., :, None] * (time / (1 + gamma))[..., None, :]
-
-
-def _sinhc_sqrt(t):
-    """sinh√t / √t for t ≥ 0, smooth at 0."""
-    small = t < 1e-3
-    root = jnp.sqrt(jnp.where(small, 1.0, t))  # keeps the branch not taken differentiable
-    return jnp.where(small, 1 + t / 6 * (1 + t / 20 * (1 + t / 42)), jnp.sinh(root) / root)
-
-
-def _asinhc_sqrt(s, cosh):
-    """z / sinh z by s = sinh² z and cosh z with real part ≥ 0, real or complex; smooth at s = 0."""
-    small = (jnp.abs(s) < 1e-3) & (jnp.real(cosh) > 0.5)
-    series = 1 - s / 6 * (1 - s * 9 / 20 * (1 - s * 25 / 42 * (1 - s * 49 / 72)))
-    root = jnp.sqrt(jnp.where(small, 1.0, s))
-    root = jnp.where(jnp.abs(cosh + root) < 1, -root, root)  # the sum that does not cancel
-    return jnp.where(small, series, jnp.log(jnp.where(small, 1.0, cosh) + root) / root)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.groups.base import Element, Group, check_shape, float_dtype, matmul, static
+from equijax.groups.base import Element, Group, check_shape, float_dtype, static
 from equijax.groups.decompositions import invertible
-from equijax.numerics.linear_algebra import exp_and_phi, inv, slogdet
+from equijax.numerics import exp_and_phi, inv, matmul, slogdet
 
 
 class Matrices(Group):

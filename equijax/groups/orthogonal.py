@@ -9,10 +9,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import integer
-from equijax.groups.base import Element, Nodes, check_coordinates, check_shape, float_dtype, matmul, of_elements, static
+from equijax.groups.base import Element, Nodes, check_coordinates, check_shape, float_dtype, of_elements, static
+from equijax.groups.constants import reflection, skew_basis
 from equijax.groups.decompositions import matrix_log
 from equijax.groups.matrices import Matrices
-from equijax.numerics.linear_algebra import det, exp_and_phi, rotation_nodes, skew_basis
+from equijax.groups.quadrature import rotation_nodes
+from equijax.groups.quaternions import from_quaternion, quaternion, rotation_vector
+from equijax.numerics import det, exp_and_phi, matmul, sinc_sqrt
 
 
 class OrthogonalMatrices(Matrices):
@@ -80,7 +83,7 @@ class SO(Orthogonal):
         hat = self.hat(a)
         t = jnp.sum(a**2, axis=-1)[..., None, None]
         eye = jnp.eye(3, dtype=a.dtype)
-        return eye + _sinc_sqrt(t) * hat + 0.5 * _sinc_sqrt(t / 4) ** 2 * matmul(hat, hat)
+        return eye + sinc_sqrt(t) * hat + 0.5 * sinc_sqrt(t / 4) ** 2 * matmul(hat, hat)
 
     @of_elements
     def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
@@ -195,11 +198,6 @@ class Mirror:
         return self.sample(None, (1,), dtype)
 
 
-def reflection(n: int) -> tuple[tuple[float, ...], ...]:
-    """diag(−1, 1, …, 1) as nested tuples."""
-    return tuple(tuple(row) for row in np.diag([-1.0] + [1.0] * (n - 1)).tolist())
-
-
 def _haar(key, shape, dtype):
     """Haar on O(n): QR of a normal matrix, R with a positive diagonal (Mezzadri 2007, arXiv:math-ph/0609050)."""
     normal = jax.random.normal(key, shape, jnp.promote_types(float_dtype(dtype), jnp.float32))  # no bfloat16 in LAPACK
@@ -217,46 +215,3 @@ def _proper(q):
     """Orthogonal matrices, the first column turned round where the determinant is −1."""
     sign = jnp.sign(det(q))[..., None, None]
     return q * jnp.where(jnp.arange(q.shape[-1]) == 0, sign, 1)  # a scatter is miscompiled on CPU, jax 0.10.1
-
-
-def _sinc_sqrt(t):
-    """S(t) = sin√t / √t for t ≥ 0, smooth at 0."""
-    small = t < 1e-3
-    root = jnp.sqrt(jnp.where(small, 1.0, t))  # keeps the branch not taken differentiable
-    return jnp.where(small, 1 - t / 6 * (1 - t / 20 * (1 - t / 42)), jnp.sin(root) / root)
-
-
-def quaternion(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 4"]:
-    """The unit quaternion (w, x, y, z) of a rotation, w ≥ 0; the row of q qᵀ with the most digits gives it."""
-    xx, yy, zz = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
-    diagonal = jnp.stack([1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz], -1)
-    wx, wy, wz = (r[..., j, i] - r[..., i, j] for i, j in [(1, 2), (2, 0), (0, 1)])
-    yz, zx, xy = (r[..., j, i] + r[..., i, j] for i, j in [(1, 2), (2, 0), (0, 1)])
-    ww, xx, yy, zz = jnp.moveaxis(diagonal, -1, 0)
-    outer = jnp.stack(
-        [jnp.stack(row, -1) for row in [(ww, wx, wy, wz), (wx, xx, xy, zx), (wy, xy, yy, yz), (wz, zx, yz, zz)]], -2
-    )  # 4 q qᵀ
-    largest = jnp.argmax(diagonal, axis=-1)[..., None]
-    row = jnp.take_along_axis(outer, largest[..., None], axis=-2)[..., 0, :]
-    q = row / (2 * jnp.sqrt(jnp.take_along_axis(diagonal, largest, axis=-1)))
-    return jnp.where(q[..., :1] < 0, -q, q)
-
-
-def rotation_vector(q: Float[Array, "*batch 4"]) -> Float[Array, "*batch 3"]:
-    """ω = 2 atan2(‖v‖, w) / ‖v‖ · v of a unit quaternion (w, v) with w ≥ 0."""
-    w, v = q[..., :1], q[..., 1:]
-    square = jnp.sum(v**2, axis=-1, keepdims=True)
-    small = square < 1e-6
-    norm = jnp.sqrt(jnp.where(small, 1.0, square))  # the branch not taken stays differentiable
-    cosine = jnp.where(small, w, 1.0)
-    ratio = square / cosine**2
-    near = 2 / cosine * (1 - ratio * (1 / 3 - ratio / 5))
-    return jnp.where(small, near, 2 * jnp.arctan2(norm, w) / norm) * v
-
-
-def from_quaternion(q: Float[Array, "*batch 4"]) -> Float[Array, "*batch 3 3"]:
-    """The rotation of a unit quaternion (w, x, y, z)."""
-    w, v = q[..., 0, None, None], q[..., 1:]
-    eye = jnp.eye(3, dtype=q.dtype)
-    hat = jnp.cross(v[..., None, :], -eye)
-    return eye + 2 * w * hat + 2 * matmul(hat, hat)

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, integer, positive
+from equijax.groups.constants import traceless_basis
 from equijax.groups.decompositions import log_polar
-from equijax.groups.general_linear import traceless_basis
-from equijax.numerics.linear_algebra import kronecker
+from equijax.groups.quadrature import kronecker
 
 
 def coordinates(a: Float[Array, "*batch n n"], reach: float = 1.0) -> Float[Array, "*batch coordinates"]:

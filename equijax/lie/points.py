@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from equijax._validate import floating, integer
 from equijax.groups import AffineElement
 from equijax.lie.correlation import Nodes, checked_elements, checked_nodes, checked_weights
-from equijax.numerics.linear_algebra import det, inv
+from equijax.numerics import det, inv
 
 
 def lift_points(

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from equijax.nn.graphs.all_pairs import PairDense, differences, off_diagonal, particles
 from equijax.nn.plain import Dense
+from equijax.numerics import norm
 
 
 class EGNN(nn.Module):
@@ -39,7 +40,7 @@ class EGNN(nn.Module):
         """
         positions, velocities, charges = particles(positions, velocities, charges)
         x, n, silu = positions, len(positions), jax.nn.silu
-        h = Dense(self.features, name="embedding")(_norm(velocities))
+        h = Dense(self.features, name="embedding")(norm(velocities, keepdims=True))
         fixed = jnp.stack([off_diagonal(charges[:, None] * charges), jnp.sum(differences(x) ** 2, axis=-1)], axis=-1)
         for t in range(self.layers):
             r = differences(x)
@@ -58,9 +59,3 @@ class EGNN(nn.Module):
 
 
 _SMALL = nn.initializers.variance_scaling(1e-6, "fan_avg", "uniform")  # Xavier's with a gain of 0.001
-
-
-def _norm(x):
-    """‖x‖ along the last axis, kept, with gradient 0 at 0."""
-    square = jnp.sum(x**2, axis=-1, keepdims=True)
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)

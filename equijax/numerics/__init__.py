@@ -1,1 +1,53 @@
-"""The ground floor: linear algebra with right derivatives, safe functions, primitives that lower on every platform."""
+"""The ground floor: linear algebra with right derivatives, safe functions, primitives that lower on every platform.
+
+No mathematics of symmetries: what is here could stand in any package that differentiates through linear algebra.
+"""
+
+from equijax.numerics.linear_algebra import (
+    det,
+    eigh,
+    exp_and_phi,
+    in_single,
+    inv,
+    matmul,
+    slogdet,
+    solve,
+    svd,
+    tolerance,
+)
+from equijax.numerics.orthonormal import completion, unit_across
+from equijax.numerics.primitives import compile_alone
+from equijax.numerics.safe import (
+    angle_over_sine,
+    norm,
+    rapidity_over_sinh,
+    sinc,
+    sinc_sqrt,
+    sinhc_sqrt,
+    sqrt,
+    unit,
+)
+
+__all__ = [
+    "angle_over_sine",
+    "compile_alone",
+    "completion",
+    "det",
+    "eigh",
+    "exp_and_phi",
+    "in_single",
+    "inv",
+    "matmul",
+    "norm",
+    "rapidity_over_sinh",
+    "sinc",
+    "sinc_sqrt",
+    "sinhc_sqrt",
+    "slogdet",
+    "solve",
+    "sqrt",
+    "svd",
+    "tolerance",
+    "unit",
+    "unit_across",
+]

@@ -7,12 +7,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
+from equijax.numerics import unit
 from equijax.products import planner
 from equijax.products.form import multiply
 from equijax.products.operands import degree, degrees, fit, kernel, leading_fit
 from equijax.products.routes import tpu
 from equijax.spherical import quadrature, transforms
-from equijax.spherical.harmonics import unit
 
 METHODS = ("matrix", "direct", "zonal", "aligned")
 

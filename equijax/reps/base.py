@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from equijax._validate import floating
 from equijax.groups import AffineElement, Group, linear_part
-from equijax.numerics.linear_algebra import det
+from equijax.numerics import det
 
 
 class Rep:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from equijax import groups
 from equijax.groups import Group, static
-from equijax.numerics.linear_algebra import inv
+from equijax.numerics import inv
 from equijax.reps.base import Rep
 
 T = TypeVar("T")

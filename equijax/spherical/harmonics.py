@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
+from equijax.numerics import unit
 from equijax.spherical import quadrature
 
 
@@ -41,18 +42,6 @@ def harmonics(vectors: ArrayLike, lmax: int, *, normalize: bool = True) -> Float
     v = _validate.floating("vectors", vectors)
     _validate.last_axis("vectors", v, 3)
     return _harmonics(v, _validate.integer("lmax", lmax), normalize)
-
-
-def unit(v: Float[Array, "..."], axis: int = -1) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """v/‖v‖ along `axis`, and its squared length: 1, or 0 for a zero vector, whose direction and derivatives are 0.
-
-    NaN for what is not finite.
-    """
-    size = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=axis, keepdims=True))  # a scale changes no direction
-    moving = size != 0
-    v = jnp.where(moving, v, 1.0) / jnp.where(moving, size, 1.0)
-    v = v * jax.lax.rsqrt(jnp.sum(v * v, axis=axis, keepdims=True))
-    return jnp.where(moving, v, 0.0), moving.astype(v.dtype)
 
 
 def lmax_of(x: Any, name: str, axis: int = -2) -> int:

@@ -10,7 +10,7 @@ import scipy.linalg
 
 from equijax import groups
 from equijax.groups.decompositions import log_polar, matrix_log, orthogonal_factor, polar
-from equijax.numerics.linear_algebra import exp_and_phi
+from equijax.numerics import exp_and_phi
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # compiling is the cost
 RANDOM = np.random.default_rng(0).normal(size=(2, 3, 3))

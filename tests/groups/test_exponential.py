@@ -7,7 +7,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from equijax.groups import SE, SO, Similarity
-from equijax.numerics.linear_algebra import exp_and_phi, skew_basis
+from equijax.groups.constants import skew_basis
+from equijax.numerics import exp_and_phi
 
 ANGLES = [0.0, 1e-300, 1e-12, 1e-5, 1e-3, 0.0316, 0.03163, 1.0, 2.0, 3.0, np.pi - 1e-3, np.pi - 1e-9, np.pi]
 AXES = [[1.0, 0, 0], [0, 1.0, 0], [0, 0, -1.0], [0.6, -0.8, 0.0], [0.36, 0.48, -0.8]]

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from equijax import _validate
 from equijax.nn.plain import MLP
+from equijax.numerics import sinc
 
 
 def polynomial_cutoff(r: ArrayLike, cutoff: float, order: int = 6) -> Float[Array, "..."]:
@@ -50,7 +51,7 @@ def bessel_basis(r: ArrayLike, cutoff: float, functions: int = 8) -> Float[Array
     n = jnp.arange(1, _validate.integer("functions", functions, 1) + 1, dtype=r.dtype)
     waves = n * (math.pi / cutoff)
     phase = waves * r[..., None]
-    return math.sqrt(2 / cutoff) * waves * _sinc(phase)
+    return math.sqrt(2 / cutoff) * waves * sinc(phase)
 
 
 class RadialBasis(nn.Module):
@@ -79,14 +80,6 @@ class RadialBasis(nn.Module):
         f = polynomial_cutoff(r, self.cutoff, self.order)[..., None]
         network = MLP(self.features, precision=self.precision)
         return f * network(bessel_basis(r, self.cutoff, self.functions) * (self.cutoff**3 / 3) ** 0.5)
-
-
-def _sinc(x):
-    """sin(x)/x, smooth at 0."""
-    small = jnp.abs(x) < 1e-2
-    safe = jnp.where(small, 1.0, x)
-    square = x * x
-    return jnp.where(small, 1 - square / 6 * (1 - square / 20), jnp.sin(safe) / safe)
 
 
 def _positive(name, value):

@@ -19,11 +19,11 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from equijax import spherical
+from equijax.numerics import unit
 from equijax.numerics.primitives import compile_alone
 from equijax.products import planner
 from equijax.products.operands import is_divided, varying_axes
 from equijax.products.routes.trilinear import Form, H, X, Y, Z, evaluate
-from equijax.spherical.harmonics import unit
 
 LANES = 128  # channels of a tile
 _TILE_BYTES = 4 * 2**20  # of the tiles of all arguments and results; each is held twice
