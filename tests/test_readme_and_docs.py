@@ -1,7 +1,8 @@
 """The code of README.md, of the pages in docs/ and of the docstrings runs, and prints what the pages say it does.
 
 The ```python blocks of a page run in their order, in one namespace. A ```text block right after one holds what it
-prints; numbers and spaces are not compared, since they depend on the machine and the versions.
+prints; numbers and spaces are not compared, since they depend on the machine and the versions. Blocks may import what
+the scripts of benchmarks/ share. Files that a page names exist, and so does what it says is in them.
 """
 
 import ast
@@ -22,6 +23,7 @@ import equijax
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 NUMBER = re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?")
 
@@ -30,6 +32,12 @@ def blocks(page):
     """(source, what it prints or None) of each block, padded so that line numbers of errors are those of the page."""
     text = page.read_text()
     return [("\n" * (text[: m.start()].count("\n") + 1) + m[1], m[2]) for m in BLOCK.finditer(text)]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
 
 
 def run(page):
@@ -46,14 +54,12 @@ def words(text):
 
 
 @pytest.mark.core
-def test_readme_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_readme_runs():
     run(ROOT / "README.md")
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES[1:] if blocks(p)], ids=lambda p: p.stem)
-def test_page_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_page_runs(page):
     run(page)
 
 
@@ -67,6 +73,31 @@ def test_a_page_that_shows_something_else_fails(tmp_path):
     page.write_text("Text.\n\n```python\nassert 1 == 2\n```\n")
     with pytest.raises(AssertionError):
         run(page)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_a_page_names_exists(page):
+    assert not missing(page.read_text(), page.parent)
+
+
+def test_what_does_not_exist_is_seen():
+    text = "`docs/index.md`, `LIE` or `NONE` in `tests/groups/test_group_laws.py`, `equijax/none.py`, `equijax/NAME.py`"
+    assert missing(text, ROOT) == ["equijax/none.py", "NONE in tests/groups/test_group_laws.py"]
+    assert missing("[a](docs/index.md#here), [b](none.md), [c](https://none.org)", ROOT) == ["none.md"]
+
+
+def missing(text, folder):
+    """Files that a page names or links to and that are not there, and names that are not in the file that is said."""
+    named = [name for name in re.findall(r"`((?:equijax|tests|benchmarks|docs)/[\w./-]+)`", text) if "NAME" not in name]
+    linked = re.findall(r"\]\(([\w./-]+\.\w+|[\w./-]+/)[)#]", text)
+    absent = [name for name in named if not (ROOT / name).exists()]
+    absent += [name for name in linked if not (folder / name).exists()]
+    for names, path in re.findall(r"((?:`\w+`(?:, | or | and )?)+) in `([\w/]+\.py)`", text):
+        source = (ROOT / path).read_text() if path not in absent else ""
+        found = [name for name in re.findall(r"`(\w+)`", names) if source]
+        absent += [f"{n} in {path}" for n in found if not re.search(rf"^(def |class )?{n}\b", source, re.MULTILINE)]
+    return absent
 
 
 def test_examples_of_docstrings_run():
