@@ -48,8 +48,7 @@ def main():
         args.topologies = args.topologies[:1]
     args.topologies = [t for t in args.topologies if t != SLICE or "many" in args.only]
     for record in bounds() if "products" in args.only and not (args.small or args.resume) else ():
-        if args.json:
-            harness.append(args.json, record)
+        harness.append(args.json, record)
     for topology in args.topologies:
         command = [sys.executable, __file__, "--one", topology, "--only", *args.only, *["--small"] * args.small]
         command += ["--resume", "--json", args.json] if args.resume else []
@@ -58,8 +57,7 @@ def main():
                 if line.startswith("{"):
                     record = json.loads(line)
                     print(summary(record), flush=True)
-                    if args.json:
-                        harness.append(args.json, record)
+                    harness.append(args.json, record)
         if process.returncode:
             raise SystemExit(f"the process for {topology} ended with {process.returncode}")
 

@@ -78,8 +78,7 @@ def main():
     shared = {"benchmark": "frames", "small": args.small, **harness.environment()}
     for record in measure(args, shared["device"] == "cpu" and shared["cores"] == 1, harness.interrupted()):
         records.append(shared | record)
-        if args.json:
-            harness.append(args.json, records[-1])
+        harness.append(args.json, records[-1])
         print(tables.frames.line(records[-1]), flush=True)
     print("\n" + harness.summary(tables.frames.targets(records)))
 

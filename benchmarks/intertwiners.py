@@ -59,8 +59,7 @@ def main():
                 f"{result['slowest']:.2f} s ({result['slowest_cpu']:.2f} s); "
                 f"dimensions {' '.join(map(str, result['dimensions']))}"
             )
-            if args.json:
-                append(args.json, result)
+            append(args.json, result)
 
 
 def in_new_process(package, group):

@@ -50,8 +50,7 @@ def main():
                         **environment(),
                     }
                     print(f"{name:6} {rule:10} {n:7} nodes: error {result['error']:.1e}, at most {max(found):.1e}")
-                    if args.json:
-                        append(args.json, result)
+                    append(args.json, result)
 
 
 def relative(found, exact):

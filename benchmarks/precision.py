@@ -31,8 +31,7 @@ def main():
                     "error": error(f, inputs, outputs, dtype, mode),
                 }
                 print(f"{name}, {dtype}, {mode}: {record['error']:.1e}")
-                if args.json:
-                    harness.append(args.json, record | harness.environment())
+                harness.append(args.json, record | harness.environment())
 
 
 def cases(small):

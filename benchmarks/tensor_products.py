@@ -42,8 +42,7 @@ def main():
     records = []
     for record in measure(args, harness.interrupted()):
         records.append(record)
-        if args.json:
-            harness.append(args.json, record)
+        harness.append(args.json, record)
         print(tables.tensor_products.line(record), flush=True)
     print("\n" + harness.summary(tables.tensor_products.targets(records)))
     print(f"{sum('reason' in r for r in records)} cases were left out, each named above with the reason.")

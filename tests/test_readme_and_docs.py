@@ -15,6 +15,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,19 @@ def missing(text, folder):
         found = [name for name in re.findall(r"`(\w+)`", names) if source]
         absent += [f"{n} in {path}" for n in found if not re.search(rf"^(def |class )?{n}\b", source, re.MULTILINE)]
     return absent
+
+
+def test_every_public_module_has_a_page():
+    """In the reference: folders, what stands beside them, and the modules that folders export."""
+    folders = {path.parent.name for path in Path(equijax.__file__).parent.glob("*/__init__.py")} - {"numerics"}
+    wanted = {f"equijax.{name}" for name in {*folders, "rotations", "symmetry"}}
+    for name in folders:
+        folder = importlib.import_module(f"equijax.{name}")
+        wanted |= {f"equijax.{name}.{n}" for n in folder.__all__ if isinstance(getattr(folder, n), types.ModuleType)}
+    pages = [path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md")]
+    shown = [name for page in pages for name in re.findall(r"automodule:: (\S+)\n +:members:", page)]
+    assert wanted <= set(shown)
+    assert len(shown) == len(set(shown))
 
 
 def test_examples_of_docstrings_run():

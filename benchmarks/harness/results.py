@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 
 def append(path, result):
-    """Add one line to a file of results."""
-    with open(path, "a") as file:
-        file.write(json.dumps(result) + "\n")
+    """Add one line to a file of results; nothing where `path` is None."""
+    if path:
+        with open(path, "a") as file:
+            file.write(json.dumps(result) + "\n")
 
 
 def read(path):
