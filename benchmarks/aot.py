@@ -63,7 +63,7 @@ def main():
 
 
 def bounds(rows=16384, channels=128):
-    """What bounds the Gaunt product of a TPU v5e, in seconds, and which kernel is chosen: for each degree a record."""
+    """What bounds the Gaunt product of a TPU v5e, in seconds, which fused kernel is chosen: a record a degree."""
     from equijax.products import planner
 
     for l in range(1, 9):

@@ -37,7 +37,7 @@ def test_it_lowers_for_cuda_and_tpu(case):
 
 @pytest.mark.parametrize("degree", [14, 20])
 def test_no_large_constants_at_high_degrees(degree):
-    """Of all platforms, with plain routes and with kernels: 14 is the last degree of the parts under reflections."""
+    """On all platforms, by plain routes and fused kernels; 14 is the last degree of sectors under reflections."""
     for case in programs.products_of(jnp.float32, 8, 4, (degree,)):
         text = lowered(case.f, case.arguments)
         assert 10_000 < traffic.largest_constant(text) < 4 * 2**20

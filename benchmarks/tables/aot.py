@@ -19,11 +19,11 @@ def programs(lines):
         first = next(r for r in found if r)
         # the others fit in fast memory, or hold more than they are given
         large = first["set"] in ("products", "layers", "selection")
-        inside = first.get("kernels") and first["operations"] < 1e9  # XLA does not count those of kernels
+        inside = first.get("kernels") and first["operations"] < 1e9  # XLA does not count those of fused kernels
         rows.append((
             case, mode, *(_ratio(r, large) for r in found),
             *(_number(first, name, unit) for name, unit in (("traffic", 1e6), ("temporary_bytes", 1e6))),
-            "in the kernel" if inside else _number(first, "operations", 1e9),
+            "in the fused kernel" if inside else _number(first, "operations", 1e9),
             *(_number(first, name, unit) for name, unit in (("compile_seconds", 1), ("constant_bytes", 1e3))),
             "yes" if first["cuda"] else "no",
         ))  # fmt: skip
@@ -64,13 +64,13 @@ def collectives(lines):
 
 
 def bounds(lines):
-    """Least milliseconds of the Gaunt product by memory and by arithmetic, of kernels and of plain XLA."""
+    """Least milliseconds of the Gaunt product by memory and by arithmetic, of fused kernels and of plain XLA."""
     found = {r["degree"]: r for r in lines if r.get("table") == "bounds"}
     if not found:
         return ""
     head = [
         "L",
-        "memory, kernel",
+        "memory, fused kernel",
         "terms",
         "grid, highest",
         "grid, default",

@@ -53,27 +53,27 @@ def page(lines):
     records = kept(lines)
     if not records:
         return ""
-    parts = ["## Targets\n", reached(targets(records))]
+    blocks = ["## Targets\n", reached(targets(records))]
     costs = [r for r in records if r["table"] == "cost"]
     for mode in ("forward", "gradient"):
         group = [r for r in costs if r["mode"] == mode]
         if group:
-            parts += [f"### {mode.capitalize()}: time in plain passes\n", by_strategy(group, "seconds", 1e3)]
-            parts += [f"### {mode.capitalize()}: temporary memory in MB\n", by_strategy(group, "megabytes", 1)]
+            blocks += [f"### {mode.capitalize()}: time in plain passes\n", by_strategy(group, "seconds", 1e3)]
+            blocks += [f"### {mode.capitalize()}: temporary memory in MB\n", by_strategy(group, "megabytes", 1)]
     gaps = [r for r in records if r["table"] == "gap"]
     if gaps:
         head = ["relative gap", *(f"{gap:.0e}" for gap in gaps[0]["gaps"])]
         rows = [(r["frame"], *(f"{e:.0e}" for e in r["errors"])) for r in gaps]
-        parts += ["## Error of invariance in float32\n", markdown(head, rows)]
+        blocks += ["## Error of invariance in float32\n", markdown(head, rows)]
     paths = [(r["frame"], f"{r['step']:.2g}") for r in records if r["table"] == "path"]
     if paths:
-        parts += ["## Through a tetrahedron\n", markdown(["", "largest step between neighbors"], paths)]
+        blocks += ["## Through a tetrahedron\n", markdown(["", "largest step between neighbors"], paths)]
     if any(curves(lines).values()):
-        parts += ["![Values along a path through a regular tetrahedron](frames.svg)\n"]
+        blocks += ["![Values along a path through a regular tetrahedron](frames.svg)\n"]
     last = records[-1]
     clock = next((f", {r['clock']} time" for r in costs), "")
-    parts += [f"Measured with {last['device']}, {last['cores']} core, jax {last['jax']}{clock}.\n"]
-    return "\n".join(parts)
+    blocks += [f"Measured with {last['device']}, {last['cores']} core, jax {last['jax']}{clock}.\n"]
+    return "\n".join(blocks)
 
 
 def by_strategy(records, quantity, unit):

@@ -8,15 +8,15 @@ def page(lines):
     """For each group the errors, a rule a row, a number of nodes a column."""
     if not lines:
         return ""
-    parts = [measured(lines[-1]), "![Error of equivariance against the number of nodes](lie-convergence.svg)\n"]
+    blocks = [measured(lines[-1]), "![Error of equivariance against the number of nodes](lie-convergence.svg)\n"]
     for group, rules in curves(lines).items():
         counts = sorted({n for points in rules.values() for n, _ in points})
         rows = [
             (rule, *(f"{dict(points)[n]:.1e}" if n in dict(points) else "" for n in counts))
             for rule, points in rules.items()
         ]
-        parts.append(f"## {group}\n\n" + markdown(["nodes", *(f"{n:,}" for n in counts)], rows))
-    return "\n".join(parts)
+        blocks.append(f"## {group}\n\n" + markdown(["nodes", *(f"{n:,}" for n in counts)], rows))
+    return "\n".join(blocks)
 
 
 def curves(lines):

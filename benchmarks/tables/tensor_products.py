@@ -148,28 +148,28 @@ def page(lines):
     runs, records = kept(lines)
     if not records:
         return ""
-    parts = [f"Measured with {line(run)}, {run['run']}.\n" for run in runs]
-    parts += ["## Targets\n", reached(targets(records))]
+    blocks = [f"Measured with {line(run)}, {run['run']}.\n" for run in runs]
+    blocks += ["## Targets\n", reached(targets(records))]
     if curves(lines):
-        parts += ["## Products\n", "![Time against the degree, each package at its best](tensor-products.svg)\n"]
+        blocks += ["## Products\n", "![Time against the degree, each package at its best](tensor-products.svg)\n"]
     groups = {}
     for r in records:
         groups.setdefault((r["table"], r["rows"], r["channels"], r["mode"]), []).append(r)
     for (name, rows, channels, mode), group in groups.items():
         title = {"products": "Products", "growth": "Growth", "convolution": "Convolution"}[name]
-        parts += [f"### {title}, {rows} x {channels}, {mode}, milliseconds\n", by_degree(group)]
+        blocks += [f"### {title}, {rows} x {channels}, {mode}, milliseconds\n", by_degree(group)]
         for degree in (4,):
             chosen = [r for r in group if r["degree"] == degree and "seconds" in r]
             if chosen:
-                parts += [f"At L = {degree}:\n", in_detail(chosen)]
+                blocks += [f"At L = {degree}:\n", in_detail(chosen)]
     reasons = {}
     for r in records:
         if "reason" in r:
             reasons.setdefault((r["package"], r["case"], r["table"], r["rows"], r["mode"]), (r["degree"], r["reason"]))
     left = [(f"{p} {c}", f"{t}, {n} rows, {m}", str(l), why) for (p, c, t, n, m), (l, why) in reasons.items()]
     if left:
-        parts += ["### Left out\n", markdown(["case", "table", "from L", "because"], left)]
-    return "\n".join(parts)
+        blocks += ["### Left out\n", markdown(["case", "table", "from L", "because"], left)]
+    return "\n".join(blocks)
 
 
 def by_degree(records):
