@@ -2,17 +2,28 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, PyTreeDef
 
 from equijax import reps
 from equijax._validate import integer
-from equijax.groups import Group
+from equijax.groups import Element, Group
 from equijax.reps import Rep
+
+
+class _Prefix(NamedTuple):
+    """A pytree of representations, taken apart: hashable whatever its containers are."""
+
+    leaves: tuple[Rep | None, ...]
+    treedef: PyTreeDef
+
+    @property
+    def tree(self) -> PyTree[Rep | None]:
+        return self.treedef.unflatten(self.leaves)
 
 
 @jax.tree_util.register_static
@@ -31,49 +42,51 @@ class Symmetry:
 
     Raises:
         TypeError: If a leaf is neither a representation nor None.
-        ValueError: If a leaf is no representation of the group, or an input is `Ignore`.
+        ValueError: If a leaf is no representation of the group, an input is `Ignore`, or an output `Quadrature`.
     """
 
     group: Group
-    _inputs: tuple[Any, Any]  # (leaves, treedef), hashable whatever the containers are
-    _outputs: tuple[Any, Any]
+    _inputs: _Prefix
+    _outputs: _Prefix
 
-    def __init__(self, group: Any, inputs: Any, outputs: Any):
+    def __init__(self, group: Any, inputs: PyTree, outputs: PyTree):
         if not isinstance(group, Group):
             raise TypeError(f"group: expected a group such as groups.SO(3), got {group!r}")
         object.__setattr__(self, "group", group)
         object.__setattr__(self, "_inputs", _flatten("inputs", group, inputs))
         object.__setattr__(self, "_outputs", _flatten("outputs", group, outputs))
-        if any(type(rep) is reps.Ignore for rep in self._inputs[0]):
+        if any(isinstance(rep, reps.Ignore) for rep in self._inputs.leaves):
             raise ValueError("inputs: reps.Ignore() marks outputs; use None for an input that the group does not touch")
+        if any(isinstance(rep, reps.Quadrature) for rep in self._outputs.leaves):
+            raise ValueError("outputs: reps.Quadrature() marks inputs; use reps.Ignore() for what is not compared")
 
     @property
-    def inputs(self) -> Any:
-        leaves, treedef = self._inputs
-        return treedef.unflatten(leaves)
+    def inputs(self) -> PyTree[Rep | None]:
+        """How the group acts on the arguments, as given."""
+        return self._inputs.tree
 
     @property
-    def outputs(self) -> Any:
-        leaves, treedef = self._outputs
-        return treedef.unflatten(leaves)
+    def outputs(self) -> PyTree[Rep | None]:
+        """How the group acts on the result, as given."""
+        return self._outputs.tree
 
-    def act_inputs(self, g: Any, args: Any) -> tuple:
+    def act_inputs(self, g: Element, args: PyTree) -> tuple:
         """The arguments moved by `g`, each array in its own dtype."""
         return _act("inputs", self._inputs, g, args)
 
-    def act_outputs(self, g: Any, out: Any) -> Any:
+    def act_outputs(self, g: Element, out: PyTree) -> PyTree:
         """The result moved by `g`, each array in its own dtype."""
         return _act("outputs", self._outputs, g, out)
 
-    def input_reps(self, args: Any) -> list[Rep | None]:
+    def input_reps(self, args: PyTree) -> list[Rep | None]:
         """The representation of each leaf of the arguments, None for those that the group does not touch."""
         return _of_leaves("inputs", self._inputs, args)
 
-    def output_reps(self, out: Any) -> list[Rep | None]:
+    def output_reps(self, out: PyTree) -> list[Rep | None]:
         """The representation of each leaf of the result, None for invariants."""
         return _of_leaves("outputs", self._outputs, out)
 
-    def compared(self, out: Any) -> Any:
+    def compared(self, out: PyTree) -> PyTree:
         """`out` without what is ignored: None stands for it."""
         return _map("outputs", self._outputs, lambda rep, x: None if isinstance(rep, reps.Ignore) else x, out)
 
@@ -81,7 +94,9 @@ class Symmetry:
         return f"Symmetry({self.group}, inputs={self.inputs}, outputs={self.outputs})"
 
 
-def augment(symmetry: Symmetry, key: Any, args: Any, targets: Any = None) -> Any:
+def augment(
+    symmetry: Symmetry, key: PRNGKeyArray, args: PyTree, targets: PyTree = None
+) -> tuple | tuple[tuple, PyTree]:
     """Arguments, and targets if given, moved by one random group element.
 
     Returns:
@@ -89,13 +104,21 @@ def augment(symmetry: Symmetry, key: Any, args: Any, targets: Any = None) -> Any
 
     Raises:
         TypeError: If `args` is not a tuple or list.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> symmetry = Symmetry(groups.E(3), inputs=reps.Position(), outputs=reps.Vector())
+        >>> positions, forces = jnp.eye(3), jnp.ones((3, 3))
+        >>> (moved,), turned = augment(symmetry, jax.random.key(0), (positions,), targets=forces)
+        >>> moved.shape, turned.shape
+        ((3, 3), (3, 3))
     """
     g = symmetry.group.sample(key)
     moved = symmetry.act_inputs(g, args)
     return moved if targets is None else (moved, symmetry.act_outputs(g, targets))
 
 
-def group_average(f: Callable, symmetry: Symmetry, *, samples: int | None = None) -> Callable:
+def group_average(f: Callable[..., PyTree], symmetry: Symmetry, *, samples: int | None = None) -> Callable[..., PyTree]:
     """f made symmetric by averaging:  f_sym(x) = ∫ σ(g)⁻¹ f(ρ(g) x) dg.
 
     Exact for a finite group. On other compact groups the average runs over the quadrature nodes of `group.nodes`: as
@@ -114,6 +137,13 @@ def group_average(f: Callable, symmetry: Symmetry, *, samples: int | None = None
     Raises:
         ValueError: If the group is not compact, or has too many elements for an exact average, or `samples` is not
             positive.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> symmetry = Symmetry(groups.Permutation(3), inputs=reps.Permutation(), outputs=None)
+        >>> first_but_one = group_average(lambda x: x[1], symmetry)
+        >>> round(float(first_but_one(jnp.array([1.0, 2.0, 6.0]))), 5)
+        3.0
     """
     group = symmetry.group
     if samples is not None:
@@ -127,7 +157,7 @@ def group_average(f: Callable, symmetry: Symmetry, *, samples: int | None = None
             f"samples: {group} has {group.order} elements, too many to list; pass samples, and a key later"
         )
 
-    def f_sym(*args, key=None, **keywords):
+    def f_sym(*args: PyTree, key: PRNGKeyArray | None = None, **keywords: PyTree) -> PyTree:
         if keywords:
             raise TypeError(
                 f"{', '.join(keywords)}: only positional arguments are moved; bind others by functools.partial"
@@ -143,7 +173,7 @@ def group_average(f: Callable, symmetry: Symmetry, *, samples: int | None = None
     return f_sym
 
 
-def positional(args: Any) -> tuple:
+def positional(args: PyTree) -> tuple:
     """`args` as a tuple.
 
     Raises:
@@ -154,18 +184,19 @@ def positional(args: Any) -> tuple:
     return tuple(args)
 
 
-def inexact(x: Any) -> Array:
+def inexact(x: ArrayLike) -> Array:
     """`x` in at least float32."""
     return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
 
 
-def weighted_mean(weights: Float[Array, " n"], y: Any) -> Array:
+def weighted_mean(weights: Float[Array, " n"], y: Array) -> Array:
     """Σ_k w_k y_k over the leading axis, in the dtype of `y`, or a float for integers."""
     mean = jnp.tensordot(weights, inexact(y), 1, precision="highest")
     return mean.astype(y.dtype) if jnp.issubdtype(y.dtype, jnp.inexact) else mean
 
 
-def _nodes(group, samples, key):
+def _nodes(group: Group, samples: int | None, key: PRNGKeyArray | None) -> tuple[Element, Float[Array, " nodes"]]:
+    """Elements and weights of the average."""
     if samples is None or not group.is_finite:
         return group.nodes(samples, key)
     if key is None:
@@ -173,12 +204,12 @@ def _nodes(group, samples, key):
     return group.sample(key, (samples,)), jnp.full(samples, 1 / samples)
 
 
-def _is_leaf(x):
+def _is_leaf(x: PyTree) -> bool:
     return x is None or isinstance(x, Rep)
 
 
-def _flatten(name, group, prefix):
-    """(leaves, treedef) of a prefix, with each representation held against the group."""
+def _flatten(name: str, group: Group, prefix: PyTree) -> _Prefix:
+    """A prefix taken apart, with each representation held against the group."""
     if name == "inputs" and isinstance(prefix, list):
         prefix = tuple(prefix)
     paths, treedef = jax.tree_util.tree_flatten_with_path(prefix, is_leaf=_is_leaf)
@@ -192,30 +223,28 @@ def _flatten(name, group, prefix):
                 rep.check(group)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{where}: {error}") from None
-    return tuple(rep for _, rep in paths), treedef
+    return _Prefix(tuple(rep for _, rep in paths), treedef)
 
 
-def _map(name, prefix, act, tree):
+def _map(name: str, prefix: _Prefix, act: Callable[[Rep | None, PyTree], PyTree], tree: PyTree) -> PyTree:
     """`act(rep, subtree)` for each leaf of a prefix."""
-    leaves, treedef = prefix
     try:
-        subtrees = treedef.flatten_up_to(positional(tree) if name == "inputs" else tree)
+        subtrees = prefix.treedef.flatten_up_to(positional(tree) if name == "inputs" else tree)
     except ValueError as error:
         came = jax.tree.structure(tree)
-        prefix = treedef.unflatten(leaves)
-        raise ValueError(f"symmetry: {name}: {prefix} is no prefix of what came, {came}: {error}") from None
-    return treedef.unflatten([act(rep, x) for rep, x in zip(leaves, subtrees, strict=True)])
+        raise ValueError(f"symmetry: {name}: {prefix.tree} is no prefix of what came, {came}: {error}") from None
+    return prefix.treedef.unflatten([act(rep, x) for rep, x in zip(prefix.leaves, subtrees, strict=True)])
 
 
-def _of_leaves(name, prefix, tree):
+def _of_leaves(name: str, prefix: _Prefix, tree: PyTree) -> list[Rep | None]:
     """The representation of each leaf of `tree`."""
     found: list[Rep | None] = []
-    _map(name, prefix, lambda rep, x: found.extend([rep] * len(jax.tree.leaves(x))), tree)
+    _map(name, prefix, lambda rep, below: found.extend([rep] * len(jax.tree.leaves(below))), tree)
     return found
 
 
-def _act(name, prefix, g, tree):
-    def act(rep, x):
+def _act(name: str, prefix: _Prefix, g: Element, tree: PyTree) -> PyTree:
+    def act(rep: Rep | None, x: PyTree) -> PyTree:
         if rep is None:
             return x
         return rep.act(g, x) if rep.whole else jax.tree.map(lambda leaf: rep.act(g, leaf), x)

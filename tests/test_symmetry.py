@@ -153,6 +153,7 @@ BAD = [
     (lambda: Symmetry(SO(3), reps.Permutation(), None), TypeError, "inputs: group: .* acts for groups.Permutation"),
     (lambda: Symmetry(groups.Product(SO(3)), reps.Vector(), None), TypeError, "inputs: .* use reps.Product"),
     (lambda: Symmetry(SO(3), reps.Ignore(), None), ValueError, "marks outputs; use None for an input"),
+    (lambda: Symmetry(SO(3), None, reps.Quadrature()), ValueError, "outputs: .* marks inputs"),
     (lambda: FIELD.act_inputs(None, (1, 2)), ValueError, "inputs: .* is no prefix of what came"),
     (lambda: FIELD.act_inputs(None, POINTS), TypeError, r"args: expected the tuple of .* got ArrayImpl; pass \(x,\)"),
     (lambda: augment(FIELD, KEY, np.ones(3)), TypeError, "args: expected the tuple of .* got ndarray"),

@@ -14,9 +14,7 @@ from jaxtyping import Array, Float
 from equijax import _validate, reps
 from equijax.groups import Group
 from equijax.nn.variance import gain
-from equijax.reps import Rep, Scalar, Sum, TensorProduct
-from equijax.reps.intertwiners import layout, terms
-from equijax.reps.solver import dimension
+from equijax.reps import Rep, Scalar, Sum, TensorProduct, block_basis, dimension, summands
 
 
 class EquivariantLinear(nn.Module):
@@ -55,7 +53,7 @@ class EquivariantLinear(nn.Module):
             TypeError: If a representation is not linear.
             ValueError: If the last axis of x is not that of `source`.
         """
-        maps = layout(self.group, self.source, self.target)
+        maps = block_basis(self.group, self.source, self.target)
         _validate.last_axis("x", x, maps.width)
         x = _validate.floating("x", x)
         scale = np.zeros(maps.dim)
@@ -66,7 +64,7 @@ class EquivariantLinear(nn.Module):
         c = self.param("coefficients", nn.initializers.normal(1.0), (maps.dim,)) if maps.dim else jnp.zeros(0)
         w = reps.equivariant_matrix(self.group, self.source, self.target, (c * scale).astype(x.dtype))
         y = jnp.matmul(x, w.T, precision=self.precision)
-        invariants = layout(self.group, Scalar(), self.target).dim
+        invariants = block_basis(self.group, Scalar(), self.target).dim
         if not self.use_bias or not invariants:
             return y
         b = self.param("bias", nn.initializers.zeros, (invariants,))
@@ -103,9 +101,9 @@ class EquivariantBilinear(nn.Module):
         """y, in the dtype of x; its size is the square of that of x."""
         rank = _validate.integer("rank", self.rank, 1)
         if self.factors is None:
-            kinds = [Scalar(), *(term for term in dict.fromkeys(terms(self.source)) if _is_gated(self.group, term))]
+            kinds = [Scalar(), *(term for term in dict.fromkeys(summands(self.source)) if _is_gated(self.group, term))]
         else:
-            kinds = list(dict.fromkeys(terms(self.factors)))
+            kinds = list(dict.fromkeys(summands(self.factors)))
         if kinds == [Scalar()]:
             raise ValueError(f"factors: {self.source} only has coordinates that are permuted; name the terms")
         copies = Sum(*(term for term in kinds for _ in range(rank)))
@@ -164,10 +162,10 @@ class EquivariantMLP(nn.Module):
         """The output, in the dtype of x."""
         source = self.source
         for hidden in self.hidden:
-            gates = sum(_is_gated(self.group, term) for term in terms(hidden))
+            gates = sum(_is_gated(self.group, term) for term in summands(hidden))
             target = Sum(hidden, *[Scalar()] * gates)
             y = EquivariantLinear(self.group, source, target, precision=self.precision)(x)
-            if any(_is_gated(self.group, term) for term in terms(source)):
+            if any(_is_gated(self.group, term) for term in summands(source)):
                 bilinear = EquivariantBilinear(self.group, source, target, rank=self.rank, precision=self.precision)
                 y = (y + bilinear(x)) / 2**0.5
             x = gated(self.group, hidden, y, activation=self.activation, gate_activation=self.gate_activation)
@@ -193,8 +191,8 @@ def gated(
     Raises:
         ValueError: If the last axis of `x` is not that of `rep` and the gates.
     """
-    dims = [dimension(group, term) for term in terms(rep)]
-    others = np.array([_is_gated(group, term) for term in terms(rep)])
+    dims = [dimension(group, term) for term in summands(rep)]
+    others = np.array([_is_gated(group, term) for term in summands(rep)])
     dim, gates = sum(dims), int(others.sum())
     _validate.last_axis("x", x, dim + gates)
     x = _validate.floating("x", x)

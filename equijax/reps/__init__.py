@@ -5,11 +5,12 @@ from equijax.reps.combine import Dual, Ignore, Joint, Product, Quadrature, Sum, 
 from equijax.reps.finite import Element, Index, Permutation, Regular, Shift
 from equijax.reps.geometric import Position, Scalar, Tensor, Vector
 from equijax.reps.image import Image
-from equijax.reps.intertwiners import equivariant_matrix, intertwiners, project
-from equijax.reps.solver import permutes_coordinates
+from equijax.reps.intertwiners import BlockBasis, block_basis, equivariant_matrix, intertwiners, project, summands
+from equijax.reps.solver import dimension, permutes_coordinates
 from equijax.reps.spherical import Irreps, Spherical
 
 __all__ = [
+    "BlockBasis",
     "Dual",
     "Element",
     "Ignore",
@@ -30,8 +31,11 @@ __all__ = [
     "Tensor",
     "TensorProduct",
     "Vector",
+    "block_basis",
+    "dimension",
     "equivariant_matrix",
     "intertwiners",
     "permutes_coordinates",
     "project",
+    "summands",
 ]

@@ -1,13 +1,11 @@
 """What a representation is: how one element of a group acts on an array."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from equijax._validate import floating
-from equijax.groups import AffineElement, Group, linear_part
+from equijax.groups import AffineElement, Element, Group, linear_part
 from equijax.numerics import det
 
 
@@ -16,7 +14,18 @@ class Rep:
 
     `act` takes one group element and an array with any leading axes, and keeps the dtype of the array; use `jax.vmap`
     for a batch of elements. A linear representation of finite dimension gives its `matrix`, which acts on the last
-    axis unless said otherwise.
+    axis unless said otherwise. One of your own has `act` or `matrix`, and is made static by `groups.static`.
+
+    Examples:
+        >>> from equijax import groups
+        >>> @groups.static
+        ... class Determinant(Rep):  # numbers that are multiplied by det A
+        ...     def matrix(self, g):
+        ...         return det(g)[None, None]
+        >>> Determinant().act(jnp.diag(jnp.array([2.0, 3.0])), jnp.ones(1)).tolist()
+        [6.0]
+        >>> Determinant().dim_of(groups.GLPlus(2))
+        1
     """
 
     @property
@@ -34,13 +43,13 @@ class Rep:
         """Whether `act` takes a pytree as a whole, and not every array of it on its own."""
         return False
 
-    def matrix(self, g: Any) -> Float[Array, "dim dim"]:
+    def matrix(self, g: Element) -> Float[Array, "dim dim"]:
         """The matrix that `act` multiplies by."""
         raise TypeError(f"matrix: {self} is not a linear representation of finite dimension; use act")
 
-    def act(self, g: Any, x: Any) -> Any:
+    def act(self, g: Element, x: PyTree) -> PyTree:
         """`x` moved by the group element `g`, in the shape and dtype of `x`."""
-        return multiply(self, self.matrix(g), x)
+        return apply_matrix(self, self.matrix(g), x)
 
     def check(self, group: Group) -> None:
         """Raise a TypeError or ValueError unless this is a representation of `group`."""
@@ -51,7 +60,7 @@ class Rep:
         return jax.eval_shape(lambda: self.matrix(group.identity())).shape[-1]
 
 
-def multiply(rep: Rep, matrix: jax.Array, x: Any, axis: int = -1) -> jax.Array:
+def apply_matrix(rep: Rep, matrix: Float[Array, "dim dim"], x: PyTree, axis: int = -1) -> Float[Array, "..."]:
     """`matrix` times `x` along `axis` (−1 or −2), in the higher of their precisions, returned in the dtype of `x`."""
     x = floating("x", x)
     if x.ndim < -axis or x.shape[axis] != matrix.shape[-1]:
@@ -63,7 +72,7 @@ def multiply(rep: Rep, matrix: jax.Array, x: Any, axis: int = -1) -> jax.Array:
     return y.astype(x.dtype)
 
 
-def sign(g: Any) -> Float[Array, ""]:
+def sign(g: Element) -> Float[Array, ""]:
     """Sign of the determinant of the linear part: −1 for a reflection."""
     a = linear_part(g)
     return jnp.sign(det(a)) if a.ndim == 2 else jnp.ones((), a.dtype)
@@ -74,19 +83,19 @@ def linear_shape(group: Group) -> tuple[int, ...]:
     return jax.eval_shape(lambda: linear_part(group.identity())).shape
 
 
-def translation_part(g: Any) -> jax.Array | None:
+def translation_part(g: Element) -> Float[Array, " n"] | None:
     """The translation of a group element, None if it has none."""
     if isinstance(g, AffineElement):
         return jnp.asarray(g.translation)
     return jnp.asarray(g) if not isinstance(g, tuple) and jnp.ndim(g) == 1 else None
 
 
-def own_element(group: Group, g: Any) -> Any:
+def own_element(group: Group, g: Element) -> Element:
     """The part of `g` that is an element of `group`: the linear part of a pair if `group` has matrices as elements."""
     return g.linear if isinstance(g, AffineElement) and group.size is not None else g
 
 
-def check_group(rep: Any, expected: Group, group: Group) -> None:
+def check_group(rep: Rep, expected: Group, group: Group) -> None:
     """Raise a ValueError unless `group`, or its linear part, is the group that `rep` was made for."""
     if expected not in (group, getattr(group, "linear", None)):
         raise ValueError(f"group: {rep} was made for {expected}, got {group}")

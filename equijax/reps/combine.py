@@ -1,12 +1,12 @@
 """Representations made of others."""
 
 import functools
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from equijax import groups
 from equijax.groups import Group, static
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class _Several(Rep):
     """A representation made of several, given one after the other."""
 
-    reps: tuple[Any, ...]
+    reps: tuple[Rep, ...]
 
     def __init__(self, *reps: Rep | None):
         if not reps:
@@ -49,14 +49,21 @@ def _keeping_constructor(cls: type[T]) -> type[T]:
 
 @_keeping_constructor
 class Sum(_Several):
-    """Direct sum: the representations one after the other along the last axis."""
+    """Direct sum: the representations one after the other along the last axis.
+
+    Examples:
+        >>> from equijax.reps import Scalar, Vector
+        >>> quarter = jnp.array([[0.0, -1.0], [1.0, 0.0]])
+        >>> Sum(Scalar(), Vector()).act(quarter, jnp.array([5.0, 1.0, 0.0])).tolist()
+        [5.0, 0.0, 1.0]
+    """
 
     @property
     def dim(self) -> int | None:
         dims = [rep.dim for rep in self.reps]
         return None if None in dims else sum(dim for dim in dims if dim)
 
-    def matrix(self, g: Any) -> Float[Array, "dim dim"]:
+    def matrix(self, g: groups.Element) -> Float[Array, "dim dim"]:
         return jax.scipy.linalg.block_diag(*(rep.matrix(g) for rep in self.reps))
 
     def check(self, group: Group) -> None:
@@ -66,14 +73,23 @@ class Sum(_Several):
 
 @_keeping_constructor
 class TensorProduct(_Several):
-    """Tensor product on the last axis, flattened in row-major order: the Kronecker product of the matrices."""
+    """Tensor product on the last axis, flattened in row-major order: the Kronecker product of the matrices.
+
+    Examples:
+        >>> from equijax.reps import Vector
+        >>> double = TensorProduct(Vector(), Vector())
+        >>> double.dim_of(groups.SO(3))
+        9
+        >>> double.act(2 * jnp.eye(2), jnp.arange(4.0)).tolist()
+        [0.0, 4.0, 8.0, 12.0]
+    """
 
     @property
     def dim(self) -> int | None:
         dims = [rep.dim for rep in self.reps]
         return None if None in dims else int(np.prod([dim for dim in dims if dim is not None]))
 
-    def matrix(self, g: Any) -> Float[Array, "dim dim"]:
+    def matrix(self, g: groups.Element) -> Float[Array, "dim dim"]:
         return functools.reduce(jnp.kron, [rep.matrix(g) for rep in self.reps])
 
     def check(self, group: Group) -> None:
@@ -83,7 +99,16 @@ class TensorProduct(_Several):
 
 @static
 class Dual(Rep):
-    """Dual representation on the last axis, with the matrix ρ(g)⁻ᵀ; the same as ρ where ρ is orthogonal."""
+    """Dual representation on the last axis, with the matrix ρ(g)⁻ᵀ; the same as ρ where ρ is orthogonal.
+
+    Examples:
+        The pairing of a vector with a dual vector is an invariant:
+
+        >>> from equijax.reps import Vector
+        >>> a, v = jnp.array([[2.0, 1.0], [0.0, 1.0]]), jnp.array([1.0, 3.0])
+        >>> float(Dual(Vector()).act(a, v) @ Vector().act(a, v)), float(v @ v)
+        (10.0, 10.0)
+    """
 
     rep: Rep
 
@@ -91,7 +116,7 @@ class Dual(Rep):
     def dim(self) -> int | None:
         return self.rep.dim
 
-    def matrix(self, g: Any) -> Float[Array, "dim dim"]:
+    def matrix(self, g: groups.Element) -> Float[Array, "dim dim"]:
         return inv(self.rep.matrix(g)).T
 
     def check(self, group: Group) -> None:
@@ -101,9 +126,19 @@ class Dual(Rep):
 
 @_keeping_constructor
 class Joint(_Several):
-    """One element acts by several representations, each on axes of its own, such as `Joint(Image(), Vector())`."""
+    """One element acts by several representations, each on axes of its own.
 
-    def act(self, g: Any, x: Any) -> Any:
+    Examples:
+        A field of vectors on pixels: a quarter turn moves the pixels, and turns the vector at each of them.
+
+        >>> from equijax.reps import Image, Vector
+        >>> field = jnp.zeros((3, 3, 2)).at[0, 0].set(jnp.array([1.0, 0.0]))
+        >>> turned = Joint(Image(), Vector()).act(jnp.array([[0.0, -1.0], [1.0, 0.0]]), field)
+        >>> turned[2, 0].tolist()
+        [0.0, 1.0]
+    """
+
+    def act(self, g: groups.Element, x: PyTree) -> PyTree:
         return functools.reduce(lambda y, rep: rep.act(g, y), self.reps, x)
 
 
@@ -112,9 +147,16 @@ class Product(_Several):
     """One representation a factor of `groups.Product`, each on axes of its own; None leaves a factor without effect.
 
     `Product(Position(), Permutation(-2))` moves atoms for `groups.Product(E(3), Permutation(n))`.
+
+    Examples:
+        >>> from equijax.reps import Permutation, Vector
+        >>> turn_and_swap = (jnp.array([[0.0, -1.0], [1.0, 0.0]]), jnp.array([1, 0]))
+        >>> atoms = jnp.array([[1.0, 0.0], [2.0, 0.0]])
+        >>> Product(Vector(), Permutation(-2)).act(turn_and_swap, atoms).tolist()
+        [[0.0, 2.0], [0.0, 1.0]]
     """
 
-    def act(self, g: Any, x: Any) -> Any:
+    def act(self, g: groups.Element, x: PyTree) -> PyTree:
         if isinstance(g, groups.AffineElement) or not isinstance(g, tuple) or len(g) != len(self.reps):
             raise TypeError(f"g: {self} expected a tuple of {len(self.reps)} elements, one a factor of groups.Product")
         for rep, h in zip(self.reps, g, strict=True):
@@ -131,13 +173,19 @@ class Product(_Several):
 
 @static
 class Ignore(Rep):
-    """An output that is not compared."""
+    """Marks an output that is not compared, such as an index or a random key. No input is marked so: see `Quadrature`.
+
+    Examples:
+        >>> from equijax import Symmetry, reps
+        >>> Symmetry(groups.SO(3), inputs=reps.Vector(), outputs=(reps.Vector(), Ignore()))
+        Symmetry(SO(3), inputs=Vector(), outputs=(Vector(), Ignore()))
+    """
 
     @property
     def whole(self) -> bool:
         return True
 
-    def act(self, g: Any, x: Any) -> Any:
+    def act(self, g: groups.Element, x: PyTree) -> PyTree:
         return x
 
     def check(self, group: Group) -> None:
@@ -145,8 +193,23 @@ class Ignore(Rep):
 
 
 @static
-class Quadrature(Ignore):
-    """An input that is nodes of an integral, (elements, weights): not moved, and counted by `check`.
+class Quadrature(Rep):
+    """Marks an input that is nodes of an integral, (elements, weights): not moved, and counted by `check`.
 
     How far a function is from a symmetry then depends on how many there are, and the report says so beside the error.
+
+    Examples:
+        >>> from equijax import Symmetry, reps
+        >>> Symmetry(groups.SO(2), inputs=(reps.Vector(), Quadrature()), outputs=None)
+        Symmetry(SO(2), inputs=(Vector(), Quadrature()), outputs=None)
     """
+
+    @property
+    def whole(self) -> bool:
+        return True
+
+    def act(self, g: groups.Element, x: PyTree) -> PyTree:
+        return x
+
+    def check(self, group: Group) -> None:
+        pass

@@ -1,11 +1,8 @@
 """Permutations of places, shifts of grids, functions on a finite group, elements of a group."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, PyTree
 
 from equijax import groups
 from equijax._validate import integer
@@ -15,23 +12,28 @@ from equijax.reps.base import Rep, check_group, own_element
 
 @static
 class Permutation(Rep):
-    """Places along an axis, or along each of several axes (−3 and −2 of pairs of nodes, say): (p x)_i = x_{p⁻¹(i)}."""
+    """Places along an axis, or along each of several axes (−3 and −2 of pairs of nodes, say): (p x)_i = x_{p⁻¹(i)}.
+
+    Examples:
+        >>> cycle = jnp.array([1, 2, 0])  # what is at place 0 goes to place 1
+        >>> Permutation().act(cycle, jnp.array([7, 8, 9])).tolist()
+        [9, 7, 8]
+    """
 
     axis: int | tuple[int, ...] = -1
 
-    def matrix(self, g: Any) -> Float[Array, "n n"]:
+    def matrix(self, g: groups.Element) -> Float[Array, "n n"]:
         if len(_axes(self.axis)) != 1:
             raise TypeError(f"matrix: {self} moves several axes; use act, or reps.TensorProduct on flattened pairs")
         places = _places(g)
         return jnp.eye(places.shape[0])[jnp.argsort(places)]
 
-    def act(self, g: Any, x: Any) -> Any:
-        places = _places(g)
-        source = jnp.argsort(places)
+    def act(self, g: groups.Element, x: PyTree) -> Array:
+        x, source = jnp.asarray(x), jnp.argsort(_places(g))
         for axis in _axes(self.axis):
-            if not -jnp.ndim(x) <= axis < jnp.ndim(x) or jnp.shape(x)[axis] != len(source):
-                raise ValueError(f"x: expected length {len(source)} along axis {axis}, got shape {jnp.shape(x)}")
-            x = jnp.take(jnp.asarray(x), source, axis=axis)
+            if not -x.ndim <= axis < x.ndim or x.shape[axis] != len(source):
+                raise ValueError(f"x: expected length {len(source)} along axis {axis}, got shape {x.shape}")
+            x = jnp.take(x, source, axis=axis)
         return x
 
     def check(self, group: Group) -> None:
@@ -40,9 +42,14 @@ class Permutation(Rep):
 
 @static
 class Index(Rep):
-    """Labels of places, such as the senders and receivers of edges: i → p_i; values outside 0..n−1 stay."""
+    """Labels of places, such as the senders and receivers of edges: i → p_i; values outside 0..n−1 stay.
 
-    def act(self, g: Any, x: Any) -> Any:
+    Examples:
+        >>> Index().act(jnp.array([1, 2, 0]), jnp.array([0, 0, 2, -1])).tolist()
+        [1, 1, 0, -1]
+    """
+
+    def act(self, g: groups.Element, x: PyTree) -> Array:
         x, places = jnp.asarray(x), _places(g)
         if not jnp.issubdtype(x.dtype, jnp.integer):
             raise TypeError(f"x: expected integer labels, got {x.dtype.name}")
@@ -58,6 +65,11 @@ class Shift(Rep):
     """Periodic shifts of a grid along `axes`, of an array that keeps every `stride`-th point of the grid.
 
     A shift that is no multiple of the stride is rounded down: no function is then equivariant, as it should read.
+
+    Examples:
+        >>> x = jnp.arange(4)
+        >>> Shift(0).act(jnp.array([2]), x).tolist(), Shift(0, stride=2).act(jnp.array([2]), x).tolist()
+        ([2, 3, 0, 1], [3, 0, 1, 2])
     """
 
     axes: int | tuple[int, ...]
@@ -66,7 +78,7 @@ class Shift(Rep):
     def __post_init__(self):
         integer("stride", self.stride, 1)
 
-    def act(self, g: Any, x: Any) -> Any:
+    def act(self, g: groups.Element, x: PyTree) -> Array:
         shift, axes = jnp.asarray(g), _axes(self.axes)
         if not jnp.issubdtype(shift.dtype, jnp.integer) or shift.shape != (len(axes),):
             raise ValueError(f"g: expected {len(axes)} integers, one an axis, got {shift.dtype} of shape {shift.shape}")
@@ -80,7 +92,13 @@ class Shift(Rep):
 
 @static
 class Regular(Rep):
-    """Functions on a finite group, listed along `axis` in the order of `group.elements()`: (g F)(h) = F(g⁻¹ h)."""
+    """Functions on a finite group, listed along `axis` in the order of `group.elements()`: (g F)(h) = F(g⁻¹ h).
+
+    Examples:
+        >>> group = groups.Cyclic(3)  # turns by 0°, 120° and 240°
+        >>> Regular(group).act(group.elements()[1], jnp.array([7, 8, 9])).tolist()
+        [9, 7, 8]
+    """
 
     group: Group
     axis: int = -1
@@ -93,10 +111,10 @@ class Regular(Rep):
     def dim(self) -> int | None:
         return self.group.order
 
-    def matrix(self, g: Any) -> Float[Array, "order order"]:
+    def matrix(self, g: groups.Element) -> Float[Array, "order order"]:
         return jnp.eye(self.group.order or 0)[self._source(g)]
 
-    def act(self, g: Any, x: Any) -> Any:
+    def act(self, g: groups.Element, x: PyTree) -> Array:
         if not -jnp.ndim(x) <= self.axis < jnp.ndim(x) or jnp.shape(x)[self.axis] != self.dim:
             raise ValueError(f"x: expected length {self.dim} along axis {self.axis}, got shape {jnp.shape(x)}")
         return jnp.take(jnp.asarray(x), self._source(g), axis=self.axis)
@@ -104,12 +122,12 @@ class Regular(Rep):
     def check(self, group: Group) -> None:
         check_group(self, self.group, group)
 
-    def _source(self, g):
+    def _source(self, g: groups.Element) -> Int[Array, " order"]:
         """Places of g⁻¹ h for all h, found in the table as the nearest element."""
         table = self.group.elements()
         back = self.group.inverse(own_element(self.group, g))
         moved = jax.vmap(lambda h: self.group.compose(back, h))(table)
-        distance = sum(
+        distance = sum(  # (order, order), squared, of g⁻¹ h from each element of the table
             jnp.sum(jnp.square(a[:, None] - b[None]).reshape(len(a), len(b), -1), -1)
             for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(table), strict=True)
         )
@@ -118,7 +136,13 @@ class Regular(Rep):
 
 @static
 class Element(Rep):
-    """Elements of the group themselves, h → g h, such as the frames that a function returns."""
+    """Elements of the group themselves, h → g h, such as the frames that a function returns.
+
+    Examples:
+        >>> quarter = jnp.array([[0.0, -1.0], [1.0, 0.0]])
+        >>> Element(groups.SO(2)).act(quarter, quarter).tolist()
+        [[-1.0, 0.0], [0.0, -1.0]]
+    """
 
     group: Group
 
@@ -126,7 +150,7 @@ class Element(Rep):
     def whole(self) -> bool:
         return True
 
-    def act(self, g: Any, x: Any) -> Any:
+    def act(self, g: groups.Element, x: PyTree) -> PyTree:
         moved = self.group.compose(own_element(self.group, g), x)
         return jax.tree.map(lambda a, b: a.astype(jnp.result_type(b)), moved, x)
 
@@ -134,11 +158,12 @@ class Element(Rep):
         check_group(self, self.group, group)
 
 
-def _axes(axis):
-    return tuple(axis) if np.ndim(axis) else (axis,)
+def _axes(axis: int | tuple[int, ...]) -> tuple[int, ...]:
+    return axis if isinstance(axis, tuple) else (axis,)
 
 
-def _places(g):
+def _places(g: groups.Element) -> Int[Array, " n"]:
+    """`g` as a permutation of places, held to be one."""
     g = g if isinstance(g, tuple) else jnp.asarray(g)
     if isinstance(g, tuple) or not jnp.issubdtype(g.dtype, jnp.integer) or g.ndim != 1:
         came = f"a tuple of {len(g)}" if isinstance(g, tuple) else f"{g.dtype.name} of shape {g.shape}"
@@ -148,7 +173,8 @@ def _places(g):
     return g
 
 
-def _check_kind(rep, kind, group):
+def _check_kind(rep: Rep, kind: type[Group], group: Group) -> None:
+    """Raise a TypeError unless `group` is of the kind that `rep` acts for."""
     if not isinstance(group, kind):
         hint = "; use reps.Product with one representation a factor" if isinstance(group, groups.Product) else ""
         raise TypeError(f"group: {rep} acts for groups.{kind.__name__}, got {group}{hint}")

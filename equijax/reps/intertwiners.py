@@ -2,11 +2,11 @@
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from equijax._validate import floating
 from equijax.groups import Group
@@ -14,6 +14,8 @@ from equijax.reps.base import Rep
 from equijax.reps.combine import Sum
 from equijax.reps.solver import dimension, maps_between
 from equijax.reps.spherical import Irreps
+
+T = TypeVar("T", Array, np.ndarray)
 
 
 @functools.cache
@@ -50,7 +52,7 @@ def intertwiners(group: Group, source: Rep, target: Rep) -> Float[np.ndarray, "m
         >>> reps.intertwiners(groups.SO(3), reps.Vector(), reps.Tensor(2)).shape
         (1, 9, 3)
     """
-    maps = layout(group, source, target)
+    maps = block_basis(group, source, target)
     basis = np.zeros((maps.dim, maps.height, maps.width))
     for rows, bases, pieces in zip(maps.rows, maps.bases, maps.split(basis), strict=True):
         for columns, block, piece in zip(maps.columns, bases, pieces, strict=True):
@@ -69,13 +71,19 @@ def equivariant_matrix(
 
     Raises:
         ValueError: If there is not one coefficient for each map.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> mean = reps.equivariant_matrix(groups.Permutation(2), reps.Permutation(), reps.Scalar(), jnp.ones(1))
+        >>> np.testing.assert_allclose(mean, [[0.5**0.5, 0.5**0.5]], rtol=1e-6)
     """
-    maps, c = layout(group, source, target), floating("coefficients", coefficients)
+    maps, c = block_basis(group, source, target), floating("coefficients", coefficients)
     if c.shape != (maps.dim,):
         raise ValueError(f"coefficients: {source} to {target} takes {maps.dim}, one a map, got shape {c.shape}")
 
     def expand(weights, basis):
         block = jnp.einsum("ijk,kab->iajb", weights, basis.astype(c.dtype), precision="highest")
+        # (copies of the target · dim, copies of the source · dim)
         return block.reshape(block.shape[0] * block.shape[1], -1)
 
     bands = [
@@ -93,8 +101,13 @@ def project(
 
     ½ ‖w − P w‖² is the projection penalty; for orthogonal representations ‖w − P w‖² is half of the average of
     ‖ρ_target(g) w ρ_source(g)⁻¹ − w‖² over the group.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> near = reps.project(groups.SO(2), reps.Vector(), reps.Vector(), jnp.array([[1.0, 0.0], [0.0, 3.0]]))
+        >>> np.testing.assert_allclose(near, [[2.0, 0.0], [0.0, 2.0]], atol=1e-6)
     """
-    maps, w = layout(group, source, target), floating("w", w)
+    maps, w = block_basis(group, source, target), floating("w", w)
     if w.shape != (maps.height, maps.width):
         raise ValueError(f"w: expected shape {(maps.height, maps.width)} for {source} to {target}, got {w.shape}")
     coefficients = []
@@ -107,31 +120,44 @@ def project(
     return equivariant_matrix(group, source, target, jnp.concatenate(coefficients))
 
 
-def terms(rep: Rep) -> list[Rep]:
-    """The representations that a sum consists of, one after the other; of `Irreps`, each copy of each irrep."""
+def summands(rep: Rep) -> list[Rep]:
+    """The representations that a sum consists of, one after the other; of `Irreps`, each copy of each irrep.
+
+    Examples:
+        >>> from equijax import reps
+        >>> reps.summands(reps.Sum(reps.Vector(), reps.Irreps("2x0e+1o")))
+        [Vector(), Irreps('0e'), Irreps('0e'), Irreps('1o')]
+    """
     if isinstance(rep, Sum):
-        return [term for part in rep.reps for term in terms(part)]
+        return [term for summand in rep.reps for term in summands(summand)]
     if isinstance(rep, Irreps):
         return [Irreps(f"{degree}{'e' if p == 1 else 'o'}") for mul, degree, p in rep.terms for _ in range(mul)]
     return [rep]
 
 
-class Layout(NamedTuple):
-    """The maps between two sums, by their distinct terms in the order in which they first appear.
+class BlockBasis(NamedTuple):
+    """The equivariant maps between two sums, by their distinct terms in the order in which they first appear.
 
     Coefficients are ordered by distinct term of the target, then of the source, then copy of each, then map.
+
+    Attributes:
+        rows: For each distinct term of the target, the places of its copies, shape (copies, dim).
+        columns: The same for the source.
+        bases: For each pair of distinct terms, a basis of the maps, shape (maps, dim of target, dim of source).
     """
 
-    rows: list[np.ndarray]  # of each distinct term of the target: its places, (copies, dim)
-    columns: list[np.ndarray]  # of each distinct term of the source
-    bases: list[list[np.ndarray]]  # of each pair of those, (maps, dim, dim)
+    rows: list[Int[np.ndarray, "_ _"]]
+    columns: list[Int[np.ndarray, "_ _"]]
+    bases: list[list[Float[np.ndarray, "_ _ _"]]]
 
     @property
     def height(self) -> int:
+        """Dimension of the target."""
         return sum(places.size for places in self.rows)
 
     @property
     def width(self) -> int:
+        """Dimension of the source."""
         return sum(places.size for places in self.columns)
 
     @property
@@ -145,10 +171,10 @@ class Layout(NamedTuple):
         """Places of rows and columns, with the copies of a term next to each other."""
         return [np.concatenate([places.ravel() for places in found]) for found in (self.rows, self.columns)]
 
-    def split(self, x: Any) -> list[list[Any]]:
+    def split(self, x: T) -> list[list[T]]:
         """Views of `x` along its leading axis `dim`, shape (copies, copies, maps, ...) for each pair of terms."""
         start = 0
-        found: list[list[Any]] = []
+        found: list[list[T]] = []
         for rows, bases in zip(self.rows, self.bases, strict=True):
             found.append([])
             for columns, basis in zip(self.columns, bases, strict=True):
@@ -159,8 +185,25 @@ class Layout(NamedTuple):
 
 
 @functools.cache
-def layout(group: Group, source: Rep, target: Rep) -> Layout:
-    """How the maps between two representations are made of those between the terms of which they are sums."""
+def block_basis(group: Group, source: Rep, target: Rep) -> BlockBasis:
+    """How the maps between two representations are made of those between the terms of which they are sums.
+
+    Args:
+        group: The group.
+        source: Representation of the arguments of the maps, linear and of finite dimension.
+        target: Representation of their values.
+
+    Raises:
+        TypeError: If `source` or `target` is no representation, or one that is not linear.
+        ValueError: If one of them does not act for this group, or there are too many unknowns.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> vectors = reps.Sum(*[reps.Vector()] * 4)
+        >>> maps = reps.block_basis(groups.O(3), vectors, vectors)
+        >>> maps.dim, maps.bases[0][0].shape  # of the 16 maps from 4 vectors to 4, one small basis
+        (16, (1, 3, 3))
+    """
     for name, rep in (("source", source), ("target", target)):
         if not isinstance(rep, Rep):
             raise TypeError(f"{name}: expected a representation, got {rep!r} of type {type(rep).__name__}")
@@ -169,14 +212,14 @@ def layout(group: Group, source: Rep, target: Rep) -> Layout:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {error}") from None
     (sources, columns), (targets, rows) = _distinct(group, source), _distinct(group, target)
-    return Layout(rows, columns, [[maps_between(group, into, out) for into in sources] for out in targets])
+    return BlockBasis(rows, columns, [[maps_between(group, into, out) for into in sources] for out in targets])
 
 
 def _distinct(group: Group, rep: Rep) -> tuple[list[Rep], list[np.ndarray]]:
     """The distinct terms of a sum in the order in which they first appear, and the places of all copies of each."""
     places: dict[Rep, list[np.ndarray]] = {}
     start = 0
-    for term in terms(rep):
+    for term in summands(rep):
         stop = start + dimension(group, term)
         places.setdefault(term, []).append(np.arange(start, stop))
         start = stop

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
 from equijax.groups import Group
 from equijax.reps.base import Rep
@@ -18,8 +19,15 @@ _PIVOT = 1e-6
 
 
 @functools.cache
-def maps_between(group: Group, source: Rep, target: Rep) -> np.ndarray:
-    """An orthonormal basis of the equivariant maps, shape (maps, dim of target, dim of source)."""
+def maps_between(group: Group, source: Rep, target: Rep) -> Float[np.ndarray, "maps rows columns"]:
+    """An orthonormal basis of the equivariant maps, shape (maps, dim of target, dim of source).
+
+    With matrices A of the target and B of the source, for each generator, these are the W with A W = W B: the null
+    space of the matrix M of these equations, found as that of Mᵀ M, block by block.
+
+    Raises:
+        ValueError: If too many unknowns depend on each other.
+    """
     from scipy import sparse
 
     rows, columns = dimension(group, target), dimension(group, source)
@@ -47,7 +55,7 @@ def _independent(gram: Any) -> list[np.ndarray]:
     return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1]) if len(labels) else []
 
 
-def _null_space(gram: Any, blocks: list[np.ndarray]) -> np.ndarray:
+def _null_space(gram: Any, blocks: list[np.ndarray]) -> Float[np.ndarray, "entries maps"]:
     """Orthonormal columns that span the null space of a sparse positive semidefinite matrix."""
     limit = _ZERO * max(gram.max(), 1) if blocks else 0
     found = [np.zeros((gram.shape[0], 0))]
@@ -59,29 +67,33 @@ def _null_space(gram: Any, blocks: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(found, axis=1)
 
 
-def _canonical(null: np.ndarray) -> np.ndarray:
-    """The orthonormal basis of a column space that depends on the space alone."""
+def _canonical(null: Float[np.ndarray, "entries maps"]) -> Float[np.ndarray, "entries maps"]:
+    """The orthonormal basis of a column space that depends on the space alone.
+
+    It is the Gram-Schmidt process on the columns of the projector null nullᵀ, from the first to the last, leaving out
+    those that depend on the ones before. The columns are written in the basis `null`, where they are its rows.
+    """
     count = null.shape[1]
     turns = np.zeros((count, 0))
-    for row in null:  # the columns of the projector null nullᵀ, in the basis `null`
+    for row in null:
         if turns.shape[1] == count:
             break
         rest = row - turns @ (turns.T @ row)
-        rest = rest - turns @ (turns.T @ rest)
+        rest = rest - turns @ (turns.T @ rest)  # twice, against rounding
         if np.linalg.norm(rest) > _PIVOT:
             turns = np.column_stack([turns, rest / np.linalg.norm(rest)])
     basis = null @ turns
     return np.where(np.abs(basis) < 1e-14, 0.0, basis)
 
 
-def _generators(group: Group, *reps: Rep) -> Iterator[tuple[np.ndarray, ...]]:
+def _generators(group: Group, *reps: Rep) -> Iterator[tuple[Float[np.ndarray, "_ _"], ...]]:
     """Matrices of all representations for each basis element of the algebra and each discrete generator."""
     for part in group.parts().values():
         yield from zip(*(_matrices(group, part, rep) for rep in reps), strict=True)
 
 
 @functools.cache
-def _matrices(group: Group, part: Any, rep: Rep) -> np.ndarray:
+def _matrices(group: Group, part: Any, rep: Rep) -> Float[np.ndarray, "generators dim dim"]:
     """dρ of a basis of the algebra of a part of a group, or ρ of the generators of a discrete part."""
     if isinstance(rep, Dual):
         inner = _matrices(group, part, rep.rep)
@@ -93,30 +105,33 @@ def _matrices(group: Group, part: Any, rep: Rep) -> np.ndarray:
         factors = [_matrices(group, part, factor) for factor in rep.reps]
         return functools.reduce(_sum if part.dim else _kronecker, factors)
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
-        program = (_differential if part.dim else _values).lower(group, part, rep).compile(_QUICK)
+        program = (_differential if part.dim else _values).lower(group, part, rep).compile()
         return np.asarray(program())  # a number also while something else is being traced
 
 
-_QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0}  # each program runs once
+# each program runs once: it need not be fast
+_program = functools.partial(jax.jit, static_argnums=(0, 1, 2), compiler_options={"xla_backend_optimization_level": 0})
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _differential(group, part, rep):
+@_program
+def _differential(group: Group, part: Any, rep: Rep) -> Float[Array, "generators dim dim"]:
+    """dρ of a basis of the algebra of a part."""
     identity = group.identity()
     return jax.vmap(lambda tangent: jax.jvp(rep.matrix, (identity,), (tangent,))[1])(part.tangents())
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _values(group, part, rep):
+@_program
+def _values(group: Group, part: Any, rep: Rep) -> Float[Array, "generators dim dim"]:
+    """ρ of the generators of a discrete part."""
     return jax.vmap(rep.matrix)(getattr(part, "generators", part.elements)())
 
 
-def _kronecker(a, b):
+def _kronecker(a: Float[np.ndarray, "g m m"], b: Float[np.ndarray, "g n n"]) -> Float[np.ndarray, "g m*n m*n"]:
     """ρ ⊗ σ for each generator."""
     return np.einsum("gij,gab->giajb", a, b).reshape(len(a), a.shape[1] * b.shape[1], -1)
 
 
-def _sum(a, b):
+def _sum(a: Float[np.ndarray, "g m m"], b: Float[np.ndarray, "g n n"]) -> Float[np.ndarray, "g m*n m*n"]:
     """dρ ⊗ 1 + 1 ⊗ dσ for each generator."""
     left = _kronecker(a, np.broadcast_to(np.eye(b.shape[1]), b.shape))
     return left + _kronecker(np.broadcast_to(np.eye(a.shape[1]), a.shape), b)
@@ -126,6 +141,13 @@ def permutes_coordinates(group: Group, rep: Rep) -> bool:
     """Whether every element of the group permutes the coordinates: a function of each number alone then commutes.
 
     So it is for scalars, and for `Permutation` and `Regular` with their tensor products.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> reps.permutes_coordinates(groups.Cyclic(4), reps.Regular(groups.Cyclic(4)))
+        True
+        >>> reps.permutes_coordinates(groups.SO(3), reps.Vector())
+        False
     """
     for part in group.parts().values():
         matrices = _matrices(group, part, rep)
@@ -138,4 +160,11 @@ def permutes_coordinates(group: Group, rep: Rep) -> bool:
 
 @functools.cache
 def dimension(group: Group, rep: Rep) -> int:
+    """Dimension of a linear representation of a group.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> reps.dimension(groups.SO(3), reps.Tensor(2))
+        9
+    """
     return rep.dim_of(group) if rep.dim is None else rep.dim
