@@ -5,13 +5,13 @@ leading axis, weights that sum to one, and `Info`. At g x the elements are g tim
 """
 
 from equijax.frames.average import canonicalize, frame_average
+from equijax.frames.base import Frame, Info, centroid
 from equijax.frames.combine import guarded, heaviest, product, stopped
 from equijax.frames.coordinates import coordinates_from_distances, invariant_coordinates
 from equijax.frames.gram_schmidt import pivoted, qr
 from equijax.frames.lifts import lorentz, whitened
 from equijax.frames.pairs import weighted_pairs
 from equijax.frames.permutations import sorting
-from equijax.frames.pose import Frame, Info, centroid
 from equijax.frames.principal import pca
 from equijax.frames.scored import scored
 from equijax.frames.span import span_head, span_projection

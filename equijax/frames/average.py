@@ -1,14 +1,14 @@
-"""Transforms of functions: averaged over a frame, or evaluated in one canonical pose."""
+"""Transforms of functions by a frame: `frame_average` over all of its poses, `canonicalize` in its only one."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from equijax import reps
 from equijax._validate import integer
-from equijax.frames.pose import Frame, centroid
+from equijax.frames.base import Frame, centroid
 from equijax.groups import AffineElement, Permutation, Semidirect
 from equijax.symmetry import Symmetry, weighted_mean
 
@@ -16,40 +16,40 @@ STRATEGIES = ("auto", "vmap", "map")
 
 
 def frame_average(
-    f: Callable,
-    symmetry: Any,
+    f: Callable[..., PyTree],
+    symmetry: Symmetry,
     frame: Frame,
     *,
-    frame_input: int | Callable | None = None,
-    mask: int | Callable | None = None,
+    frame_input: int | Callable[..., PyTree] | None = None,
+    mask: int | Callable[..., PyTree] | None = None,
     samples: int | None = None,
     strategy: str | int = "auto",
     return_info: bool = False,
-) -> Callable:
+) -> Callable[..., PyTree]:
     """f made symmetric by averaging over a frame:  f_sym(x) = Σ_k w_k σ(g_k) f(ρ(g_k)⁻¹ x).
 
     The frame (g_k, w_k) is computed from the points of the input and moves with them, so that f_sym has the symmetry
     exactly, for any f. If f commutes with permutations of the points, so does f_sym.
 
-    The gradient includes that of the frame, as the gradient of an energy must; `frames.stopped(frame)` leaves it out,
-    `frames.guarded(frame, ...)` says what happens where the frame is degenerate.
+    The derivative includes that of the frame, as the forces of an energy need it; `frames.stopped(frame)` leaves it
+    out. Where the frame is degenerate, `frames.guarded(frame, ...)` takes another one.
 
     Args:
-        f: Function of positional arguments, of one sample. Any randomness in it must be the same in all poses: pass it
-            a key as an argument.
+        f: Function of positional arguments, of one sample. If it is random, it takes its key as an argument, so that
+            it draws the same numbers in all poses.
         symmetry: The group, and how it acts on the arguments and on the result.
         frame: `frame(group, points, mask) -> (elements, weights, info)`, such as `frames.pca`.
-        frame_input: The points, shape (n, d): a position of an argument, or a function of the arguments. If it returns
-            a pair (points, vectors), the translation comes from the points, and the linear part from the vectors,
-            which may come from an equivariant network; if there are as many as points, the mask is theirs, too, and
-            otherwise all are valid. By default the only argument with the representation `Position` (`Permutation`,
-            where permutations are the group).
+        frame_input: Where the points (n, d) of the frame are found: the position of an argument, or a function of the
+            arguments that returns them. By default the only argument with the representation `Position` (`Permutation`
+            for groups of permutations). The function may return a pair (points, vectors): then the translation is that
+            of the points, and the linear part that of the vectors, which may come from an equivariant network. The mask
+            applies to the vectors too if there are as many as points; otherwise all vectors are valid.
         mask: Which points are valid: a position of an argument, or a function of the arguments. By default all.
-        samples: Draw that many elements by their weights, with a key, and average over these: right in expectation, as
-            is the gradient, unless the weights have one where they are zero, as those of `scored` with hard=True:
-            elements of weight zero are never drawn. By default all elements.
-        strategy: "vmap" evaluates f at all poses at once, "map" one after the other, an integer so many at once.
-            "auto" is "vmap", but on CPUs two at once where no derivative is taken: they stay in the cache.
+        samples: Average over that many elements only, drawn with probability w_k. Results and gradients are right in
+            expectation, but for the gradient of weights that are zero, as those of `scored` with hard=True: such
+            elements are never drawn. By default all elements.
+        strategy: "vmap" evaluates f in all poses at once, "map" in one after the other, an integer in that many at
+            once. "auto" is "vmap"; on CPUs it is 2 where no derivative is taken, as two poses fit into the cache.
         return_info: Return the pair of the result and the `Info` of the frame.
 
     Returns:
@@ -91,7 +91,7 @@ def frame_average(
         def term(g):
             return symmetry.act_outputs(g, f(*symmetry.act_inputs(group.inverse(g), args)))
 
-        terms = _evaluate(term, elements, len(weights), strategy)
+        terms = _in_all_poses(term, elements, len(weights), strategy)  # σ(g_k) f(ρ(g_k)⁻¹ x), leaves (K, ...)
         out = jax.tree.map(lambda y: weighted_mean(weights, y), terms)
         return (out, info) if return_info else out
 
@@ -99,14 +99,14 @@ def frame_average(
 
 
 def canonicalize(
-    f: Callable,
-    symmetry: Any,
+    f: Callable[..., PyTree],
+    symmetry: Symmetry,
     frame: Frame,
     *,
-    frame_input: int | Callable | None = None,
-    mask: int | Callable | None = None,
+    frame_input: int | Callable[..., PyTree] | None = None,
+    mask: int | Callable[..., PyTree] | None = None,
     return_info: bool = False,
-) -> Callable:
+) -> Callable[..., PyTree]:
     """f evaluated once, in the pose that the frame chooses:  f_sym(x) = σ(g) f(ρ(g)⁻¹ x).
 
     As `frame_average` for a frame of one element, such as `frames.pivoted`, `frames.qr`, or `frames.pca` with
@@ -129,6 +129,14 @@ def canonicalize(
 
     References:
         Kaba et al. 2023, arXiv:2211.06489.
+
+    Examples:
+        >>> from equijax import groups, reps, frames, Symmetry
+        >>> symmetry = Symmetry(groups.E(2), inputs=reps.Position(), outputs=None)
+        >>> f = canonicalize(lambda x: jnp.sum(x[:, 0] ** 3), symmetry, frames.pivoted)
+        >>> x = jnp.array([[0.0, 0], [3, 0], [0, 1]])
+        >>> bool(jnp.allclose(f(x), f(x @ jnp.array([[0.0, 1], [-1, 0]]) + 5), rtol=1e-4))
+        True
     """
 
     def single(group, points, valid):
@@ -152,6 +160,7 @@ def _elements(frame, group, points, valid):
             f"frame_input: a pair (points, vectors) is for groups with translations, got {len(points)} for {group}; "
             "return one array of vectors"
         )
+    # the translation of the points, and a frame of the linear part from the vectors; `Info` tells of both
     center, _, about = centroid(group.translation, points[0], valid)
     one_each = jnp.shape(points[1])[:1] == jnp.shape(points[0])[:1]
     linear, weights, info = frame(group.linear, points[1], valid if one_each else None)
@@ -161,16 +170,20 @@ def _elements(frame, group, points, valid):
 
 
 def _draw(elements, weights, samples, key):
-    """Elements drawn by their weights; the new weights carry the gradient of the old ones."""
+    """Elements drawn with their weights as probabilities; the new weights, all 1 / samples, have derivatives.
+
+    The derivative of w_k / (samples · w_k), the denominator a constant, is right in expectation.
+    """
     if key is None:
         raise ValueError("key: samples of a frame need one; call f_sym(*args, key=key), or leave out samples")
     fixed = jax.lax.stop_gradient(weights)
-    index = jax.random.categorical(key, jnp.log(fixed), shape=(samples,))
+    index = jax.random.categorical(key, jnp.log(fixed), shape=(samples,))  # (samples,)
     weights = weights[index] / fixed[index] / samples
     return jax.tree.map(lambda x: x[index], elements), weights
 
 
-def _evaluate(term, elements, count, strategy):
+def _in_all_poses(term, elements, count, strategy):
+    """`term` of each of `count` elements, by the strategy."""
     if strategy == "auto" and count > 2 and jax.default_backend() == "cpu":
         return _two_at_once(term, elements)
     if strategy in ("auto", "vmap") or count == 1:
@@ -179,9 +192,9 @@ def _evaluate(term, elements, count, strategy):
 
 
 def _two_at_once(term, elements):
-    """Terms two by two; all at once where a derivative is taken, which keeps what they compute anyway.
+    """Two terms at a time; all at once where a derivative is taken, for which all of them are kept in memory anyway.
 
-    What `term` closes over becomes an argument, as functions with derivatives of their own need it.
+    A custom derivative must not close over traced arrays: those that `term` closes over become arguments.
     """
     program, shapes = jax.make_jaxpr(term, return_shape=True)(jax.tree.map(lambda x: x[0], elements))
 
@@ -189,14 +202,14 @@ def _two_at_once(term, elements):
         return lambda leaves: jax.core.eval_jaxpr(program.jaxpr, closed_over, *leaves)
 
     @jax.custom_jvp
-    def evaluate(closed_over, leaves):
+    def in_pairs(closed_over, leaves):
         return jax.lax.map(at(closed_over), leaves, batch_size=2)
 
-    @evaluate.defjvp
+    @in_pairs.defjvp
     def _derivative(primals, tangents):
         return jax.jvp(lambda closed_over, leaves: jax.vmap(at(closed_over))(leaves), primals, tangents)
 
-    return jax.tree.unflatten(jax.tree.structure(shapes), evaluate(program.consts, jax.tree.leaves(elements)))
+    return jax.tree.unflatten(jax.tree.structure(shapes), in_pairs(program.consts, jax.tree.leaves(elements)))
 
 
 def _unknown_strategy(strategy):
@@ -204,7 +217,7 @@ def _unknown_strategy(strategy):
 
 
 def _points(symmetry, args, choice):
-    """The input of the frame; an error if it is an argument that does not move as points do."""
+    """The points of the frame, or the pair (points, vectors); an error if an argument does not move as points do."""
     paths, _ = jax.tree_util.tree_flatten_with_path(args)
     moving = symmetry.input_reps(args)
     if choice is None:
@@ -212,6 +225,7 @@ def _points(symmetry, args, choice):
         found = [i for i, rep in enumerate(moving) if _has(rep, kind)]
         if len(found) == 1:
             return paths[found[0]][1]
+        # none or several: the error names the arguments that may be meant
         candidates = [i for i, rep in enumerate(moving) if i in found or (not found and rep is not None)]
         names = ", ".join(f"args{jax.tree_util.keystr(paths[i][0])} ({moving[i]})" for i in candidates)
         raise ValueError(
@@ -219,6 +233,7 @@ def _points(symmetry, args, choice):
             f"choose by a position or a function of the arguments{': ' + names if names else ''}"
         )
     points = _select("frame_input", choice, args)
+    # if they are an argument as it is, its representation must be one that moves, with translations where the group has
     located = points[0] if isinstance(points, tuple) else points
     for (path, leaf), rep in zip(paths, moving, strict=True):
         if leaf is not located:

@@ -1,25 +1,29 @@
 """Invariant coordinates that keep all distances, from points or from their distances."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, integer
-from equijax.frames.pose import Info, about_center, checked_mask, null, radius
+from equijax.frames.base import Info, about_center, checked_mask, null, radius
 from equijax.frames.principal import SIGNS, margin, pca
 from equijax.groups import SE, E
 from equijax.numerics import eigh, matmul, tolerance
 
 
 def invariant_coordinates(
-    points: Any, mask: Any = None, *, signs: str = "skewness", chiral: bool = False, normalize: bool = False
+    points: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    signs: str = "skewness",
+    chiral: bool = False,
+    normalize: bool = False,
 ) -> tuple[Float[Array, "n d"], Info]:
-    """Coordinates along the principal axes, largest first: any network of them is invariant, and nothing is lost.
+    """Coordinates along the principal axes, that of the largest spread first: any function of them is invariant.
 
-    ‖h_i − h_j‖ = ‖x_i − x_j‖, and h does not change under rotations, reflections and translations of the points, as
-    long as `Info` is not degenerate.
+    They do not change under rotations, reflections and translations of the points where `Info` is not degenerate, and
+    they keep all distances, ‖h_i − h_j‖ = ‖x_i − x_j‖.
 
     Args:
         points: Shape (n, d).
@@ -37,6 +41,13 @@ def invariant_coordinates(
 
     References:
         Zhang et al. 2024, "TinvNN", whose own rule for the signs differs.
+
+    Examples:
+        >>> x = jnp.array([[0.0, 0], [3, 0], [0, 1]])
+        >>> turned = x @ jnp.array([[0.0, 1], [-1, 0]]) + 5
+        >>> h, info = invariant_coordinates(x)
+        >>> bool(jnp.allclose(h, invariant_coordinates(turned)[0], atol=1e-5))
+        True
     """
     _check_signs(signs)
     points = floating("points", points)
@@ -55,7 +66,12 @@ def invariant_coordinates(
 
 
 def coordinates_from_distances(
-    squared: Any, dimension: int, mask: Any = None, *, signs: str = "skewness", normalize: bool = False
+    squared: ArrayLike,
+    dimension: int,
+    mask: ArrayLike | None = None,
+    *,
+    signs: str = "skewness",
+    normalize: bool = False,
 ) -> tuple[Float[Array, "n d"], Info]:
     """Coordinates whose distances are given, by classical multidimensional scaling: B = −½ J D² J = H Hᵀ.
 
@@ -70,7 +86,17 @@ def coordinates_from_distances(
         normalize: Divide by the root mean square radius.
 
     Returns:
-        Coordinates (n, dimension), largest first, and `Info`.
+        Coordinates (n, dimension), that of the largest spread first, and `Info`.
+
+    Raises:
+        TypeError: If the distances are not real floating-point numbers.
+        ValueError: If a shape is wrong, or `signs` unknown.
+
+    Examples:
+        >>> distances = jnp.array([[0.0, 1, 3], [1, 0, 2], [3, 2, 0]])  # of three points on a line
+        >>> h, info = coordinates_from_distances(distances**2, dimension=1)
+        >>> bool(jnp.allclose(abs(h - h.T), distances, atol=1e-5))
+        True
     """
     _check_signs(signs)
     squared, d = floating("squared", squared), integer("dimension", dimension, 1)
@@ -78,18 +104,25 @@ def coordinates_from_distances(
         raise ValueError(f"squared: expected shape (n, n), got {squared.shape}")
     n = len(squared)
     valid = checked_mask(mask, n)
+
+    # B = −½ J D² J, first by rows, then by columns, over its largest entry
     rows, *_, info = about_center(jnp.where(valid, squared, 0), valid, n, True)
     inner = -jnp.where(valid, rows - jnp.sum(rows, axis=1, keepdims=True) / jnp.maximum(info.valid, 1), 0) / 2
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(inner), initial=0))
     size = jnp.where(size > 0, size, 1)
     inner = jnp.pad((inner + inner.T) / 2 / size, (0, max(0, d + 1 - n)))
+
+    # the eigenvectors of the largest eigenvalues, times their roots: (n, d)
     values, vectors = eigh(inner)
     empty = null(values)
     gap = jnp.diff(values)[-d:] / jnp.where(empty[-1], 1, values[-1])
     top, axes, used = values[: -d - 1 : -1], vectors[:n, : -d - 1 : -1], ~empty[: -d - 1 : -1]
     coordinates = axes * jnp.where(used, jnp.sqrt(jnp.where(used, top, 1)), 0)
+
+    # their signs, and how clearly axes and signs are defined
     decided = jax.lax.stop_gradient(margin(coordinates, signs))
-    together = empty[-d:].at[0].set(empty[-d - 1])  # the first left out matters only if it is not zero
+    # no gap between two zeros; that to the largest eigenvalue left out counts unless that one is zero
+    together = empty[-d:].at[0].set(empty[-d - 1])
     gap = jnp.minimum(jnp.min(jnp.where(together, 1, gap)), jnp.min(jnp.where(used, jnp.abs(decided), 1)))
     degenerate = info.degenerate | ~(gap >= tolerance(gap.dtype, 1e-4, 1e-8))
     coordinates = coordinates * jnp.where(decided >= 0, 1, -1) * jnp.sqrt(size)

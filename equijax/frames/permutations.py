@@ -1,29 +1,35 @@
-"""Frames of permutations, by sorting."""
+"""The frame of permutations, `sorting`."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.special
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
 
 from equijax._validate import floating, integer
-from equijax.frames.pose import Info, about_center
+from equijax.frames.base import Info, about_center
 from equijax.groups import Group, Permutation
 from equijax.groups.quadrature import kronecker
 from equijax.numerics import matmul
 
 
 def sorting(
-    group: Group, points: Any, mask: Any = None, *, directions: int | None = None, noise: Any = None
-) -> tuple[Any, Float[Array, " K"], Info]:
+    group: Group,
+    points: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    directions: int | None = None,
+    noise: ArrayLike | None = None,
+) -> tuple[Int[Array, "K n"], Float[Array, " K"], Info]:
     """The permutation that sorts rows of keys, by the first column and at ties by those after it.
 
-    One permutation; exact unless two rows are equal whose other data differ, which `degenerate` tells. It jumps where
-    keys cross. With `directions`, that many permutations, which sort X a_k for fixed unit vectors a_k: still exact, and
-    with jumps that shrink as one over their number. Points that are not valid come last.
+    One permutation. It is exact unless two rows of keys are equal while other data of the two differ: where rows are
+    equal, `degenerate` is true. It jumps where keys cross. With `directions`, that many permutations, which sort X a_k
+    for fixed unit vectors a_k: still exact, and with jumps that shrink as one over their number. Points that are not
+    valid come last.
 
     Args:
         group: Permutation(n).
@@ -38,6 +44,16 @@ def sorting(
 
     References:
         Dym, Lawrence and Siegel 2024, arXiv:2402.16077, section 3.
+
+    Raises:
+        TypeError: If the keys are not real floating-point numbers.
+        ValueError: If the group is another one, a shape is wrong, or both `directions` and `noise` are given.
+
+    Examples:
+        >>> from equijax import groups
+        >>> order, weights, info = sorting(groups.Permutation(3), jnp.array([[2.0], [0.0], [1.0]]))
+        >>> print(order, weights, info.degenerate)
+        [[1 2 0]] [1.] False
     """
     if not isinstance(group, Permutation):
         raise ValueError(f"group: sorting is a frame of permutations, got {group}; see frames.product and frames.pca")
@@ -52,13 +68,14 @@ def sorting(
         if breakers.ndim != 2 or breakers.shape[1] != group.n:
             raise ValueError(f"noise: expected shape (K, {group.n}), got {breakers.shape}")
         columns = [*reversed(list(keys.T)), ~valid]  # the last is the most important
-        order = jax.vmap(lambda breaker: jnp.lexsort([breaker, *columns]))(breakers)
+        order = jax.vmap(lambda breaker: jnp.lexsort([breaker, *columns]))(breakers)  # (K, n)
         sorted_keys, first = keys[order], keys[order][..., 0]
     else:
         along = matmul(_directions(integer("directions", directions, 1), keys.shape[1]).astype(keys.dtype), keys.T)
         order = jnp.argsort(jnp.where(valid, along, jnp.inf), axis=-1)
         first = jnp.take_along_axis(along, order, axis=-1)
         sorted_keys = first[..., None]
+    # ties, and the smallest step between neighbors, (K, n − 1) of each
     both = valid[order][:, 1:]  # valid rows come first
     tied = jnp.any(both & jnp.all(sorted_keys[:, 1:] == sorted_keys[:, :-1], axis=-1))
     steps = jnp.where(both, jnp.diff(first, axis=-1), jnp.inf)
@@ -70,6 +87,6 @@ def sorting(
 
 @functools.cache
 def _directions(count: int, q: int) -> np.ndarray:
-    """Quasi-random unit vectors."""
+    """Quasi-random unit vectors, (count, q)."""
     normal = scipy.special.ndtri(kronecker(count, q))
     return normal / np.linalg.norm(normal, axis=-1, keepdims=True)
