@@ -2,6 +2,23 @@
 
 A frame is a function `frame(group, points, mask) -> (elements, weights, info)` of one sample: group elements along a
 leading axis, weights that sum to one, and `Info`. At g x the elements are g times those at x, with the same weights.
+`frame_average` averages a function over all elements, `canonicalize` takes the only one.
+
+====================  ==============================================  ============================================
+frame                 groups                                          module
+====================  ==============================================  ============================================
+`pca`                 SO, O, SE, E, Similarity, about an axis too     principal: principal axes
+`weighted_pairs`      the same                                        pairs: all pairs of points, continuous
+`pivoted`, `qr`       the same                                        gram_schmidt: axes along some of the points
+`centroid`            Translation                                     base: the mean
+`sorting`             Permutation                                     permutations: rows in order
+`scored`              finite groups                                   scored: by scores from a network
+`lorentz`             Lorentz                                         lifts: the rest frame, then rotations
+`whitened`            GLPlus, SL, Affine                              lifts: unit covariance, then rotations
+====================  ==============================================  ============================================
+
+Of other frames (module combine): `stopped`, `guarded`, `heaviest`, `product`. Beside frames: `invariant_coordinates`
+and `coordinates_from_distances` (coordinates), `span_head` and `span_projection` (span).
 """
 
 from equijax.frames.average import canonicalize, frame_average
