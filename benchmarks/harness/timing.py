@@ -12,7 +12,8 @@ from harness.counts import instructions, operations
 class Program(NamedTuple):
     """A compiled function with its arguments, and what it costs."""
 
-    run: Any  # () -> result
+    call: Any  # (*arguments) -> result
+    run: Any  # () -> result, of the arguments that it was compiled for
     trace_seconds: float
     compile_seconds: float
     operations: int  # floating-point
@@ -36,6 +37,7 @@ def compiled(f, *arguments):
         gc.enable()
     memory = program.memory_analysis()
     return Program(
+        program,
         lambda: program(*arguments),
         traced - begin,
         end - traced,
