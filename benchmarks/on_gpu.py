@@ -157,14 +157,14 @@ def timed(calls, seconds):
 def measured(row, ceilings, seconds):
     """The figures of a row."""
     import jax
-    import numpy as np
+    import jax.numpy as jnp
 
     call = row.build()
     f = in_mode(call.f, row.mode)
     arguments = (call.arguments, call.fixed)
     program = harness.compiled(f, *arguments)
     size = sum(a.nbytes for a in jax.tree.leaves(arguments))
-    sets = [arguments] + [jax.tree.map(lambda a: a + 0, arguments) for _ in range(min(7, CACHE // max(size, 1)))]
+    sets = [arguments] + [jax.tree.map(jnp.copy, arguments) for _ in range(min(7, CACHE // max(size, 1)))]
     median = timed([functools.partial(program.call, *one) for one in sets], seconds)
     bounds = {
         "memory": program.least_bytes / ceilings["copy_rate"],
@@ -183,7 +183,7 @@ def measured(row, ceilings, seconds):
 
             with jax.default_matmul_precision("default"):
                 error = equivariance_error(call.f, call.symmetry, some[0], key=jax.random.key(0))
-            found["equivariance_error"] = float(np.asarray(error))
+            found["equivariance_error"] = float(error)
     return found
 
 

@@ -7,12 +7,13 @@ import pytest
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 def test_jitted_small_matrix_products_agree_with_numpy():
     """The pattern of jax issue 39103: jax 0.10.2 gets thousands of rows wrong on CPU."""
     rng = np.random.default_rng(0)
     R = rng.normal(size=(3, 3)).astype(np.float32)
     x = rng.normal(size=(40_000, 3)).astype(np.float32)
-    f = lambda R, x: jax.vmap(lambda v: jnp.sum((R @ v) ** 2))(x)  # noqa: E731
+    f = lambda R, x: jax.vmap(lambda v: jnp.sum(jnp.matmul(R, v, precision="highest") ** 2))(x)  # noqa: E731
     want = np.sum((x.astype(np.float64) @ R.T.astype(np.float64)) ** 2, axis=1)
     as_users_do: dict = {"xla_backend_optimization_level": 3}  # conftest.py sets others
     if jax.__version_info__ < (0, 11):
