@@ -1,13 +1,15 @@
 """Losses that encourage a symmetry: softly, several at once, with strengths that tune themselves."""
 
-from equijax.objectives.symmetry.equivariance import equivariance_penalty
-from equijax.objectives.symmetry.projection import (
+from equijax.objectives.symmetry import (
     LayerSymmetry,
+    Strengths,
+    equal_strengths,
+    equivariance_penalty,
     projection_penalties,
     projection_penalty,
     proximal_step,
+    tune,
 )
-from equijax.objectives.symmetry.strengths import Strengths, equal_strengths, tune
 
 __all__ = [
     "LayerSymmetry",

@@ -1,17 +1,18 @@
 """The penalty on a function: how far it is from a symmetry on given data."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from equijax._validate import integer
 from equijax.symmetry import Symmetry, inexact, positional
 
 
-def equivariance_penalty(f: Callable, symmetry: Symmetry, args: Any, *, key: Any, samples: int = 1) -> Float[Array, ""]:
+def equivariance_penalty(
+    f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree, *, key: PRNGKeyArray, samples: int = 1
+) -> Float[Array, ""]:
     """Mean square of f(ρ(g) x) − σ(g) f(x) over random g and all entries that are compared; for any function.
 
     An unbiased estimate of the mean over the group, differentiable in all arguments. One sample of the data a call;
@@ -42,11 +43,10 @@ def equivariance_penalty(f: Callable, symmetry: Symmetry, args: Any, *, key: Any
     out, g = f(*args), symmetry.group.sample(key, (samples,))
 
     def squares(g):
+        """|f(ρ(g) x) − σ(g) f(x)|² of each array that is compared, flattened."""
         moved, image = f(*symmetry.act_inputs(g, args)), symmetry.act_outputs(g, out)
-        pairs = jax.tree.map(lambda a, b: (a, b), symmetry.compared(moved), symmetry.compared(image))
-        leaves = jax.tree.leaves(pairs)
-        apart = [inexact(a) - inexact(b) for a, b in zip(leaves[::2], leaves[1::2], strict=True)]
-        return [jnp.square(jnp.abs(x)).ravel() for x in apart]
+        apart = jax.tree.map(lambda a, b: inexact(a) - inexact(b), symmetry.compared(moved), symmetry.compared(image))
+        return [jnp.square(jnp.abs(x)).ravel() for x in jax.tree.leaves(apart)]
 
     found = jax.vmap(squares)(g)
     if not found:

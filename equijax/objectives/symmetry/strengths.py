@@ -18,7 +18,12 @@ class Strengths(NamedTuple):
 
 
 def equal_strengths(groups: int, value: float = 1.0) -> Strengths:
-    """The same strength for each of so many groups."""
+    """The same strength for each of so many groups.
+
+    Examples:
+        >>> equal_strengths(3, 0.5).values.tolist()
+        [0.5, 0.5, 0.5]
+    """
     return Strengths(jnp.full(groups, value), jnp.full(groups, jnp.inf), jnp.zeros((), int))
 
 
@@ -31,14 +36,14 @@ def tune(
     power: float = 2.0,
     floor: float = 1e-6,
 ) -> Strengths:
-    """Call it once a training step. At the step `at` each strength is divided, once, by what its penalty has resisted:
+    """The strengths after one more training step. At the step `at` each is divided, once, by what its penalty resisted:
 
         λ_i ← λ_i / (r_i / min_j r_j)^power ,   r_i = max(smallest R_i of the steps start ≤ t < at, floor · max_j) ,
 
-    with the minimum over groups with λ_j > 0. The penalty of a symmetry that the data have falls to zero, that of
-    another does not: its strength becomes (floor)^power of what it was at least. Put a strength of zero for a group
-    that contains the others. If all r are about equal, the penalties had not settled: start with larger strengths, or
-    tune later. Compiles into the training step.
+    with the minimum over groups with λ_j > 0. Call it once a step. The penalty of a symmetry that the data have falls
+    to zero, that of another does not: its strength becomes (floor)^power of what it was at least. Put a zero strength
+    for a group that contains the others. If all r are about equal, the penalties had not settled: start with larger
+    strengths, or tune later. Compiles into the training step.
 
     Args:
         strengths: Those of `equal_strengths`, or of the last step.
@@ -53,14 +58,25 @@ def tune(
 
     References:
         Kim et al. 2023, arXiv:2306.00356, section 4.
+
+    Examples:
+        The first penalty has fallen to zero, the second has not: the data do not have the second symmetry.
+
+        >>> strengths = equal_strengths(2)
+        >>> for penalties in ([1.0, 1.0], [1e-6, 1.0], [1e-6, 1.0]):
+        ...     strengths = tune(strengths, jnp.array(penalties), start=0, at=2, power=1.0)
+        >>> [f"{value:.0e}" for value in strengths.values.tolist()]
+        ['1e+00', '1e-06']
     """
     if not 0 <= start < at:
         raise ValueError(f"start, at: expected 0 <= start < at, got {start} and {at}")
     values, smallest, step = strengths
     if jnp.shape(penalties) != values.shape:
         raise ValueError(f"penalties: expected shape {values.shape}, one a strength, got {jnp.shape(penalties)}")
+    # what counts so far: the smallest value of each penalty
     counts = (step >= start) & (step < at)
     smallest = jnp.where(counts, jnp.fmin(smallest, penalties), smallest)
+    # r, at least `floor` times the largest, and one for all where every penalty is zero
     r = jnp.where(jnp.isfinite(smallest), smallest, 1.0)
     active = values > 0
     largest = jnp.max(jnp.where(active, r, 0.0))
