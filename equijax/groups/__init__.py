@@ -5,8 +5,9 @@ Groups are static and hashable; their elements are arrays. Bigger groups are mad
 """
 
 from equijax.groups.axial import Axial
-from equijax.groups.base import AffineElement, Element, FiniteGroup, Group, check_element, linear_part, static
-from equijax.groups.composite import SE, Affine, Composite, E, GLPlus, Product, Scaled, Semidirect, Similarity
+from equijax.groups.base import FiniteGroup, Group, check_element
+from equijax.groups.composite import Composite, Product
+from equijax.groups.elements import AffineElement, Element, linear_part, static
 from equijax.groups.finite import (
     Cyclic,
     Dihedral,
@@ -22,7 +23,10 @@ from equijax.groups.general_linear import SL
 from equijax.groups.lorentz import Lorentz
 from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import SO, O
+from equijax.groups.parts import Embedded, Part, Whole
 from equijax.groups.quadrature import effective_size
+from equijax.groups.scaled import GLPlus, Scaled
+from equijax.groups.semidirect import SE, Affine, E, Semidirect, Similarity
 from equijax.groups.vector import Scaling, Translation
 
 __all__ = [
@@ -37,6 +41,7 @@ __all__ = [
     "Dihedral",
     "E",
     "Element",
+    "Embedded",
     "FiniteGroup",
     "FiniteMatrices",
     "GLPlus",
@@ -46,6 +51,7 @@ __all__ = [
     "Matrices",
     "O",
     "Octahedral",
+    "Part",
     "Permutation",
     "Polyhedral",
     "Product",
@@ -56,6 +62,7 @@ __all__ = [
     "Similarity",
     "Tetrahedral",
     "Translation",
+    "Whole",
     "check_element",
     "effective_size",
     "linear_part",

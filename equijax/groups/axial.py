@@ -1,17 +1,21 @@
 """Symmetries about an axis: what leaves one coordinate alone."""
 
-from typing import Any
+from typing import cast
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from equijax.groups.base import Element, Group, Nodes, of_elements, static
+from equijax.groups.base import Group, of_elements
+from equijax.groups.elements import Element, Nodes, static
+from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import OrthogonalMatrices
+from equijax.groups.parts import Embedded, Part, Whole
 
 
 @static
-class Axial(OrthogonalMatrices):
+class Axial(Whole, OrthogonalMatrices):
     """The matrices diag(A, 1) for A in a group of orthogonal matrices: `Axial(SO(2))` turns space about the z axis.
 
     For slabs, gravity and external fields; `Semidirect(Translation(3), Axial(O(2)))` has all translations as well.
@@ -22,7 +26,7 @@ class Axial(OrthogonalMatrices):
     axis: int = -1
 
     def __post_init__(self):
-        if not getattr(self.group, "is_orthogonal", False) or self.group.size is None:
+        if not (isinstance(self.group, Matrices) and self.group.is_orthogonal):
             raise TypeError(f"group: expected a group of orthogonal matrices, got {self.group!r}")
         if not -self.size <= self.axis < self.size:
             raise ValueError(f"axis: expected one of the {self.size} coordinates, got {self.axis}")
@@ -30,7 +34,7 @@ class Axial(OrthogonalMatrices):
 
     @property
     def size(self) -> int:
-        return (self.group.size or 0) + 1
+        return cast(Matrices, self.group).size + 1
 
     @property
     def dim(self) -> int:
@@ -57,23 +61,31 @@ class Axial(OrthogonalMatrices):
     def from_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         return self.embed(self.group.from_coords(a))
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+    ) -> Float[Array, "*batch n n"]:
         return self.embed(self.group.sample(key, shape, dtype))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
+    def nodes(
+        self,
+        n: int | None = None,
+        key: PRNGKeyArray | None = None,
+        dtype: DTypeLike | None = None,
+        method: str = "auto",
+    ) -> Nodes:
         elements, weights = self.group.nodes(n, key, dtype, method)
         return self.embed(elements), weights
 
-    def elements(self, dtype: Any = None) -> Float[Array, "order n n"] | None:
+    def elements(self, dtype: DTypeLike | None = None) -> Float[Array, "order n n"] | None:
         elements = self.group.elements(dtype)
         return None if elements is None else self.embed(elements)
 
-    def parts(self) -> dict[str, Any]:
-        return {name: _AxialPart(self, part) for name, part in self.group.parts().items()}
+    def parts(self) -> dict[str, Part]:
+        return {name: Embedded(self, part) for name, part in self.group.parts().items()}
 
-    def embed(self, matrix: Float[Array, "*batch m m"]) -> Float[Array, "*batch n n"]:
+    def embed(self, g: Element, slot: int = 0, dtype: DTypeLike | None = None) -> Float[Array, "*batch n n"]:
         """The element diag(A, 1) of a matrix A."""
-        matrix = jnp.insert(jnp.insert(matrix, self._place, 0, axis=-2), self._place, 0, axis=-1)
+        matrix = jnp.insert(jnp.insert(g, self._place, 0, axis=-2), self._place, 0, axis=-1)
         return matrix.at[..., self._place, self._place].set(1)
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
@@ -87,28 +99,3 @@ class Axial(OrthogonalMatrices):
 
     def _inner(self, g):
         return jnp.delete(jnp.delete(g, self._place, axis=-2), self._place, axis=-1)
-
-
-@static
-class _AxialPart:
-    """A part of the group in the plane, as matrices of the whole space."""
-
-    whole: Axial
-    part: Any
-
-    @property
-    def dim(self) -> int:
-        return self.part.dim
-
-    def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
-        return self.whole.embed(self.part.exp(a))
-
-    def tangents(self, dtype: Any = None) -> Float[Array, "dim n n"]:
-        return self.whole.embed(self.part.tangents(dtype)).at[..., self.whole.axis, self.whole.axis].set(0)
-
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
-        return self.whole.embed(self.part.sample(key, shape, dtype))
-
-    def elements(self, dtype: Any = None) -> Float[Array, "order n n"] | None:
-        elements = self.part.elements(dtype)
-        return None if elements is None else self.whole.embed(elements)

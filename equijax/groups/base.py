@@ -1,57 +1,54 @@
 """What a group is: the interface, and what all groups share."""
 
-import dataclasses
+import abc
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, dataclass_transform
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from equijax._validate import floating, integer
-from equijax.groups.quadrature import cube_points
-
-Element: TypeAlias = Any  # an array, or a tuple of elements
-Nodes: TypeAlias = tuple[Element, Float[Array, " nodes"]]
+from equijax.groups.elements import Element, Nodes, float_dtype
+from equijax.groups.parts import Part, missing
+from equijax.groups.quadrature import check_method, cube_points
 
 MOST_ELEMENTS = 5040  # finite groups up to this order (7!) are written out in full
 
 
-@dataclass_transform(frozen_default=True)
-def static(cls):
-    """A frozen, hashable dataclass that jax takes as a pytree without leaves, and that prints as it is written.
-
-    A subclass keeps the constructor of its base.
-    """
-    if cls.__repr__ is object.__repr__:
-        cls.__repr__ = _repr
-    init = cls.__init__ is object.__init__
-    return jax.tree_util.register_static(dataclasses.dataclass(frozen=True, repr=False, init=init)(cls))
-
-
-class AffineElement(NamedTuple):
-    """The map x → A x + t."""
-
-    translation: Any
-    linear: Any
-
-
-class Group:
+class Group(Part):
     """A group: static and hashable, with arrays as elements.
 
-    All methods are pure and broadcast over leading axes. Matrices act on columns from the left. A subclass gives
-    `identity`, `compose`, `inverse`, `sample` and `from_cube` or `nodes`; with `dim > 0` also `exp` and `log`; `coords`
-    where the logarithm is not a chart of the whole group.
+    All methods are pure and broadcast over leading axes. Matrices act on columns from the left.
+
+    A subclass has to give `identity`, `compose`, `inverse` and `sample`, or it cannot be made. What else it gives is
+    what it can be used for: `parts` for checks and linear maps; `cube_dim` and `from_cube`, or `nodes`, for averages;
+    with `dim > 0` also `exp`, `log` and `tangents`, and `coords` where the logarithm is not a chart of the whole group.
+    Each of these says its name when it is called and missing.
 
     `dtype` is that of the elements that are real numbers, by default jax's default float.
-    """
 
-    @property
-    def dim(self) -> int:
-        """Dimension of the Lie algebra; 0 for a discrete group."""
-        return 0
+    Examples:
+        The real numbers without zero, under multiplication:
+
+        >>> from equijax import groups
+        >>> @groups.static
+        ... class Reals(groups.Group):
+        ...     def identity(self, shape=(), dtype=None):
+        ...         return jnp.ones(shape, dtype)
+        ...     def compose(self, g, h):
+        ...         return g * h
+        ...     def inverse(self, g):
+        ...         return 1 / g
+        ...     def sample(self, key, shape=(), dtype=None):
+        ...         return jnp.exp(jax.random.normal(key, shape)) * jax.random.rademacher(key, shape)
+        >>> Reals().parts()
+        Traceback (most recent call last):
+            ...
+        NotImplementedError: parts: Reals() does not say what can break on its own; implement Reals.parts
+    """
 
     @property
     def order(self) -> int | None:
@@ -76,20 +73,22 @@ class Group:
         """Whether the elements, or their linear parts, are orthogonal matrices."""
         return False
 
-    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+    @abc.abstractmethod
+    def identity(self, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Element:
         """The neutral element, repeated to the leading axes `shape`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def compose(self, g: Element, h: Element) -> Element:
         """g h: first h, then g."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def inverse(self, g: Element) -> Element:
         """g⁻¹."""
-        raise NotImplementedError
 
     def exp(self, a: Float[Array, "*batch dim"]) -> Element:
         """Element of the one-parameter subgroup with the algebra coordinates `a`, at time 1."""
+        if self.dim:
+            return super().exp(a)
         check_coordinates(self, a)
         return self.identity(a.shape[:-1], a.dtype)
 
@@ -99,18 +98,22 @@ class Group:
         Raises:
             ValueError: If `g` is no element, where its numbers are known; under `jax.jit` it gets NaN.
         """
+        if self.dim:
+            raise missing(self, "log", "the inverse of its exponential")
         raise ValueError(f"log: {self} is discrete and has no logarithm; use its elements() instead")
 
     def basis(self) -> np.ndarray:
         """Matrices E_i that span the Lie algebra of a group of matrices, shape (dim, n, n), in float64."""
-        raise NotImplementedError
+        raise missing(self, "basis", "which matrices span its Lie algebra")
 
     def hat(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
         """The matrix Σ_i a_i E_i of algebra coordinates, of groups of matrices."""
-        raise NotImplementedError
+        raise missing(self, "hat", "the matrix of algebra coordinates")
 
-    def tangents(self, dtype: Any = None) -> Element:
+    def tangents(self, dtype: DTypeLike | None = None) -> Element:
         """d exp(a) / da_i at a = 0, along a new leading axis: the basis of the Lie algebra in the form of elements."""
+        if self.dim:
+            return super().tangents(dtype)
         return jnp.zeros((0, *jax.eval_shape(self.identity).shape), float_dtype(dtype))
 
     def coords(self, g: Element) -> Float[Array, "*batch dim"]:
@@ -121,11 +124,13 @@ class Group:
         """Inverse of `coords`."""
         return self.exp(a)
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
-        """Random elements: Haar distributed on compact groups, exp of standard normal coordinates elsewhere."""
-        raise NotImplementedError
-
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
+    def nodes(
+        self,
+        n: int | None = None,
+        key: PRNGKeyArray | None = None,
+        dtype: DTypeLike | None = None,
+        method: str = "auto",
+    ) -> Nodes:
         """Elements and weights that stand for the left Haar integral, Σ_j w_j F(g_j) ≈ ∫ F dμ.
 
         Args:
@@ -140,9 +145,9 @@ class Group:
             stated window elsewhere.
         """
         if self.cube_dim is None:
-            raise NotImplementedError
+            raise missing(self, "nodes", "which elements stand for an integral over it")
         n, dtype = 100 if n is None else integer("n", n, 1), float_dtype(dtype)
-        points, weights = cube_points("quasi" if method == "auto" else method, n, self.cube_dim, key, dtype)
+        points, weights = cube_points(method, n, self.cube_dim, key, dtype)
         elements, density = _from_cube(self, points)
         return jax.tree.map(lambda x: x.astype(dtype), (elements, weights * density))
 
@@ -153,7 +158,7 @@ class Group:
 
     def from_cube(self, u: Float[Array, "*batch cube"]) -> tuple[Element, Float[Array, "*batch"]]:
         """Elements for points of the unit cube, and the density of the Haar measure over that of the points."""
-        raise NotImplementedError
+        raise missing(self, "from_cube", "how the unit cube covers it")
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
         """The matrix Ad(g) on algebra coordinates: g exp(a) g⁻¹ = exp(Ad(g) a)."""
@@ -168,83 +173,59 @@ class Group:
         """Logarithm of the density of the left Haar measure in the chart of `coords`, zero at the identity."""
         return jnp.zeros(a.shape[:-1], a.dtype)
 
-    def elements(self, dtype: Any = None) -> Element | None:
-        """All elements along a new leading axis, or None if there are infinitely (or very) many."""
-        return None
-
     def violation(self, g: Element) -> Float[Array, "*batch"]:
         """How far `g` is from being an element: zero up to rounding for elements, NaN where numbers of `g` are."""
         return jnp.zeros(batch_shape(self, g))
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         """The factors that can break on their own, such as rotation, reflection, translation, scaling, shear and boost.
 
-        Each has `dim`, `sample(key, shape, dtype)` and `elements(dtype)`, and `exp(a)` and `tangents(dtype)` if
-        `dim > 0`; all of them return elements of this group, with the other factors at the identity.
+        Their elements are elements of this group, with the other factors at the identity. A group that does not come
+        apart is its own part.
         """
-        raise NotImplementedError
+        raise missing(self, "parts", "what can break on its own")
 
 
 class FiniteGroup(Group):
     """A group given by the table of its elements, the identity first."""
 
     @property
+    @abc.abstractmethod
     def order(self) -> int:
-        raise NotImplementedError
+        """Number of elements."""
 
-    def elements(self, dtype: Any = None) -> Element | None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def elements(self, dtype: DTypeLike | None = None) -> Element | None:
+        """All elements along a new leading axis, the identity first, or None if there are more than 5040."""
 
-    def generators(self, dtype: Any = None) -> Element:
-        """Elements whose products are all elements, along a new leading axis."""
-        return self.elements(dtype)
-
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Element:
         table = self.elements(dtype)
         index = jax.random.randint(key, shape, 0, self.order)
         return jax.tree.map(lambda x: x[index], table)
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
+    def nodes(
+        self,
+        n: int | None = None,
+        key: PRNGKeyArray | None = None,
+        dtype: DTypeLike | None = None,
+        method: str = "auto",
+    ) -> Nodes:
+        """All elements, whatever n, each of the same weight: the average itself, which every method converges to.
+
+        Of more than 5040 elements n random ones, which need a key; method="auto" means "random" then.
+        """
+        check_method(method)
         elements = self.elements(dtype)
-        if elements is None:
-            if n is None or key is None:
-                raise ValueError(f"nodes: {self} has {self.order} elements, too many to list; pass both n and key")
-            return self.sample(key, (n,), dtype), jnp.full(n, 1 / n, float_dtype(dtype))
-        return elements, jnp.full(self.order, 1 / self.order, float_dtype(dtype))
-
-
-def linear_part(g: Element) -> jax.Array:
-    """The matrix of a group element's linear part, by the element's type.
-
-    A pair (translation, linear) gives its linear part, a matrix itself, a translation the identity matrix, and a
-    scaling stays the number that it is.
-
-    Raises:
-        TypeError: If `g` belongs to a product of groups, or holds integers.
-        ValueError: If `g` is a batch of elements.
-    """
-    g = g.linear if isinstance(g, AffineElement) else g
-    if isinstance(g, tuple):
-        raise TypeError(
-            f"g: expected an element of one group, got a tuple of {len(g)}, an element of a product of groups; "
-            "use reps.Product with one representation a factor"
-        )
-    g = jnp.asarray(g)
-    if not jnp.issubdtype(g.dtype, jnp.floating):
-        raise TypeError(
-            f"g: expected a matrix or a translation, got {g.dtype.name} of shape {g.shape}; "
-            "permutations and shifts act by reps.Permutation, reps.Index and reps.Shift"
-        )
-    if g.ndim == 1:
-        return jnp.eye(g.shape[0], dtype=g.dtype)
-    if g.ndim > 2 or (g.ndim == 2 and g.shape[0] != g.shape[1]):
-        raise ValueError(f"g: expected one element, a square matrix, got shape {g.shape}; use jax.vmap for a batch")
-    return g
-
-
-def float_dtype(dtype: Any = None) -> Any:
-    """`dtype`, or jax's default float."""
-    return jnp.result_type(float) if dtype is None else dtype
+        if elements is not None:
+            return elements, jnp.full(self.order, 1 / self.order, float_dtype(dtype))
+        if n is None or key is None:
+            raise ValueError(f"nodes: {self} has {self.order} elements, too many to list; pass both n and key")
+        if method not in ("auto", "random"):
+            raise ValueError(
+                f"method: {self} has {self.order} elements, too many to list; its nodes are random, "
+                f"method='auto' or 'random', got {method!r}"
+            )
+        return self.sample(key, (n,), dtype), jnp.full(n, 1 / n, float_dtype(dtype))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -252,7 +233,7 @@ def _from_cube(group, u):  # one program, where every operation on its own would
     return group.from_cube(u)
 
 
-def check_coordinates(group: Group, a: Any) -> None:
+def check_coordinates(group: Group, a: ArrayLike) -> None:
     """Raise unless `a` holds algebra coordinates of `group`."""
     if not jnp.issubdtype(jnp.result_type(a), jnp.floating):
         raise TypeError(f"a: expected real floating-point coordinates, got {jnp.result_type(a).name}")
@@ -264,8 +245,7 @@ def check_shape(group: Group, g: Element, name: str = "g") -> None:
     """Raise unless `g` has the structure, the shape and the kind of numbers of elements of `group`."""
     single = _single(group)
     leaves, singles = jax.tree.leaves(g), jax.tree.leaves(single)
-    structure: Any = jax.tree.structure(g)
-    if structure != jax.tree.structure(single):
+    if jax.tree.structure(g) != jax.tree.structure(single):  # type: ignore[operator]
         kind = type(single).__name__ if isinstance(single, tuple) else "array"
         raise TypeError(f"{name}: expected elements of {group}, of type {kind}, got {type(g).__name__}")
     for leaf, one in zip(leaves, singles, strict=True):
@@ -285,8 +265,8 @@ def check_element(group: Group, g: Element, name: str = "g") -> None:
         if not np.all(is_element(group, g)):
             violation = np.max(np.asarray(group.violation(g)))
             raise ValueError(
-                f"{name}: expected elements of {group}, got what is not, by {violation:.1e}; "
-                "group.violation(g) tells how far each one is"
+                f"{name}: expected elements of {group}, but the worst is off by {violation:.1e}; group.violation(g) "
+                "tells how far each of them is off"
             )
 
 
@@ -297,8 +277,11 @@ def is_element(group: Group, g: Element) -> Bool[Array, "*batch"]:
     return jax.lax.stop_gradient(group.violation(jax.lax.stop_gradient(g))) <= tolerance
 
 
-def of_elements(method: Callable) -> Callable:
-    """Coordinates of elements: what is none is refused where its numbers are known, and gets NaN elsewhere."""
+def of_elements(method: Callable[..., Array]) -> Callable[..., Array]:
+    """Let a method that gives coordinates of elements refuse whatever is no element of the group.
+
+    It raises where the numbers are known, and gives NaN for what is no element elsewhere, as under `jax.jit`.
+    """
 
     @functools.wraps(method)
     def checked(self, g):
@@ -323,10 +306,3 @@ def batch_shape(group: Group, g: Element) -> tuple[int, ...]:
 def _single(group):
     """Shapes of one element."""
     return jax.eval_shape(group.identity)
-
-
-def _repr(self):
-    required = [f for f in dataclasses.fields(self) if f.default is dataclasses.MISSING]
-    changed = [f for f in dataclasses.fields(self) if f not in required and getattr(self, f.name) != f.default]
-    shown = [repr(getattr(self, f.name)) for f in required] + [f"{f.name}={getattr(self, f.name)!r}" for f in changed]
-    return f"{type(self).__name__}({', '.join(shown)})"

@@ -7,11 +7,11 @@ decomposition have no derivative where singular values meet; what is computed he
 """
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax._validate import floating
@@ -164,7 +164,7 @@ def _(rotation, primals, tangents):
 _compiled_log = jax.jit(_log, static_argnums=1)  # one program, where every operation on its own would be compiled too
 
 
-def square(name: str, a: Any) -> Float[Array, "*batch n n"]:
+def square(name: str, a: ArrayLike) -> Float[Array, "*batch n n"]:
     """`a` as an array of square matrices."""
     a = floating(name, a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2] or not a.shape[-1]:

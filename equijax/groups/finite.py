@@ -1,27 +1,31 @@
 """Finite groups: cyclic, dihedral and polyhedral matrices, permutations, shifts of a grid."""
 
+import abc
 import functools
 import itertools
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from equijax._validate import integer
-from equijax.groups.base import MOST_ELEMENTS, Element, FiniteGroup, check_shape, float_dtype, static
+from equijax.groups.base import MOST_ELEMENTS, FiniteGroup, check_shape
 from equijax.groups.constants import plane_rotation, reflection, snap
-from equijax.groups.orthogonal import Mirror, OrthogonalMatrices
+from equijax.groups.elements import Element, float_dtype, static
+from equijax.groups.orthogonal import OrthogonalMatrices
+from equijax.groups.parts import Mirror, Part
 
 
 class FiniteMatrices(FiniteGroup, OrthogonalMatrices):
     """A finite group of orthogonal matrices; a subclass gives the table of them in float64."""
 
+    @abc.abstractmethod
     def table(self) -> np.ndarray:
         """All elements, the identity first, shape (order, n, n)."""
-        raise NotImplementedError
 
     @property
     def order(self) -> int:
@@ -31,7 +35,7 @@ class FiniteMatrices(FiniteGroup, OrthogonalMatrices):
     def size(self) -> int:
         return self.table().shape[-1]
 
-    def elements(self, dtype: Any = None) -> Float[Array, "order n n"]:
+    def elements(self, dtype: DTypeLike | None = None) -> Float[Array, "order n n"]:
         return jnp.asarray(self.table(), float_dtype(dtype))
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
@@ -39,7 +43,7 @@ class FiniteMatrices(FiniteGroup, OrthogonalMatrices):
         apart = jnp.abs(g[..., None, :, :] - self.elements(g.dtype))
         return jnp.min(jnp.max(apart, axis=(-2, -1)), axis=-1)  # from the nearest element
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         return {"rotation": self}
 
 
@@ -52,7 +56,7 @@ class Cyclic(FiniteMatrices):
     def __post_init__(self):
         integer("n", self.n, 1)
 
-    def generators(self, dtype: Any = None) -> Float[Array, "generators 2 2"]:
+    def generators(self, dtype: DTypeLike | None = None) -> Float[Array, "generators 2 2"]:
         return self.elements(dtype)[-1:]
 
     @functools.cache  # noqa: B019
@@ -74,7 +78,7 @@ class Dihedral(FiniteMatrices):
         turns = Cyclic(self.n).table()
         return np.concatenate([turns, turns @ np.array(reflection(2)) + 0.0])
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         return {"rotation": Cyclic(self.n), "reflection": Mirror(reflection(2))}
 
 
@@ -97,10 +101,10 @@ class Polyhedral(FiniteMatrices):
     def table(self) -> np.ndarray:
         return _closure(self._generators)
 
-    def generators(self, dtype: Any = None) -> Float[Array, "generators 3 3"]:
+    def generators(self, dtype: DTypeLike | None = None) -> Float[Array, "generators 3 3"]:
         return jnp.asarray(np.stack(self._generators), float_dtype(dtype))
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         rotation = Polyhedral(self.kind)
         return {"rotation": rotation} | ({"reflection": Mirror(self._mirror)} if self.reflections else {})
 
@@ -141,7 +145,7 @@ class Permutation(FiniteGroup):
     def order(self) -> int:
         return math.factorial(self.n)
 
-    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch n"]:
+    def identity(self, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Int[Array, "*batch n"]:
         return jnp.broadcast_to(jnp.arange(self.n), (*shape, self.n))
 
     def compose(self, g: Element, h: Element) -> Int[Array, "*batch n"]:
@@ -150,7 +154,7 @@ class Permutation(FiniteGroup):
         g, h = jnp.broadcast_arrays(g, h)
         return jnp.take_along_axis(g, h, axis=-1)
 
-    def generators(self, dtype: Any = None) -> Int[Array, "generators n"]:
+    def generators(self, dtype: DTypeLike | None = None) -> Int[Array, "generators n"]:
         """The swap of the first two places, and the cycle of all."""
         places = np.arange(self.n)
         swap = np.concatenate([places[:2][::-1], places[2:]])
@@ -160,18 +164,20 @@ class Permutation(FiniteGroup):
         check_shape(self, g)
         return jnp.argsort(g, axis=-1)
 
-    def elements(self, dtype: Any = None) -> Int[Array, "order n"] | None:
+    def elements(self, dtype: DTypeLike | None = None) -> Int[Array, "order n"] | None:
         if self.order > MOST_ELEMENTS:
             return None
         return jnp.asarray(list(itertools.permutations(range(self.n))))
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch n"]:
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+    ) -> Int[Array, "*batch n"]:
         return jax.random.permutation(key, self.identity(shape), axis=-1, independent=True)
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
         return jnp.max(jnp.abs(jnp.sort(g, axis=-1) - jnp.arange(self.n)), axis=-1).astype(float_dtype())
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         return {"permutation": self}
 
 
@@ -183,13 +189,13 @@ class Shift(FiniteGroup):
         ValueError: If a size is not a multiple of the step, so that the shifts would not close.
     """
 
-    sizes: Any  # an integer or several; kept as a tuple
+    sizes: tuple[int, ...]
     step: int = 1
 
-    def __post_init__(self):
-        sizes = (self.sizes,) if np.ndim(self.sizes) == 0 else self.sizes
-        object.__setattr__(self, "sizes", tuple(integer("sizes", size, 1) for size in sizes))
-        integer("step", self.step, 1)
+    def __init__(self, sizes: int | Sequence[int], step: int = 1):
+        several = np.ravel(np.asarray(sizes, object))
+        object.__setattr__(self, "sizes", tuple(integer("sizes", size, 1) for size in several))
+        object.__setattr__(self, "step", integer("step", step, 1))
         if any(size % self.step for size in self.sizes):
             raise ValueError(f"sizes: expected multiples of step = {self.step}, got {self.sizes}; crop or pad the grid")
 
@@ -197,7 +203,7 @@ class Shift(FiniteGroup):
     def order(self) -> int:
         return math.prod(self._counts)
 
-    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch axes"]:
+    def identity(self, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Int[Array, "*batch axes"]:
         return jnp.zeros((*shape, len(self.sizes)), jnp.result_type(int))
 
     def compose(self, g: Element, h: Element) -> Int[Array, "*batch axes"]:
@@ -209,22 +215,24 @@ class Shift(FiniteGroup):
         check_shape(self, g)
         return -jnp.asarray(g) % np.array(self.sizes)
 
-    def generators(self, dtype: Any = None) -> Int[Array, "generators axes"]:
+    def generators(self, dtype: DTypeLike | None = None) -> Int[Array, "generators axes"]:
         """A step along each axis."""
         return self.step * jnp.eye(len(self.sizes), dtype=jnp.result_type(int))
 
-    def elements(self, dtype: Any = None) -> Int[Array, "order axes"] | None:
+    def elements(self, dtype: DTypeLike | None = None) -> Int[Array, "order axes"] | None:
         if self.order > MOST_ELEMENTS:
             return None
         return self.step * jnp.asarray(list(np.ndindex(self._counts)))
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Int[Array, "*batch axes"]:
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+    ) -> Int[Array, "*batch axes"]:
         return self.step * jax.random.randint(key, (*shape, len(self.sizes)), 0, np.array(self._counts))
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
         return jnp.max(jnp.asarray(g) % self.step, axis=-1).astype(float_dtype())
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         return {"shift": self}
 
     @property

@@ -1,19 +1,21 @@
 """Matrices of determinant one: SL(n)."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from equijax._validate import integer, positive
-from equijax.groups.base import Element, check_coordinates, of_elements, static
+from equijax.groups.base import check_coordinates, of_elements
 from equijax.groups.constants import traceless_basis
 from equijax.groups.decompositions import adjoint_of_algebra, log_polar, matrix_log, sinhc
+from equijax.groups.elements import Element, static
 from equijax.groups.matrices import ChartPart, Matrices
 from equijax.groups.orthogonal import SO
+from equijax.groups.parts import Part
 from equijax.numerics import det, exp_and_phi, matmul, slogdet
 
 
@@ -70,7 +72,9 @@ class SL(Matrices):
         x, omega = self._split(a)
         return matmul(exp_and_phi(x)[0], SO(self.n).exp(omega))
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+    ) -> Float[Array, "*batch n n"]:
         """e^X R with standard normal coordinates of X, and R from the Haar measure."""
         key_x, key_r = jax.random.split(key)
         x = ChartPart(self, 0, self._symmetric).sample(key_x, shape, dtype)
@@ -96,7 +100,7 @@ class SL(Matrices):
         bound = jnp.mean(jnp.sum(g**2, axis=-1), axis=-1) ** (self.n / 2)  # of the determinant
         return jnp.abs(det(g) - 1) / jnp.maximum(bound, 1)
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         return {"rotation": SO(self.n), "shear": ChartPart(self, 0, self._symmetric)}
 
     @property

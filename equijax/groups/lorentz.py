@@ -1,17 +1,18 @@
 """The Lorentz group of special relativity."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from equijax._validate import positive
-from equijax.groups.base import Element, check_coordinates, check_shape, of_elements, static
+from equijax.groups.base import check_coordinates, check_shape, of_elements
+from equijax.groups.elements import Element, static
 from equijax.groups.general_linear import gaussian_log_volume
 from equijax.groups.matrices import ChartPart, Matrices
 from equijax.groups.orthogonal import SO
+from equijax.groups.parts import Embedded, Part, Whole
 from equijax.groups.quaternions import quaternion
 from equijax.numerics import det, exp_and_phi, matmul, rapidity_over_sinh, sinhc_sqrt
 
@@ -19,7 +20,7 @@ _METRIC = np.diag([1.0, -1.0, -1.0, -1.0])
 
 
 @static
-class Lorentz(Matrices):
+class Lorentz(Whole, Matrices):
     """Matrices Λ of shape (..., 4, 4) with Λᵀ η Λ = η = diag(1, −1, −1, −1), det Λ = 1 and Λ₀₀ > 0: SO⁺(1, 3).
 
     They act on (t, x, y, z), time first. Coordinates: the rapidity ζ, then the rotation vector ω. `exp` is the
@@ -91,12 +92,14 @@ class Lorentz(Matrices):
 
     def from_coords(self, a: Float[Array, "*batch 6"]) -> Float[Array, "*batch 4 4"]:
         check_coordinates(self, a)
-        return matmul(boost(a[..., :3]), _InSpace(SO(3)).exp(a[..., 3:]))
+        return matmul(boost(a[..., :3]), self.embed(SO(3).exp(a[..., 3:])))
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch 4 4"]:
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+    ) -> Float[Array, "*batch 4 4"]:
         """B(ζ) R with standard normal rapidities ζ, and R from the Haar measure."""
         key_boost, key_turn = jax.random.split(key)
-        turn = _InSpace(SO(3)).sample(key_turn, shape, dtype)
+        turn = self.embed(SO(3).sample(key_turn, shape, dtype))
         return matmul(ChartPart(self, 0, 3).sample(key_boost, shape, dtype), turn)
 
     @property
@@ -105,7 +108,7 @@ class Lorentz(Matrices):
 
     def from_cube(self, u: Float[Array, "*batch 6"]) -> tuple[Float[Array, "*batch 4 4"], Float[Array, "*batch"]]:
         normal = jax.scipy.special.ndtri(u[..., :3])
-        zeta, turn = self.window * normal, _InSpace(SO(3)).embed(SO(3).from_cube(u[..., 3:])[0])
+        zeta, turn = self.window * normal, self.embed(SO(3).from_cube(u[..., 3:])[0])
         log_volume = gaussian_log_volume(normal, self.window) + _log_haar_of_boosts(zeta)
         return matmul(boost(zeta), turn), jnp.exp(log_volume)
 
@@ -119,34 +122,13 @@ class Lorentz(Matrices):
         inside = (g[..., 0, 0] > 0) & (det(_boost_and_rotation(g)[2]) > 0)  # that of g cancels at large rapidities
         return jnp.where(inside, apart / jnp.max(jnp.abs(g), axis=(-2, -1)) ** 2, jnp.maximum(apart, 1))
 
-    def parts(self) -> dict[str, Any]:
-        return {"boost": ChartPart(self, 0, 3), "rotation": _InSpace(SO(3))}
+    def parts(self) -> dict[str, Part]:
+        return {"boost": ChartPart(self, 0, 3), "rotation": Embedded(self, SO(3))}
 
-
-@static
-class _InSpace:
-    """Rotations of space as 4 × 4 matrices."""
-
-    group: SO
-
-    @property
-    def dim(self) -> int:
-        return self.group.dim
-
-    def exp(self, a: Float[Array, "*batch 3"]) -> Float[Array, "*batch 4 4"]:
-        return self.embed(self.group.exp(a))
-
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch 4 4"]:
-        return self.embed(self.group.sample(key, shape, dtype))
-
-    def tangents(self, dtype: Any = None) -> Float[Array, "3 4 4"]:
-        return Lorentz().tangents(dtype)[3:]
-
-    def elements(self, dtype: Any = None) -> None:
-        return None
-
-    def embed(self, r):
-        return jnp.broadcast_to(jnp.eye(4, dtype=r.dtype), (*r.shape[:-2], 4, 4)).at[..., 1:, 1:].set(r)
+    def embed(self, g: Element, slot: int = 0, dtype: DTypeLike | None = None) -> Float[Array, "*batch 4 4"]:
+        """Rotations of space as 4 × 4 matrices."""
+        eye = jnp.eye(4, dtype=g.dtype)
+        return jnp.broadcast_to(eye, (*g.shape[:-2], 4, 4)).at[..., 1:, 1:].set(g)
 
 
 def boost(zeta: Float[Array, "*batch 3"]) -> Float[Array, "*batch 4 4"]:

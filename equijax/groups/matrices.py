@@ -1,31 +1,39 @@
 """What groups of matrices share: the product, the Lie algebra, the adjoint representation, the test of membership."""
 
-from typing import Any
+import abc
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from equijax.groups.base import Element, Group, check_shape, float_dtype, static
+from equijax.groups.base import Group, check_shape
 from equijax.groups.decompositions import invertible
+from equijax.groups.elements import Element, float_dtype, static
+from equijax.groups.parts import Part
 from equijax.numerics import exp_and_phi, inv, matmul, slogdet
 
 
 class Matrices(Group):
     """A group of n × n matrices, n = `size`, under the matrix product.
 
-    A subclass gives `size` and, with dim > 0, the `basis` of its Lie algebra.
+    A subclass gives `size` and `sample`; with dim > 0 also `dim`, the `basis` of its Lie algebra, `exp` and `log`.
     """
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """n, the number of rows."""
 
     def basis(self) -> np.ndarray:
         """Matrices E_i that span the Lie algebra, orthogonal to each other, shape (dim, n, n), in float64."""
-        return np.zeros((0, self.size or 0, self.size or 0))
+        return np.zeros((0, self.size, self.size))
 
-    def tangents(self, dtype: Any = None) -> Float[Array, "dim n n"]:
+    def tangents(self, dtype: DTypeLike | None = None) -> Float[Array, "dim n n"]:
         return jnp.asarray(self.basis(), float_dtype(dtype))
 
-    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+    def identity(self, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Float[Array, "*batch n n"]:
         return jnp.broadcast_to(jnp.eye(self.size, dtype=float_dtype(dtype)), (*shape, self.size, self.size))
 
     def compose(self, g: Element, h: Element) -> Float[Array, "*batch n n"]:
@@ -63,7 +71,7 @@ class Matrices(Group):
 
 
 @static
-class ChartPart:
+class ChartPart(Part):
     """The part of a connected group whose global coordinates are zero but for those from `start` to `stop`."""
 
     group: Group
@@ -78,11 +86,8 @@ class ChartPart:
         before, after = (jnp.zeros((*a.shape[:-1], k), a.dtype) for k in (self.start, self.group.dim - self.stop))
         return self.group.from_coords(jnp.concatenate([before, a, after], axis=-1))
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Element:
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Element:
         return self.exp(jax.random.normal(key, (*shape, self.dim), float_dtype(dtype)))
 
-    def tangents(self, dtype: Any = None) -> Element:
+    def tangents(self, dtype: DTypeLike | None = None) -> Element:
         return self.group.tangents(dtype)[self.start : self.stop]
-
-    def elements(self, dtype: Any = None) -> None:
-        return None

@@ -1,18 +1,20 @@
 """Rotations and reflections: SO(n) and O(n)."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from equijax._validate import integer
-from equijax.groups.base import Element, Nodes, check_coordinates, check_shape, float_dtype, of_elements, static
+from equijax.groups.base import check_coordinates, check_shape, of_elements
 from equijax.groups.constants import reflection, skew_basis
 from equijax.groups.decompositions import matrix_log
+from equijax.groups.elements import Element, Nodes, float_dtype, static
 from equijax.groups.matrices import Matrices
+from equijax.groups.parts import Mirror, Part
 from equijax.groups.quadrature import rotation_nodes
 from equijax.groups.quaternions import from_quaternion, quaternion, rotation_vector
 from equijax.numerics import det, exp_and_phi, matmul, sinc_sqrt
@@ -107,10 +109,18 @@ class SO(Orthogonal):
             return jnp.arctan2(g[..., 1, 0] - g[..., 0, 1], g[..., 0, 0] + g[..., 1, 1])[..., None]
         return jnp.zeros((*g.shape[:-2], 0), g.dtype)
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+    ) -> Float[Array, "*batch n n"]:
         return _proper(_haar(key, (*shape, self.n, self.n), dtype)).astype(float_dtype(dtype))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
+    def nodes(
+        self,
+        n: int | None = None,
+        key: PRNGKeyArray | None = None,
+        dtype: DTypeLike | None = None,
+        method: str = "auto",
+    ) -> Nodes:
         """Rotations with Haar weights that sum to one.
 
         SO(2): n equispaced angles, exact for frequencies below n. SO(3): the largest grid of Euler angles with at
@@ -144,7 +154,7 @@ class SO(Orthogonal):
     def violation(self, g: Element) -> Float[Array, "*batch"]:
         return jnp.where(det(g) > 0, super().violation(g), jnp.maximum(super().violation(g), 1))
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         return {"rotation": self} if self.dim else {}
 
 
@@ -170,32 +180,25 @@ class O(Orthogonal):  # noqa: E742
             raise ValueError(f"g: an improper element of {self} has no logarithm; compose it with a reflection first")
         return jnp.where(proper, SO(self.n).log_of_rotation(g), jnp.nan)
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+    ) -> Float[Array, "*batch n n"]:
         return _haar(key, (*shape, self.n, self.n), dtype).astype(float_dtype(dtype))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
+    def nodes(
+        self,
+        n: int | None = None,
+        key: PRNGKeyArray | None = None,
+        dtype: DTypeLike | None = None,
+        method: str = "auto",
+    ) -> Nodes:
         """The nodes of SO(n), n / 2 of them, and each times the reflection."""
         proper, weights = SO(self.n).nodes(None if n is None else max(1, integer("n", n, 2) // 2), key, dtype, method)
-        mirror = Mirror(reflection(self.n)).sample(None, dtype=dtype)
+        mirror = Mirror(reflection(self.n)).elements(dtype)
         return jnp.concatenate([proper, matmul(proper, mirror)]), jnp.concatenate([weights, weights]) / 2
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         return SO(self.n).parts() | {"reflection": Mirror(reflection(self.n))}
-
-
-@static
-class Mirror:
-    """The part of a group that is one improper element, given as nested tuples."""
-
-    matrix: tuple[tuple[float, ...], ...]
-    dim = 0
-
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n n"]:
-        n = len(self.matrix)
-        return jnp.broadcast_to(jnp.asarray(self.matrix, float_dtype(dtype)), (*shape, n, n))
-
-    def elements(self, dtype: Any = None) -> Float[Array, "1 n n"]:
-        return self.sample(None, (1,), dtype)
 
 
 def _haar(key, shape, dtype):

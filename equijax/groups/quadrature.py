@@ -1,56 +1,62 @@
 """Points of the unit cube that groups map to their quadrature nodes, nodes of rotations, and what weights are worth."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.special
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from equijax.groups.constants import plane_rotation
 
-METHODS = ("quasi", "equispaced", "gauss", "stratified", "random")
+NODE_METHODS = ("quasi", "equispaced", "gauss", "stratified", "random")
+
+
+def check_method(method: str) -> None:
+    """Raise a ValueError unless there is such a method of `nodes`."""
+    if method not in ("auto", *NODE_METHODS):
+        raise ValueError(f"method: expected 'auto' or one of {', '.join(map(repr, NODE_METHODS))}, got {method!r}")
 
 
 def cube_points(
-    method: str, n: int, dim: int, key: Any, dtype: Any
+    method: str, n: int, dim: int, key: PRNGKeyArray | None, dtype: DTypeLike
 ) -> tuple[Float[Array, "points dim"], Float[Array, " points"]]:
     """At most n points inside of the unit cube, with weights that sum to one.
 
-    "quasi": Kronecker's sequence. "equispaced": a grid of equal cells with a point in the middle of each. "gauss": the
-    product rule of Gauss and Legendre. "stratified": a Latin hypercube, one point in each of n slices of every axis.
-    "random": independent points. The first two move by a random vector modulo the cube if a key is given; the last two
-    need one.
+    "quasi", which is "auto": Kronecker's sequence. "equispaced": a grid of equal cells with a point in the middle of
+    each. "gauss": the product rule of Gauss and Legendre. "stratified": a Latin hypercube, one point in each of n
+    slices of every axis. "random": independent points. The first two move by a random vector modulo the cube if a key
+    is given; the last two need one.
 
     Raises:
         ValueError: If the method is unknown, or a key is missing or of no use.
+
+    Examples:
+        >>> points, weights = cube_points("equispaced", 4, 2, None, jnp.float32)
+        >>> print(points.tolist(), weights)
+        [[0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]] [0.25 0.25 0.25 0.25]
     """
-    if method not in METHODS:
-        raise ValueError(f"method: expected 'auto' or one of {', '.join(map(repr, METHODS))}, got {method!r}")
-    if method in ("stratified", "random") and key is None:
-        raise ValueError(f"key: method={method!r} draws its nodes at random and needs a key")
+    check_method(method)
     if method == "gauss" and key is not None:
         raise ValueError("key: the nodes of method='gauss' do not move; leave out the key")
-    dtype = jnp.promote_types(dtype, jnp.float32)
+    dtype = jnp.promote_types(dtype, jnp.float32)  # few digits would put points on each other
     weights = jnp.full(n, 1 / n, dtype)
-    if method == "random":
-        points = jax.random.uniform(key, (n, dim), dtype)
-    elif method == "stratified":
-        key_order, key_place = jax.random.split(key)
-        slices = jax.random.permutation(key_order, jnp.tile(jnp.arange(n)[:, None], (1, dim)), independent=True)
-        points = (slices + jax.random.uniform(key_place, (n, dim), dtype)) / n
-    elif method == "quasi":
+    if method in ("stratified", "random"):
+        if key is None:
+            raise ValueError(f"key: method={method!r} draws its nodes at random and needs a key")
+        points = _stratified(n, dim, key, dtype) if method == "stratified" else jax.random.uniform(key, (n, dim), dtype)
+    elif method in ("quasi", "auto"):
         points = jnp.asarray(kronecker(n, dim), dtype)
     else:
-        side = max(1, int(n ** (1 / max(1, dim)) + 1e-9))
+        side = max(1, int(n ** (1 / max(1, dim)) + 1e-9))  # points along each axis
         x, w = _gauss(side) if method == "gauss" else ((np.arange(side) + 0.5) / side, np.full(side, 1 / side))
-        places = np.indices((side,) * dim).reshape(dim, -1).T
+        places = np.indices((side,) * dim).reshape(dim, -1).T  # (points, dim), which x along each axis
         points, weights = jnp.asarray(x[places], dtype), jnp.asarray(np.prod(w[places], axis=-1), dtype)
-    if key is not None and method in ("quasi", "equispaced"):
+    if key is not None and method in ("quasi", "auto", "equispaced"):
         points = (points + jax.random.uniform(key, (dim,), dtype)) % 1
-    edge = jnp.finfo(dtype).eps
+    edge = jnp.finfo(dtype).eps  # quantiles of the normal law are infinite at 0 and 1
     points = jnp.clip(points, edge, 1 - edge)
     return points, weights
 
@@ -58,7 +64,7 @@ def cube_points(
 @functools.cache
 def kronecker(n: int, dim: int) -> np.ndarray:
     """n quasi-random points of the unit cube, frac(j (1/φ, …, 1/φ^dim)) with φ^{dim+1} = φ + 1, j = 1..n."""
-    phi = 2.0
+    phi = 2.0  # φ ← (1 + φ)^(1 / (dim + 1)) contracts to the root
     for _ in range(64):
         phi = (1 + phi) ** (1 / (dim + 1))
     return np.outer(np.arange(1, n + 1), phi ** -np.arange(1.0, dim + 1)) % 1
@@ -75,6 +81,7 @@ def rotation_nodes(n: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     if n == 3:
         return _euler_grid(max(d for d in range(count) if d == 0 or (d + 1) ** 2 * (d // 2 + 1) <= count))
     normal = scipy.special.ndtri(kronecker(count, n * n)).reshape(count, n, n)
+    # Q of a matrix of normal numbers is Haar distributed if R has a positive diagonal
     q, r = np.linalg.qr(normal)
     q = q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[:, None, :]
     q[:, :, 0] *= np.linalg.det(q)[:, None].round()
@@ -85,6 +92,10 @@ def effective_size(weights: Float[Array, "*batch nodes"]) -> Float[Array, "*batc
     """(Σ w)² / Σ w²: the number of equal weights that would average as well.
 
     Where it is less than a quarter of the number of nodes too few of them count: make the window smaller.
+
+    Examples:
+        >>> print(effective_size(jnp.array([0.5, 0.5, 0.0])))
+        2.0
     """
     return jnp.sum(weights, axis=-1) ** 2 / jnp.sum(weights**2, axis=-1)
 
@@ -102,6 +113,14 @@ def _euler_grid(degree: int) -> tuple[np.ndarray, np.ndarray]:
     return nodes, weights.reshape(-1)
 
 
+def _stratified(n, dim, key, dtype):
+    """A random point in each of n slices of every axis, the slices of each axis in an order of its own."""
+    key_order, key_place = jax.random.split(key)
+    slices = jax.random.permutation(key_order, jnp.tile(jnp.arange(n)[:, None], (1, dim)), independent=True)
+    return (slices + jax.random.uniform(key_place, (n, dim), dtype)) / n
+
+
 def _gauss(n):
+    """Nodes and weights of Gauss and Legendre on [0, 1]."""
     x, w = np.polynomial.legendre.leggauss(n)
     return (x + 1) / 2, w / 2

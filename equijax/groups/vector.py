@@ -1,14 +1,15 @@
 """Translations and scalings."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from equijax._validate import integer, positive
-from equijax.groups.base import Element, Group, Nodes, check_coordinates, check_shape, float_dtype, of_elements, static
+from equijax.groups.base import Group, check_coordinates, check_shape, of_elements
+from equijax.groups.elements import Element, Nodes, float_dtype, static
+from equijax.groups.parts import Part
 
 
 @static
@@ -33,7 +34,7 @@ class Translation(Group):
     def is_orthogonal(self) -> bool:
         return True
 
-    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n"]:
+    def identity(self, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Float[Array, "*batch n"]:
         return jnp.zeros((*shape, self.n), float_dtype(dtype))
 
     def compose(self, g: Element, h: Element) -> Float[Array, "*batch n"]:
@@ -49,14 +50,16 @@ class Translation(Group):
         check_coordinates(self, a)
         return a
 
-    def tangents(self, dtype: Any = None) -> Float[Array, "n n"]:
+    def tangents(self, dtype: DTypeLike | None = None) -> Float[Array, "n n"]:
         return jnp.eye(self.n, dtype=float_dtype(dtype))
 
     @of_elements
     def log(self, g: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         return g
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch n"]:
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+    ) -> Float[Array, "*batch n"]:
         return jax.random.normal(key, (*shape, self.n), float_dtype(dtype))
 
     @property
@@ -69,7 +72,7 @@ class Translation(Group):
     def violation(self, g: Element) -> Float[Array, "*batch"]:
         return jnp.max(jnp.where(jnp.isfinite(jnp.asarray(g)), 0.0, jnp.inf), axis=-1)
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         return {"translation": self}
 
 
@@ -89,7 +92,7 @@ class Scaling(Group):
     def dim(self) -> int:
         return 1
 
-    def identity(self, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch"]:
+    def identity(self, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None) -> Float[Array, "*batch"]:
         return jnp.ones(shape, float_dtype(dtype))
 
     def compose(self, g: Element, h: Element) -> Float[Array, "*batch"]:
@@ -105,7 +108,7 @@ class Scaling(Group):
         check_coordinates(self, a)
         return jnp.exp(a[..., 0])
 
-    def tangents(self, dtype: Any = None) -> Float[Array, " one"]:
+    def tangents(self, dtype: DTypeLike | None = None) -> Float[Array, " one"]:
         return jnp.ones(1, float_dtype(dtype))
 
     @of_elements
@@ -117,10 +120,18 @@ class Scaling(Group):
         """
         return jnp.log(g)[..., None]
 
-    def sample(self, key: Any, shape: tuple[int, ...] = (), dtype: Any = None) -> Float[Array, "*batch"]:
+    def sample(
+        self, key: PRNGKeyArray, shape: tuple[int, ...] = (), dtype: DTypeLike | None = None
+    ) -> Float[Array, "*batch"]:
         return jnp.exp(jax.random.normal(key, shape, float_dtype(dtype)))
 
-    def nodes(self, n: int | None = None, key: Any = None, dtype: Any = None, method: str = "auto") -> Nodes:
+    def nodes(
+        self,
+        n: int | None = None,
+        key: PRNGKeyArray | None = None,
+        dtype: DTypeLike | None = None,
+        method: str = "auto",
+    ) -> Nodes:
         """n scalings (9 by default), moved by a random fraction of their spacing if a key is given."""
         if method != "auto":
             return super().nodes(n, key, dtype, method)
@@ -142,5 +153,5 @@ class Scaling(Group):
         g = jnp.asarray(g)
         return jnp.where((g > 0) & jnp.isfinite(g), 0.0, 1.0 + jnp.abs(g))
 
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Part]:
         return {"scaling": self}

@@ -32,7 +32,7 @@ class Separable(NamedTuple):
     """(..., n) → (..., features): acts on each channel of the result by itself."""
     group: Callable
     """(..., n, n) → (..., channels, features), or (..., channels) if `channels` is given."""
-    channels: Any = None
+    channels: Array | None = None
     """Matrix (channels, features), or None."""
 
 
@@ -89,7 +89,7 @@ def correlate(
     kernel: Callable | Separable,
     nodes: Nodes,
     *,
-    outputs: Any = None,
+    outputs: object = None,
     size: int = 7,
     stride: int = 1,
     padding: str = "zero",
@@ -188,7 +188,7 @@ def volumes(elements: Float[Array, "nodes n n"], spacing: float = 1.0) -> Float[
     return spacing ** elements.shape[-1] / jnp.abs(jnp.linalg.det(elements))
 
 
-def checked_nodes(name: str, nodes: Any) -> tuple[Float[Array, "nodes n n"], Float[Array, " nodes"]]:
+def checked_nodes(name: str, nodes: object) -> tuple[Float[Array, "nodes n n"], Float[Array, " nodes"]]:
     """Matrices and weights, at least in float32.
 
     Raises:
@@ -212,26 +212,26 @@ def checked_nodes(name: str, nodes: Any) -> tuple[Float[Array, "nodes n n"], Flo
     return elements, checked_weights(name, weights, len(elements))
 
 
-def checked_weights(name: str, weights: Any, count: int) -> Float[Array, " nodes"]:
+def checked_weights(name: str, weights: object, count: int) -> Float[Array, " nodes"]:
     """Finite weights, one a node, at least in float32."""
-    weights = _wide(floating(name, weights))
-    if not isinstance(weights, jax.core.Tracer) and not np.isfinite(np.asarray(weights)).all():
+    found = _wide(floating(name, weights))
+    if not isinstance(found, jax.core.Tracer) and not np.isfinite(np.asarray(found)).all():
         raise ValueError(f"{name}: expected finite weights, got NaN or infinity")
-    if weights.shape != (count,):
-        raise ValueError(f"{name}: expected {count} weights, one a node, got shape {weights.shape}")
-    return weights
+    if found.shape != (count,):
+        raise ValueError(f"{name}: expected {count} weights, one a node, got shape {found.shape}")
+    return found
 
 
-def checked_elements(name: str, elements: Any, n: int | None = None) -> Float[Array, "nodes n n"]:
+def checked_elements(name: str, elements: object, n: int | None = None) -> Float[Array, "nodes n n"]:
     """Invertible matrices along one leading axis, n × n if `n` is given, at least in float32."""
     if isinstance(elements, tuple | list):
         raise TypeError(f"{name}: expected matrices alone, shape (nodes, n, n), got {type(elements).__name__}")
-    elements = _wide(floating(name, elements))
-    shape = elements.shape
-    if len(shape) != 3 or not len(elements) or shape[1] != shape[2] or n not in (None, shape[1]):
+    found = _wide(floating(name, elements))
+    shape = found.shape
+    if len(shape) != 3 or not len(found) or shape[1] != shape[2] or n not in (None, shape[1]):
         wanted = "n, n" if n is None else f"{n}, {n}"
-        raise ValueError(f"{name}: expected matrices of shape (nodes, {wanted}), got {elements.shape}")
-    return invertible(name, elements)
+        raise ValueError(f"{name}: expected matrices of shape (nodes, {wanted}), got {shape}")
+    return invertible(name, found)
 
 
 def _mix(f, kernel, moved, weights):

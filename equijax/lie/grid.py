@@ -3,7 +3,6 @@
 import functools
 import itertools
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -110,27 +109,29 @@ def convolve_channels(
     x = _wrap(x, added, 2) if padding == "wrap" else _resize(x, [(0, 0), *((k, k) for k in added)])
     starts = range(0, blocks * width * stride, width * stride)
     x = _resize(x, [(0, starts[-1] + span - x.shape[-1])])
-    x = jnp.stack([x[..., k : k + span] for k in starts], axis=-2)
+    x = jnp.stack([x[..., k : k + span] for k in starts], axis=-2)  # (channels, batch, further space, blocks, span)
+    # the band of ones where a tap of a result meets a pixel, times the filters: one matrix a channel
     pixel, result, tap = np.ogrid[:span, :width, :size]
     source = result * stride + tap - before
-    band = (pixel == (source % span if padding == "wrap" else source)).astype(x.dtype)
+    band = (pixel == (source % span if padding == "wrap" else source)).astype(x.dtype)  # (span, width, size)
     bands = jnp.einsum("...uc,stu->...cst", filters.reshape(*(size,) * n, channels), band, precision="highest")
-    if n > 1:
+    if n > 1:  # `height` rows of pixels at once: the matrix of each tap along this axis, moved for each line of results
         x = _resize(x, [(0, (turns - 1) * step + height - x.shape[-3]), (0, 0), (0, 0)])
         x = jnp.moveaxis(x.reshape(*x.shape[:-3], x.shape[-3] // step, step, blocks, span), -3, -2)
-        x = x.reshape(*x.shape[:-2], step * span)
+        x = x.reshape(*x.shape[:-2], step * span)  # (channels, batch, further axes, turns + …, blocks, step · span)
         bands = jnp.moveaxis(bands, -4, -3)
         shifts = [(k * stride, height - size - k * stride) for k in range(lines)]
         bands = jnp.stack([_resize(bands, [shift, (0, 0), (0, 0)]) for shift in shifts], axis=-2)
         bands = bands.reshape(*(size,) * (n - 2), channels, height * span, lines * width)
-    total: Any = 0.0
+    terms = []  # one for each tap along further axes
     for taps in itertools.product(range(size), repeat=max(n - 2, 0)):
         corners = [slice(k, k + (r - 1) * stride + 1, stride) for k, r in zip(taps, results, strict=False)]
         rows = x[:, :, *corners]
         if n > 1:
             rows = jnp.concatenate([rows[..., k : k + turns, :, :] for k in range(height // step)], axis=-1)
         rows = rows.reshape(channels, math.prod(rows.shape[1:-1]), rows.shape[-1])
-        total = total + _banded(rows, bands[taps])
+        terms.append(_banded(rows, bands[taps]))
+    total = functools.reduce(jnp.add, terms)  # (channels, batch · results along further axes · turns · blocks, results)
     # one axis at a time: the batch may be sharded
     total = total.reshape(channels, batch, *results[:-2], turns * blocks, lines * width)
     total = total.reshape(*total.shape[:-1], lines, width)

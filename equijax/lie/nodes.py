@@ -1,15 +1,16 @@
 """Nodes in a neighborhood of the identity, for symmetries that are wanted only that far."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import PRNGKeyArray
 
 from equijax._validate import integer
 from equijax.groups import Group
-from equijax.groups.base import Nodes, float_dtype
+from equijax.groups.elements import Nodes, float_dtype
 from equijax.groups.quadrature import cube_points
 
 
@@ -17,9 +18,9 @@ def chart_nodes(
     group: Group,
     n: int,
     window: float | Sequence[float],
-    key: Any = None,
+    key: PRNGKeyArray | None = None,
     *,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     method: str = "quasi",
 ) -> Nodes:
     """Nodes that fill a box about the identity in the coordinates of `group.coords`, with weights of the Haar measure.

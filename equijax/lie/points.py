@@ -1,11 +1,11 @@
 """Lifting and group correlation on scattered points."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from equijax._validate import floating, integer
@@ -18,7 +18,7 @@ def lift_points(
     positions: Float[Array | np.ndarray, "points n"],
     values: Float[Array | np.ndarray, "rows channels"],
     nodes: Nodes,
-    volumes: Any = None,
+    volumes: ArrayLike | None = None,
 ) -> tuple[Float[Array, "elements channels"], tuple[AffineElement, Float[Array, " elements"]]]:
     """Values at points as a feature on the group: each point x carries its value to all elements (x, A_j).
 
@@ -85,7 +85,7 @@ def nearest(
 def correlate_points(
     f: Float[Array | np.ndarray, "rows channels"],
     kernel: Callable,
-    nodes: Any,
+    nodes: Nodes,
     neighbors: Int[Array, "outputs most"] | None = None,
     *,
     outputs: AffineElement | None = None,

@@ -1,7 +1,5 @@
 """From features on the group back to images, the edge of the window, and normalization."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +10,9 @@ from equijax._validate import floating, integer, positive
 from equijax.lie.correlation import Nodes, checked_nodes, volumes
 from equijax.lie.grid import pixels
 from equijax.lie.kernels import gaussian, stretch
+from equijax.reps import Rep
 
-METHODS = ("mean", "max", "logsumexp")
+PROJECTIONS = ("mean", "max", "logsumexp")
 
 
 def project(
@@ -21,7 +20,7 @@ def project(
     nodes: Nodes,
     *,
     method: str = "mean",
-    rep: Any = None,
+    rep: Rep | None = None,
     temperature: float = 1.0,
 ) -> Float[Array, "*batch_space_channels"]:
     """A feature on the group as an image, by what its nodes have in common.
@@ -46,8 +45,8 @@ def project(
     f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)
     axis = -2 - elements.shape[-1]
     positive("temperature", temperature)
-    if method not in METHODS or (rep is not None and method != "mean"):
-        raise ValueError(f"method: expected one of {', '.join(METHODS)}, and 'mean' with a rep, got {method!r}")
+    if method not in PROJECTIONS or (rep is not None and method != "mean"):
+        raise ValueError(f"method: expected one of {', '.join(PROJECTIONS)}, and 'mean' with a rep, got {method!r}")
     weights = _along("f", f, _shares(weights).astype(f.dtype), elements.shape[-1])
     if method == "max":
         nothing = jnp.where(jnp.isnan(weights), jnp.nan, -jnp.inf)

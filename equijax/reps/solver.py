@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax.groups import Group
+from equijax.groups import Group, Part
 from equijax.reps.base import Rep
 from equijax.reps.combine import Dual, TensorProduct
 from equijax.reps.geometric import Scalar, Tensor, Vector
@@ -93,7 +93,7 @@ def _generators(group: Group, *reps: Rep) -> Iterator[tuple[Float[np.ndarray, "_
 
 
 @functools.cache
-def _matrices(group: Group, part: Any, rep: Rep) -> Float[np.ndarray, "generators dim dim"]:
+def _matrices(group: Group, part: Part, rep: Rep) -> Float[np.ndarray, "generators dim dim"]:
     """dρ of a basis of the algebra of a part of a group, or ρ of the generators of a discrete part."""
     if isinstance(rep, Dual):
         inner = _matrices(group, part, rep.rep)
@@ -114,16 +114,16 @@ _program = functools.partial(jax.jit, static_argnums=(0, 1, 2), compiler_options
 
 
 @_program
-def _differential(group: Group, part: Any, rep: Rep) -> Float[Array, "generators dim dim"]:
+def _differential(group: Group, part: Part, rep: Rep) -> Float[Array, "generators dim dim"]:
     """dρ of a basis of the algebra of a part."""
     identity = group.identity()
     return jax.vmap(lambda tangent: jax.jvp(rep.matrix, (identity,), (tangent,))[1])(part.tangents())
 
 
 @_program
-def _values(group: Group, part: Any, rep: Rep) -> Float[Array, "generators dim dim"]:
+def _values(group: Group, part: Part, rep: Rep) -> Float[Array, "generators dim dim"]:
     """ρ of the generators of a discrete part."""
-    return jax.vmap(rep.matrix)(getattr(part, "generators", part.elements)())
+    return jax.vmap(rep.matrix)(part.generators())
 
 
 def _kronecker(a: Float[np.ndarray, "g m m"], b: Float[np.ndarray, "g n n"]) -> Float[np.ndarray, "g m*n m*n"]:

@@ -88,8 +88,7 @@ def test_exponential(group, x64):
 
 @pytest.mark.parametrize("group", ALL, ids=repr)
 def test_equal_groups_are_one(group):
-    fields = [getattr(group, name) for name in group.__dataclass_fields__]
-    again = type(group)(*(fields[0] if isinstance(group, groups.Product) else fields))
+    again = type(group)(*vars_of(group))
     assert again == group
     assert hash(again) == hash(group)
     assert group not in [other for other in ALL if other is not group]
@@ -150,6 +149,132 @@ def test_parts_leave_the_other_factors_alone(group):
         if elements is not None:
             assert jax.tree.structure(elements) == jax.tree.structure(group.identity())
     assert sum(part.dim for part in parts.values()) == group.dim
+
+
+EMBEDDED = [
+    (E(3), "reflection", 1),
+    (groups.Affine(2), "shear", 1),
+    (groups.Axial(O(2), axis=0), "rotation", 0),
+    (groups.Lorentz(), "rotation", 0),
+    (groups.Product(SO(2), groups.Permutation(3), groups.Scaling()), "permutation", 1),
+]
+
+
+@pytest.mark.parametrize(("group", "name", "slot"), EMBEDDED, ids=lambda x: repr(x))
+def test_embedded_parts(group, name, slot, x64):
+    """A part of a factor, embedded: homomorphic, with the tangents of its exponential, of its own dtype, hashable."""
+    part = group.parts()[name]
+    assert isinstance(part, groups.Embedded)
+    assert part == groups.Embedded(group, part.part, slot) == type(group)(*vars_of(group)).parts()[name]
+    assert hash(part) == hash(group.parts()[name])
+    assert jax.tree.leaves(part) == []
+    g, h = (part.sample(jax.random.key(seed), (5,)) for seed in (0, 1))
+    groups.check_element(group, g)
+    inner = group.factors[slot] if isinstance(group, groups.Composite) else getattr(group, "group", SO(3))
+    pair = [part.part.sample(jax.random.key(seed), (5,)) for seed in (0, 1)]
+    assert distance(group.compose(g, h), group.embed(inner.compose(*pair), slot)) < 1e-13
+    single = part.sample(jax.random.key(0), (2,), jnp.float32)
+    chex.assert_trees_all_equal_shapes_and_dtypes(single, group.identity((2,), jnp.float32))
+    if part.dim:
+        zero, a = jnp.zeros(part.dim), jnp.arange(1.0, 1 + part.dim)
+        moved = jax.jvp(part.exp, (zero,), (a,))[1]
+        along = jax.tree.map(lambda t: jnp.tensordot(a, t, 1), part.tangents())
+        assert distance(moved, along) < 1e-13
+    else:
+        everything = part.elements()
+        count = len(jax.tree.leaves(part.part.elements())[0])
+        assert distance(everything, group.embed(part.part.elements(), slot)) == 0
+        assert len(jax.tree.leaves(everything)[0]) == count
+        assert distance(part.generators(), group.embed(part.part.generators(), slot)) == 0
+
+
+def vars_of(group):
+    fields = [getattr(group, name) for name in group.__dataclass_fields__]
+    return fields[0] if isinstance(group, groups.Product) else fields
+
+
+@groups.static
+class Reals(groups.Group):
+    """The real numbers without zero, under multiplication: no more than what every group has to have."""
+
+    order = None
+
+    def identity(self, shape=(), dtype=None):
+        return jnp.ones(shape, dtype)
+
+    def compose(self, g, h):
+        return g * h
+
+    def inverse(self, g):
+        return 1 / g
+
+    def sample(self, key, shape=(), dtype=None):
+        return jnp.exp(jax.random.normal(key, shape, dtype))
+
+
+@groups.static
+class Connected(Reals):
+    dim = 1
+
+
+def without(name):
+    """`Reals` with a method that is abstract again."""
+    return type(f"Without{name.title()}", (Reals,), {name: getattr(groups.Group, name)})
+
+
+@pytest.mark.parametrize("name", ["identity", "compose", "inverse", "sample"])
+def test_a_group_without_its_law_cannot_be_made(name):
+    assert Reals() == Reals()
+    with pytest.raises(TypeError, match=rf"abstract class Without{name.title()} .*{name}"):
+        without(name)()
+
+
+@pytest.mark.parametrize(
+    ("base", "names"),
+    [
+        (groups.Matrices, "sample.*size"),
+        (groups.FiniteMatrices, "table"),
+        (groups.FiniteGroup, "compose.*elements.*identity.*inverse.*order"),
+        (groups.Composite, "compose.*factors.*inverse.*join.*split"),
+        (groups.Part, "sample"),
+        (groups.Whole, "embed"),
+    ],
+    ids=lambda x: getattr(x, "__name__", x),
+)
+def test_what_a_subclass_has_to_give_is_named(base, names):
+    with pytest.raises(TypeError, match=f"abstract class Mine .*{names}"):
+        type("Mine", (base,), {})()
+
+
+@pytest.mark.parametrize(
+    ("group", "call", "name"),
+    [
+        (Reals(), lambda group: group.parts(), "parts"),
+        (Reals(), lambda group: group.nodes(3), "nodes"),
+        (Reals(), lambda group: group.basis(), "basis"),
+        (Reals(), lambda group: group.hat(jnp.ones(1)), "hat"),
+        (Connected(), lambda group: group.exp(jnp.ones(1)), "exp"),
+        (Connected(), lambda group: group.log(jnp.ones(1)), "log"),
+        (Connected(), lambda group: group.coords(jnp.ones(1)), "log"),
+        (Connected(), lambda group: group.tangents(), "tangents"),
+    ],
+)
+def test_a_method_that_is_missing_says_its_name_when_it_is_called(group, call, name):
+    with pytest.raises(NotImplementedError, match=rf"{name}: .*; implement {type(group).__name__}\.{name}"):
+        call(group)
+
+
+@pytest.mark.parametrize("method", ["auto", "quasi", "equispaced", "gauss", "stratified", "random"])
+def test_every_method_gives_all_elements_of_a_finite_group(method):
+    elements, weights = groups.Dihedral(3).nodes(2, method=method)
+    np.testing.assert_array_equal(elements, groups.Dihedral(3).elements())
+    np.testing.assert_allclose(weights, 1 / 6)
+    group, key = groups.Permutation(9), jax.random.key(0)
+    if method in ("auto", "random"):
+        assert group.nodes(5, key, method=method)[0].shape == (5, 9)
+    else:
+        with pytest.raises(ValueError, match=f"method: .* its nodes are random, .* got '{method}'"):
+            group.nodes(5, key, method=method)
 
 
 def test_names_of_parts():
@@ -296,6 +421,14 @@ def test_they_print_as_they_are_written():
         (lambda: groups.Scaling(window=-1.0), ValueError, "window: expected a positive number"),
         (lambda: groups.Cyclic(4).log(jnp.eye(2)), ValueError, "discrete"),
         (lambda: groups.Polyhedral("cube"), ValueError, "kind: expected one of 'tetrahedron', .* got 'cube'"),
+        (lambda: groups.Cyclic(3).nodes(method="sobol"), ValueError, "method: expected 'auto' or .* got 'sobol'"),
+        (lambda: groups.Axial(groups.Permutation(3)), TypeError, "group: expected a group of orthogonal matrices"),
+        (lambda: groups.Axial(groups.SL(2)), TypeError, "group: expected a group of orthogonal matrices"),
+        (
+            lambda: groups.Product(SO(2), groups.Permutation(9)).nodes(9, jax.random.key(0), method="sobol"),
+            ValueError,
+            "method: expected 'auto' or one of .* got 'sobol'",
+        ),
         (lambda: groups.Permutation(9).nodes(), ValueError, "362880 elements, too many to list; pass both n and key"),
         (
             lambda: groups.Product(SO(3), SO(2)).inverse(jnp.eye(3)),

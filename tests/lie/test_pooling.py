@@ -7,7 +7,7 @@ import pytest
 
 from equijax import groups, lie, reps
 from equijax.lie import grid
-from equijax.lie.pooling import METHODS
+from equijax.lie.pooling import PROJECTIONS
 
 RNG = np.random.default_rng(0)
 F = jnp.asarray(RNG.normal(size=(2, 5, 4, 6, 3)))
@@ -139,7 +139,7 @@ def test_nothing_left_is_an_error_and_nan_under_jit():
     @jax.jit
     def pooled(f, weights):
         nodes = lie.interior((ELEMENTS, weights), 9.0)
-        return [*(lie.project(f, nodes, method=method) for method in METHODS), lie.normalize(f, nodes)]
+        return [*(lie.project(f, nodes, method=method) for method in PROJECTIONS), lie.normalize(f, nodes)]
 
     assert all(bool(jnp.isnan(y).all()) for y in pooled(F, WEIGHTS))
     with pytest.raises(ValueError, match=r"nodes: expected weights with a positive sum, got 0.0"):
