@@ -32,13 +32,22 @@ def from_6d(x: Float[Array, "*batch 6"]) -> Float[Array, "*batch 3 3"]:
 
     References:
         Zhou et al. 2019, arXiv:1812.07035, eq. 15.
+
+    Examples:
+        >>> from_6d(jnp.array([2.0, 0, 0, 5, 1, 0])).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     last_axis("x", x, 6)
     return from_columns(jnp.stack([floating("x", x)[..., :3], x[..., 3:]], axis=-1))
 
 
 def to_6d(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 6"]:
-    """The first two columns of a rotation, one after the other."""
+    """The first two columns of a rotation, one after the other.
+
+    Examples:
+        >>> to_6d(jnp.eye(3)).tolist()
+        [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    """
     r = _in_space(r)
     return jnp.concatenate([r[..., 0], r[..., 1]], axis=-1)
 
@@ -50,6 +59,11 @@ def from_columns(a: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
 
     Raises:
         ValueError: If `a` has not one column less than rows.
+
+    Examples:
+        >>> print(from_columns(jnp.array([[3.0], [4.0]])))
+        [[ 0.6 -0.8]
+         [ 0.8  0.6]]
     """
     a = floating("a", a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2] - 1 or not a.shape[-1]:
@@ -74,6 +88,10 @@ def from_5d(x: Float[Array, "*batch 5"]) -> Float[Array, "*batch 3 3"]:
 
     References:
         Zhou et al. 2019, arXiv:1812.07035, definition 3 and eq. 19.
+
+    Examples:
+        >>> print(from_5d(to_5d(jnp.eye(3))).round(5).diagonal())
+        [1. 1. 1.]
     """
     last_axis("x", x, 5)
     x = floating("x", x)
@@ -87,7 +105,12 @@ def from_5d(x: Float[Array, "*batch 5"]) -> Float[Array, "*batch 3 3"]:
 
 
 def to_5d(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 5"]:
-    """R₁₁, R₂₁ and the stereographic projection of (R₃₁, R₁₂, R₂₂, R₃₂) / norm; continuous."""
+    """R₁₁, R₂₁ and the stereographic projection of (R₃₁, R₁₂, R₂₂, R₃₂) / norm; continuous.
+
+    Examples:
+        >>> to_5d(jnp.eye(3)).shape
+        (5,)
+    """
     r = _in_space(r)
     w = jnp.concatenate([r[..., 2, :1], r[..., 1]], axis=-1)
     w = w / jnp.sqrt(jnp.sum(w**2, axis=-1, keepdims=True))
@@ -106,13 +129,22 @@ def from_svd(m: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
 
     References:
         Levinson et al. 2020, arXiv:2006.14616, eq. 1.
+
+    Examples:
+        >>> print(from_svd(jnp.diag(jnp.array([3.0, 2.0, -0.1]))).round(5).diagonal())  # across the smallest
+        [1. 1. 1.]
     """
     return orthogonal_factor(square("m", m), True)
 
 
 @in_single
 def svd_gap(m: Float[Array, "*batch n m"]) -> Float[Array, "*batch"]:
-    """(s_{n−1} ± s_n) / s₁, the sign that of det M: zero where `from_svd` is not unique, at most 2."""
+    """(s_{n−1} ± s_n) / s₁, the sign that of det M: zero where `from_svd` is not unique, at most 2.
+
+    Examples:
+        >>> print(svd_gap(jnp.eye(3)), svd_gap(jnp.diag(jnp.array([1.0, 0.0, 0.0]))))
+        2.0 0.0
+    """
     s = jnp.linalg.svd(square("m", m), compute_uv=False)
     return (s[..., -2] + jnp.sign(jnp.linalg.det(m)) * s[..., -1]) / jnp.where(s[..., 0] > 0, s[..., 0], 1)
 
@@ -122,13 +154,22 @@ def from_quaternion(q: Float[Array, "*batch 4"]) -> Float[Array, "*batch 3 3"]:
 
     Raises:
         ValueError: If the last axis is not of length 4.
+
+    Examples:
+        >>> print(from_quaternion(jnp.array([0.0, 0, 0, 5])).diagonal())  # half a turn about z
+        [-1. -1.  1.]
     """
     last_axis("q", q, 4)
     return _of_unit_quaternion(_direction(floating("q", q), jnp.asarray([1.0, 0, 0, 0], jnp.result_type(q))))
 
 
 def to_quaternion(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 4"]:
-    """The unit quaternion (w, x, y, z) of a rotation with w ≥ 0; its sign jumps where w = 0, at turns by π."""
+    """The unit quaternion (w, x, y, z) of a rotation with w ≥ 0; its sign jumps where w = 0, at turns by π.
+
+    Examples:
+        >>> print(to_quaternion(jnp.eye(3)))
+        [1. 0. 0. 0.]
+    """
     return quaternion(_in_space(r))
 
 
@@ -137,13 +178,22 @@ def from_axis_angle(omega: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3 3
 
     Raises:
         ValueError: If the last axis is not of length 3.
+
+    Examples:
+        >>> print(from_axis_angle(jnp.array([0.0, 0.0, jnp.pi])).round(5).diagonal())
+        [-1. -1.  1.]
     """
     last_axis("omega", omega, 3)
     return SO(3).exp(floating("omega", omega))
 
 
 def to_axis_angle(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 3"]:
-    """The rotation vector ω of a rotation, ‖ω‖ ≤ π; it jumps at turns by π. `groups.SO(n).log` in other dimensions."""
+    """The rotation vector ω of a rotation, ‖ω‖ ≤ π; it jumps at turns by π. `groups.SO(n).log` in other dimensions.
+
+    Examples:
+        >>> print(to_axis_angle(jnp.eye(3)))
+        [0. 0. 0.]
+    """
     return SO(3).log(_in_space(r))
 
 
@@ -153,6 +203,10 @@ def angle(r: Float[Array, "*batch 3 3"], s: Float[Array, "*batch 3 3"]) -> Float
     θ = 2 atan2(d, c) with d = sin(θ / 2) = ‖R − S‖ / √8 and c = cos(θ / 2): √(1 − d²), or beyond a right angle, where
     that loses digits, ‖Q − Qᵀ‖ / √32 d with Q = Rᵀ S. At θ = 0 it has a kink, and the derivative here is zero: train on
     ‖R − S‖² = 8 sin²(θ / 2).
+
+    Examples:
+        >>> print(angle(jnp.eye(3), jnp.diag(jnp.array([1.0, -1.0, -1.0]))))
+        3.1415927
     """
     r, s = _in_space(r), _in_space(s, "s")
     sine2 = jnp.sum(jnp.square(r - s), axis=(-2, -1)) / 8

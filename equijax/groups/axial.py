@@ -20,6 +20,11 @@ class Axial(Whole, OrthogonalMatrices):
 
     For slabs, gravity and external fields; `Semidirect(Translation(3), Axial(O(2)))` has all translations as well.
     Another `axis` may be left alone, 0 for x; A then acts on the others in their order. Coordinates are those of A.
+
+    Examples:
+        >>> from equijax import groups
+        >>> print(Axial(groups.SO(2)).exp(jnp.array([jnp.pi])).round(5).diagonal())
+        [-1. -1.  1.]
     """
 
     group: Group

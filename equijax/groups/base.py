@@ -257,7 +257,15 @@ def check_shape(group: Group, g: Element, name: str = "g") -> None:
 
 
 def check_element(group: Group, g: Element, name: str = "g") -> None:
-    """Raise unless `g` holds elements of `group`; looks at the shapes only where the numbers are not known."""
+    """Raise unless `g` holds elements of `group`; looks at the shapes only where the numbers are not known.
+
+    Examples:
+        >>> from equijax import groups
+        >>> check_element(groups.SO(2), 2 * jnp.eye(2))
+        Traceback (most recent call last):
+            ...
+        ValueError: g: expected elements of SO(2), the worst is off by 3.0e+00; see group.violation(g)
+    """
     check_shape(group, g, name)
     if not _is_known(g):
         return
@@ -265,8 +273,7 @@ def check_element(group: Group, g: Element, name: str = "g") -> None:
         if not np.all(is_element(group, g)):
             violation = np.max(np.asarray(group.violation(g)))
             raise ValueError(
-                f"{name}: expected elements of {group}, but the worst is off by {violation:.1e}; group.violation(g) "
-                "tells how far each of them is off"
+                f"{name}: expected elements of {group}, the worst is off by {violation:.1e}; see group.violation(g)"
             )
 
 

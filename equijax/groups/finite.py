@@ -21,7 +21,18 @@ from equijax.groups.parts import Mirror, Part
 
 
 class FiniteMatrices(FiniteGroup, OrthogonalMatrices):
-    """A finite group of orthogonal matrices; a subclass gives the table of them in float64."""
+    """A finite group of orthogonal matrices; a subclass gives the table of them in float64.
+
+    Examples:
+        >>> from equijax import groups
+        >>> @groups.static
+        ... class Inversion(groups.FiniteMatrices):
+        ...     n: int
+        ...     def table(self):
+        ...         return np.stack([np.eye(self.n), -np.eye(self.n)])
+        >>> Inversion(3).order, Inversion(3) == Inversion(3)
+        (2, True)
+    """
 
     @abc.abstractmethod
     def table(self) -> np.ndarray:
@@ -49,7 +60,12 @@ class FiniteMatrices(FiniteGroup, OrthogonalMatrices):
 
 @static
 class Cyclic(FiniteMatrices):
-    """C_n: turns of the plane by multiples of 2π/n, element k by 2πk/n."""
+    """C_n: turns of the plane by multiples of 2π/n, element k by 2πk/n.
+
+    Examples:
+        >>> Cyclic(4).table()[1].tolist()
+        [[0.0, -1.0], [1.0, 0.0]]
+    """
 
     n: int
 
@@ -66,7 +82,12 @@ class Cyclic(FiniteMatrices):
 
 @static
 class Dihedral(FiniteMatrices):
-    """D_n, of order 2n: the turns r^k of C_n, then r^k s with the reflection s = diag(−1, 1)."""
+    """D_n, of order 2n: the turns r^k of C_n, then r^k s with the reflection s = diag(−1, 1).
+
+    Examples:
+        >>> Dihedral(4).order, Dihedral(4).table()[4].tolist()
+        (8, [[-1.0, 0.0], [0.0, 1.0]])
+    """
 
     n: int
 
@@ -118,23 +139,43 @@ class Polyhedral(FiniteMatrices):
 
 
 def Tetrahedral(reflections: bool = False) -> Polyhedral:
-    """T, the 12 turns of the tetrahedron; with reflections T_d, of order 24, whose mirrors contain its edges."""
+    """T, the 12 turns of the tetrahedron; with reflections T_d, of order 24, whose mirrors contain its edges.
+
+    Examples:
+        >>> Tetrahedral().order, Tetrahedral(reflections=True).order
+        (12, 24)
+    """
     return Polyhedral("tetrahedron", reflections)
 
 
 def Octahedral(reflections: bool = False) -> Polyhedral:
-    """O, the 24 turns of the cube; with reflections O_h, the 48 signed permutation matrices."""
+    """O, the 24 turns of the cube; with reflections O_h, the 48 signed permutation matrices.
+
+    Examples:
+        >>> Octahedral().order, Octahedral(reflections=True).order
+        (24, 48)
+    """
     return Polyhedral("octahedron", reflections)
 
 
 def Icosahedral(reflections: bool = False) -> Polyhedral:
-    """I, the 60 turns of the icosahedron with vertices (0, ±1, ±φ) and cyclic; with reflections I_h, of order 120."""
+    """I, the 60 turns of the icosahedron with vertices (0, ±1, ±φ) and cyclic; with reflections I_h, of order 120.
+
+    Examples:
+        >>> Icosahedral().order, Icosahedral(reflections=True).order
+        (60, 120)
+    """
     return Polyhedral("icosahedron", reflections)
 
 
 @static
 class Permutation(FiniteGroup):
-    """S_n: integer arrays p of shape (..., n) that send place i to place p_i, so (p x)_i = x_{p⁻¹(i)}."""
+    """S_n: integer arrays p of shape (..., n) that send place i to place p_i, so (p x)_i = x_{p⁻¹(i)}.
+
+    Examples:
+        >>> Permutation(3).inverse(jnp.array([1, 2, 0])).tolist(), Permutation(3).order
+        ([2, 0, 1], 6)
+    """
 
     n: int
 
@@ -187,6 +228,10 @@ class Shift(FiniteGroup):
 
     Raises:
         ValueError: If a size is not a multiple of the step, so that the shifts would not close.
+
+    Examples:
+        >>> Shift((4, 6), step=2).compose(jnp.array([2, 4]), jnp.array([2, 4])).tolist()
+        [0, 2]
     """
 
     sizes: tuple[int, ...]

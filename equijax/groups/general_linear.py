@@ -27,6 +27,10 @@ class SL(Matrices):
     exponential of their sum. It does not reach every element; `coords` is the polar chart, which does: A = e^X R.
 
     `nodes` have normal X with the standard deviation `window` in each coordinate, and weights of the Haar measure.
+
+    Examples:
+        >>> SL(2).dim, SL(2).parts()["shear"].dim, SL(2).parts()["rotation"]
+        (3, 2, SO(2))
     """
 
     n: int

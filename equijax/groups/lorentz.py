@@ -28,6 +28,11 @@ class Lorentz(Whole, Matrices):
     rotation. The boost by ζ along x is [[cosh ζ, sinh ζ], [sinh ζ, cosh ζ]] on (t, x).
 
     `nodes` have normal rapidities with the standard deviation `window`, and weights of the Haar measure.
+
+    Examples:
+        >>> at_rest = jnp.array([1.0, 0.0, 0.0, 0.0])  # energy and momentum
+        >>> print((boost(jnp.array([0.5, 0.0, 0.0])) @ at_rest).round(3))
+        [1.128 0.521 0.    0.   ]
     """
 
     window: float = 0.5

@@ -19,6 +19,24 @@ class Matrices(Group):
     """A group of n × n matrices, n = `size`, under the matrix product.
 
     A subclass gives `size` and `sample`; with dim > 0 also `dim`, the `basis` of its Lie algebra, `exp` and `log`.
+
+    Examples:
+        >>> from equijax import groups
+        >>> @groups.static
+        ... class Shear(groups.Matrices):
+        ...     size, dim = 2, 1
+        ...     def basis(self):
+        ...         return np.array([[[0.0, 1.0], [0.0, 0.0]]])
+        ...     def exp(self, a):
+        ...         return jnp.eye(2) + self.hat(a)
+        ...     def log(self, g):
+        ...         return self.vee(g)
+        ...     def sample(self, key, shape=(), dtype=None):
+        ...         return self.exp(jax.random.normal(key, (*shape, 1), dtype))
+        ...     def parts(self):
+        ...         return {"shear": self}
+        >>> Shear().inverse(Shear().exp(jnp.array([2.0]))).tolist()
+        [[1.0, -2.0], [0.0, 1.0]]
     """
 
     @property

@@ -66,6 +66,11 @@ class SO(Orthogonal):
 
     Coordinates: the angle for n = 2, the rotation vector for n = 3, and above the angles in the planes (i, j), i < j,
     each turning axis i towards axis j. Angles in radians.
+
+    Examples:
+        >>> turn = SO(3).exp(jnp.array([0.0, 0.0, jnp.pi / 2]))  # a quarter about z takes x to y
+        >>> print((turn @ jnp.array([1.0, 0.0, 0.0])).round(5) + 0.0)
+        [0. 1. 0.]
     """
 
     def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
@@ -163,6 +168,10 @@ class O(Orthogonal):  # noqa: E742
     """Rotations and reflections of ℝⁿ: matrices with A Aᵀ = I, shape (..., n, n).
 
     Coordinates as for SO(n), which `exp` maps onto; an improper element has none.
+
+    Examples:
+        >>> sorted(O(3).parts()), O(3).parts()["reflection"].elements()[0].tolist()
+        (['reflection', 'rotation'], [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     """
 
     def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:

@@ -112,9 +112,9 @@ def SE(n: int) -> Semidirect:
     """Rotations and translations of ℝⁿ.
 
     Examples:
-        >>> quarter = SE(2).exp(jnp.array([0.0, 0.0, jnp.pi / 2]))  # coordinates: translation, angle
-        >>> print(SE(2).log(SE(2).compose(quarter, quarter)).round(4) + 0.0)
-        [0.     0.     3.1416]
+        >>> move = SE(2).exp(jnp.array([1.0, 2.0, 0.0]))  # coordinates: translation, angle
+        >>> print(SE(2).compose(move, move).translation)
+        [2. 4.]
     """
     return Semidirect(Translation(n), SO(n))
 

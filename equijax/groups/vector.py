@@ -17,6 +17,10 @@ class Translation(Group):
     """Translations of ℝⁿ: vectors, shape (..., n).
 
     `nodes` fill the cube of half-width `window` about zero, with Lebesgue weights; by default they are quasi-random.
+
+    Examples:
+        >>> print(Translation(2).compose(jnp.array([1.0, 2.0]), jnp.array([0.5, 0.0])))
+        [1.5 2. ]
     """
 
     n: int
@@ -81,6 +85,10 @@ class Scaling(Group):
     """Scalings by a positive number, shape (...); the coordinate is its logarithm.
 
     `nodes` have logarithms equispaced in [−window, window], with trapezoidal weights for ds/s.
+
+    Examples:
+        >>> print(Scaling().inverse(jnp.array(4.0)), Scaling().log(jnp.array(1.0)))
+        0.25 [0.]
     """
 
     window: float = 1.0
