@@ -71,10 +71,11 @@ def cases(small):
         yield name, functools.partial(module.apply, params), [(x, True)], True
     model = potential.Potential(species=(1, 6, 8), atomic_energies=(0.0, 0.0, 0.0), channels=32)
     params = potential.initialize(model, jax.random.key(1))
-    graph = graphs.from_structure(data.acetylacetone().train[0], model.cutoff)
+    molecule = data.acetylacetone().train[0]
+    graph = graphs.from_structure(molecule, model.cutoff)
     graph = jax.tree.map(lambda a: a.astype(np.float32) if a.dtype == np.float64 else a, graph)
     forces = lambda x: potential.predict(model, params, graph, x).forces  # noqa: E731
-    yield "forces of a potential", forces, [(np.asarray(graph.positions, np.float64), True)], True
+    yield "forces of a potential", forces, [(molecule.positions, True)], True
 
 
 def error(f, inputs, turned, dtype, mode, rotations=4):

@@ -198,9 +198,10 @@ def graph_shapes(dtype, atoms, edges, structures=1):
     slots = 2 * structures
     number, flag = jnp.int32, jnp.bool_
     return graphs.Graph(
-        species=_shape(number, atoms), positions=_shape(dtype, atoms, 3), node_mask=_shape(flag, atoms),
+        species=_shape(number, atoms), node_mask=_shape(flag, atoms),
         graph_of_node=_shape(number, atoms), senders=_shape(number, edges), receivers=_shape(number, edges),
-        shifts=_shape(number, edges, 3), edge_mask=_shape(flag, edges), cells=_shape(dtype, slots, 3, 3),
+        shifts=_shape(number, edges, 3), vectors=_shape(dtype, edges, 3),
+        edge_mask=_shape(flag, edges), cells=_shape(dtype, slots, 3, 3),
         pbc=_shape(flag, slots, 3), graph_mask=_shape(flag, slots),
     )  # fmt: skip
 

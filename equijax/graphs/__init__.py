@@ -12,6 +12,7 @@ from equijax.graphs.graph import (
     edge_lengths,
     edge_vectors,
     from_structure,
+    known_species,
     species_index,
 )
 from equijax.graphs.neighbors import Neighbors, image_counts, neighbor_list, traced_neighbor_list
@@ -31,6 +32,7 @@ __all__ = [
     "first_node",
     "from_structure",
     "image_counts",
+    "known_species",
     "labels",
     "neighbor_list",
     "partition",

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from equijax import _validate
 from equijax.graphs import neighbors as _neighbors
+from equijax.graphs.neighbors import PADDED_EDGE
 from equijax.numerics import norm
 
 
@@ -34,11 +35,19 @@ class Structure(NamedTuple):
     """(∂E/∂ε)/volume, tensile positive."""
 
 
+@jax.tree_util.register_static
+class Length(float):
+    """A number of a graph that programs are compiled for: of no leaves as a pytree."""
+
+
 class Graph(NamedTuple):
     """N nodes and E edges of B structures, padding included; a pytree of arrays.
 
-    Edge e stands for the vector x_j + S H - x_i from its receiver i to its sender j, with the image shift S and the
-    rows of H the cell vectors. Each pair appears in both directions; edges are sorted by receiver.
+    Edge e stands for the vector r_e = x_j + S H - x_i from its receiver i to its sender j, with the image shift S and
+    the rows of H the cell vectors. Each pair appears in both directions; edges are sorted by receiver.
+
+    A graph keeps the vectors and no positions: they are made in float64, and lose nothing in float32 however far from
+    the origin the structure is. Give positions to `edge_vectors` where derivatives by them are wanted.
 
     The last graph is padding, and padding nodes belong to it. Padding edges connect the last node, which is padding,
     with itself; after `partition` the last node of their shard, which may be an atom.
@@ -46,31 +55,33 @@ class Graph(NamedTuple):
 
     species: Int[Array | np.ndarray, " N"]
     """Atomic numbers, 0 for padding."""
-    positions: Float[Array | np.ndarray, "N 3"]
     node_mask: Bool[Array | np.ndarray, " N"]
     graph_of_node: Int[Array | np.ndarray, " N"]
     senders: Int[Array | np.ndarray, " E"]
     receivers: Int[Array | np.ndarray, " E"]
     shifts: Int[Array | np.ndarray, "E 3"]
+    vectors: Float[Array | np.ndarray, "E 3"]
+    """Of length 1 for padding, so that norms and directions have derivatives: multiply by `edge_mask`."""
     edge_mask: Bool[Array | np.ndarray, " E"]
     cells: Float[Array | np.ndarray, "B 3 3"]
     """Unit vectors along open axes that have no cell vector."""
     pbc: Bool[Array | np.ndarray, "B 3"]
     graph_mask: Bool[Array | np.ndarray, " B"]
+    cutoff: Length | None = None
+    """All edges shorter than this are there; None if that is not known."""
 
 
 MAX_SPECIES = 118
-PADDED_EDGE = (0.6, 0.0, 0.8)  # its length and direction have derivatives
 
 
 def edge_vectors(positions: Float[Array | np.ndarray, "N 3"], graph: Graph) -> Float[Array, "E 3"]:
-    """r_e = x_j + S H - x_i of each edge, from receiver i to sender j; padded edges get a constant unit vector.
+    """r_e = x_j + S H - x_i of each edge for other positions than the graph was made of, or for derivatives by them.
 
-    The constant keeps norms and directions of padded edges, and their gradients, finite. Multiply what is computed from
-    them by `graph.edge_mask`.
+    Padded edges get the constant vector that they have in `graph.vectors`.
 
     Args:
-        positions: (N, 3). They take the place of `graph.positions`, so that one can differentiate by them.
+        positions: (N, 3), of all nodes, padding included. In float32 what is a thousand Å from the origin loses
+            digits; `graph.vectors` does not.
         graph: The edges and cells.
 
     Returns:
@@ -83,8 +94,8 @@ def edge_vectors(positions: Float[Array | np.ndarray, "N 3"], graph: Graph) -> F
     Examples:
         >>> pair = Structure(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 0.74]]))
         >>> graph = from_structure(pair, cutoff=1.0)
-        >>> edge_vectors(graph.positions, graph).tolist()  # to the first atom from the second, and back
-        [[0.0, 0.0, 0.7400000095367432], [0.0, 0.0, -0.7400000095367432]]
+        >>> edge_vectors(2 * pair.positions, graph).tolist()  # to the first atom from the second, and back
+        [[0.0, 0.0, 1.4800000190734863], [0.0, 0.0, -1.4800000190734863]]
     """
     positions = _validate.floating("positions", positions)
     expected = (len(graph.graph_of_node), 3)
@@ -125,7 +136,7 @@ def batch(
         graphs: Graphs with padding, at least one more than there are structures, which is what it is unless given.
 
     Returns:
-        A `Graph` of NumPy arrays; positions and cells in float64, which jax makes float32 unless told otherwise.
+        A `Graph` of NumPy arrays; vectors and cells in float64, which jax makes float32 unless told otherwise.
 
     Raises:
         ValueError: If a structure is empty or has coincident atoms, or does not fit.
@@ -178,16 +189,17 @@ def from_structure(structure: Structure, cutoff: float) -> Graph:
     senders, receivers, shifts = _neighbors.neighbor_list(positions, cell, pbc, cutoff)
     return Graph(
         species=species.astype(np.int32),
-        positions=positions,
         node_mask=np.ones(n, bool),
         graph_of_node=np.zeros(n, np.int32),
         senders=senders,
         receivers=receivers,
         shifts=shifts,
+        vectors=positions[senders] - positions[receivers] + shifts @ cell,
         edge_mask=np.ones(len(senders), bool),
         cells=cell[None],
         pbc=pbc[None],
         graph_mask=np.ones(1, bool),
+        cutoff=Length(cutoff),
     )
 
 
@@ -206,7 +218,7 @@ def concatenate(
         As `batch`.
 
     Raises:
-        ValueError: If there is no graph, or they do not fit.
+        ValueError: If there is no graph, they do not fit, or have not the same cut-off.
 
     Examples:
         >>> pair = Structure(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 0.74]]))
@@ -215,6 +227,9 @@ def concatenate(
     """
     if not singles:
         raise ValueError("structures: expected at least one, got none")
+    cutoffs = {s.cutoff for s in singles}
+    if len(cutoffs) > 1:
+        raise ValueError(f"structures: expected graphs of one cutoff, got {', '.join(sorted(map(str, cutoffs)))}")
     sizes = np.array([(len(s.species), len(s.senders), len(s.graph_mask)) for s in singles])
     n, e, b = sizes.sum(axis=0).tolist()
     nodes = bucket(n + 1) if nodes is None else _room("nodes", nodes, n + 1)
@@ -233,16 +248,17 @@ def concatenate(
 
     return Graph(
         species=pad("species", nodes, 0),
-        positions=pad("positions", nodes, 0),
         node_mask=pad("node_mask", nodes, False),
         graph_of_node=pad("graph_of_node", nodes, graphs - 1, first_graph).astype(np.int32),
         senders=pad("senders", edges, nodes - 1, first_node).astype(np.int32),
         receivers=pad("receivers", edges, nodes - 1, first_node).astype(np.int32),
         shifts=pad("shifts", edges, 0),
+        vectors=pad("vectors", edges, PADDED_EDGE),
         edge_mask=pad("edge_mask", edges, False),
         cells=pad("cells", graphs, np.eye(3)),
         pbc=pad("pbc", graphs, False),
         graph_mask=pad("graph_mask", graphs, False),
+        cutoff=cutoffs.pop(),
     )
 
 
@@ -268,8 +284,8 @@ def species_index(
 ) -> Int[Array | np.ndarray, "*shape"]:
     """Index of each atomic number in `table`; padding, 0, gets index 0.
 
-    Numbers that are not in the table are found in arrays with values only. In traced ones they get index 0: call this
-    on the host first.
+    Numbers that are not in the table are found in arrays with values only. In traced ones they get index 0, and
+    `known_species` tells where.
 
     Args:
         species: Atomic numbers, NumPy or traced.
@@ -286,8 +302,7 @@ def species_index(
         >>> species_index(np.array([8, 1, 1, 0]), table=(1, 6, 8))
         array([2, 0, 0, 0], dtype=int32)
     """
-    if len(set(table)) != len(table) or not all(1 <= z <= MAX_SPECIES for z in table):
-        raise ValueError(f"table: expected different atomic numbers from 1 to {MAX_SPECIES}, got {tuple(table)}")
+    _check_table(table)
     lookup = np.zeros(MAX_SPECIES + 1, np.int32)
     lookup[list(table)] = np.arange(len(table))
     if isinstance(species, jax.core.Tracer):
@@ -300,6 +315,27 @@ def species_index(
             "have them all"
         )
     return lookup[species]
+
+
+def known_species(
+    species: Int[Array | np.ndarray, "*shape"], table: Sequence[int]
+) -> Bool[Array | np.ndarray, "*shape"]:
+    """Whether each atomic number is in `table`, or 0, which is padding; NumPy or traced.
+
+    Raises:
+        ValueError: If the table has an atomic number twice, or a number that is none.
+
+    Examples:
+        >>> known_species(np.array([8, 1, 7, 0]), table=(1, 6, 8))
+        Array([ True,  True, False,  True], dtype=bool)
+    """
+    _check_table(table)
+    return jnp.isin(jnp.asarray(species), np.array([0, *table]))
+
+
+def _check_table(table):
+    if len(set(table)) != len(table) or not all(1 <= z <= MAX_SPECIES for z in table):
+        raise ValueError(f"table: expected different atomic numbers from 1 to {MAX_SPECIES}, got {tuple(table)}")
 
 
 def _room(name, size, needed):

@@ -21,8 +21,9 @@ from jaxtyping import Array, Bool, Float, Int
 from equijax import _validate
 
 Rows: TypeAlias = ArrayLike | Sequence[Sequence[int | float]]  # one vector a row
-Flags: TypeAlias = bool | Sequence[bool] | np.ndarray | None  # one an axis, or one for all; None for False
+Flags: TypeAlias = bool | Sequence[bool | np.bool] | np.ndarray | None  # one an axis, or one for all; None for False
 
+PADDED_EDGE = (0.6, 0.0, 0.8)  # its length and direction have derivatives
 COINCIDENT = 1e-6  # distance over the cutoff below which atoms coincide, with no direction from one to the other
 ROUNDING = 1e-5  # relative error of the heights of a cell in float32
 MOST_IMAGES = 2 * 10**7  # of the atoms of one structure within the cutoff: some gigabytes
@@ -126,11 +127,13 @@ def _images(positions, cell, pbc, cutoff):
 
 
 class Neighbors(NamedTuple):
-    """Edges of fixed number; those beyond `found` are padding. The first four fields are those of a `Graph`."""
+    """Edges of fixed number; those beyond `found` are padding. The first five fields are those of a `Graph`."""
 
     senders: Int[Array, " capacity"]
     receivers: Int[Array, " capacity"]
     shifts: Int[Array, "capacity 3"]
+    vectors: Float[Array, "capacity 3"]
+    """From each receiver to its sender, in the dtype of the positions; of length 1 for padding."""
     edge_mask: Bool[Array, " capacity"]
     found: Int[Array, ""]
     """How many edges there are, whether they fit or not."""
@@ -234,6 +237,7 @@ def traced_neighbor_list(
         senders=senders.astype(jnp.int32),
         receivers=receivers.astype(jnp.int32),
         shifts=jnp.where(edge_mask[:, None], shifts, 0),
+        vectors=jnp.where(edge_mask[:, None], unit * vectors[receivers, senders, image], np.array(PADDED_EDGE)),
         edge_mask=edge_mask,
         found=found,
         overflow=(found > capacity) | short | jnp.any(lost),

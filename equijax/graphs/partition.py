@@ -7,6 +7,7 @@ from jaxtyping import Array
 
 from equijax import _validate
 from equijax.graphs.graph import Graph, bucket
+from equijax.graphs.neighbors import PADDED_EDGE
 
 
 def partition(graph: Graph, parts: int, *, edges: int | None = None) -> Graph:
@@ -72,12 +73,12 @@ def partition(graph: Graph, parts: int, *, edges: int | None = None) -> Graph:
     last = np.repeat(np.arange(1, parts + 1) * nodes - 1, size)  # of the shard, where padding edges begin and end
     return graph._replace(
         species=of_nodes(graph.species, 0),
-        positions=of_nodes(graph.positions, 0),
         node_mask=of_nodes(graph.node_mask, False),
         graph_of_node=of_nodes(graph.graph_of_node, len(graph.graph_mask) - 1),
         senders=of_edges(graph.senders, last),
         receivers=of_edges(graph.receivers, last),
         shifts=of_edges(graph.shifts, 0),
+        vectors=of_edges(graph.vectors, PADDED_EDGE),
         edge_mask=of_edges(graph.edge_mask, False),
     )
 

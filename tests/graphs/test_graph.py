@@ -32,17 +32,27 @@ def energies(positions, graph):
     return jax.ops.segment_sum(atomic, graph.graph_of_node, len(graph.graph_mask))
 
 
+def positions_of(structures, graph):
+    """Positions of all nodes, those of padding at the origin."""
+    atoms = np.concatenate([s.positions for s in structures])
+    return np.concatenate([atoms, np.zeros((len(graph.species) - len(atoms), 3))])
+
+
 @jax.jit
-def energies_and_forces(graph):
-    value, pull = jax.vjp(lambda x: energies(x, graph), jnp.asarray(graph.positions))
+def _energies_and_forces(positions, graph):
+    value, pull = jax.vjp(lambda x: energies(x, graph), positions)
     return value, -pull(jnp.ones_like(value))[0]
+
+
+def energies_and_forces(structures, graph):
+    return _energies_and_forces(jnp.asarray(positions_of(structures, graph)), graph)
 
 
 def separately(cutoff=CUTOFF):
     """Energies and forces of each structure alone, with as little padding as there can be."""
     for s in STRUCTURES:
         tight = graphs.batch([s], cutoff, nodes=len(s.species) + 1, edges=len(graphs.from_structure(s, cutoff).senders))
-        energy, forces = energies_and_forces(tight)
+        energy, forces = energies_and_forces([s], tight)
         yield energy[0], forces[:-1]
 
 
@@ -50,7 +60,7 @@ def separately(cutoff=CUTOFF):
 @pytest.mark.parametrize("sizes", [{}, {"nodes": 18, "graphs": 5}, {"nodes": 40, "edges": 512, "graphs": 9}])
 def test_padding_and_batching_change_nothing(x64, sizes):
     graph = graphs.batch(STRUCTURES, CUTOFF, **sizes)
-    energy, forces = energies_and_forces(graph)
+    energy, forces = energies_and_forces(STRUCTURES, graph)
     expected = list(separately())
     np.testing.assert_allclose(energy[: len(STRUCTURES)], [e for e, _ in expected], rtol=1e-12)
     np.testing.assert_allclose(forces[graph.node_mask], np.concatenate([f for _, f in expected]), atol=1e-12)
@@ -60,14 +70,16 @@ def test_padding_and_batching_change_nothing(x64, sizes):
 
 
 def test_a_skin_changes_nothing(x64):
-    tight, wide = (energies_and_forces(graphs.batch(STRUCTURES, c, edges=1024)) for c in (CUTOFF, CUTOFF + 1))
+    tight, wide = (
+        energies_and_forces(STRUCTURES, graphs.batch(STRUCTURES, c, edges=1024)) for c in (CUTOFF, CUTOFF + 1)
+    )
     np.testing.assert_allclose(tight[0], wide[0], rtol=1e-12)
     np.testing.assert_allclose(tight[1], wide[1], atol=1e-12)
 
 
 def test_padding_is_where_it_belongs():
     graph = graphs.batch(STRUCTURES, CUTOFF, nodes=32, edges=512, graphs=7)
-    assert [a.shape[0] for a in graph] == [32] * 4 + [512] * 4 + [7] * 3
+    assert [a.shape[0] for a in graph[:-1]] == [32] * 3 + [512] * 5 + [7] * 3
     assert graph.node_mask.sum() == 17
     assert graph.graph_mask.sum() == 4
     assert not graph.node_mask[-1]
@@ -83,9 +95,9 @@ def test_padding_is_where_it_belongs():
 def test_padded_edges_have_a_length():
     graph = graphs.batch([structure(1, 0)], CUTOFF)
     assert not graph.edge_mask.any()
-    vectors = np.asarray(graphs.edge_vectors(graph.positions, graph))
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), 1, atol=1e-6)
-    energy, forces = energies_and_forces(graph)
+    for vectors in (graph.vectors, graphs.edge_vectors(jnp.zeros((8, 3)), graph)):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), 1, atol=1e-6)
+    energy, forces = energies_and_forces([structure(1, 0)], graph)
     np.testing.assert_array_equal(energy, 0)
     np.testing.assert_array_equal(forces, 0)
 
@@ -107,10 +119,10 @@ def test_one_compilation_per_bucket():
     counted = jax.jit(chex.assert_max_traces(energies, n=2))
     for n in (3, 5, 7, 4):  # one bucket: 8 nodes, 64 edges
         graph = graphs.batch([structure(n, n)], CUTOFF)
-        counted(graph.positions, graph)
+        counted(positions_of([structure(n, n)], graph), graph)
     assert counted._cache_size() == 1
     graph = graphs.batch([structure(8, 8)], CUTOFF)  # 9 nodes with padding
-    counted(graph.positions, graph)
+    counted(positions_of([structure(8, 8)], graph), graph)
     assert counted._cache_size() == 2
 
 
@@ -125,7 +137,42 @@ def test_bucket_ladder():
 def test_dtype_follows_the_positions():
     graph = graphs.batch(STRUCTURES, CUTOFF)
     for dtype in (jnp.float32, jnp.bfloat16):
-        assert graphs.edge_vectors(jnp.asarray(graph.positions, dtype), graph).dtype == dtype
+        positions = jnp.asarray(positions_of(STRUCTURES, graph), dtype)
+        assert graphs.edge_vectors(positions, graph).dtype == dtype
+
+
+def test_vectors_of_a_graph_are_those_of_its_positions(x64):
+    graph = graphs.batch(STRUCTURES, CUTOFF)
+    again = graphs.edge_vectors(positions_of(STRUCTURES, graph), graph)
+    np.testing.assert_allclose(graph.vectors, again, atol=1e-14)
+    senders, receivers = (graph.graph_of_node[ends] for ends in (graph.senders, graph.receivers))
+    np.testing.assert_array_equal(senders, receivers)
+    first = graph.edge_mask & (receivers == 0)  # of a structure without images: from the receiver to the sender
+    there = STRUCTURES[0].positions[graph.senders[first]] - STRUCTURES[0].positions[graph.receivers[first]]
+    np.testing.assert_allclose(graph.vectors[first], there, atol=1e-14)
+
+
+def test_vectors_keep_their_digits_far_from_the_origin():
+    near, far = (graphs.from_structure(s._replace(positions=s.positions + d), CUTOFF).vectors.astype(np.float32)
+                 for s, d in ((STRUCTURES[0], 0.0), (STRUCTURES[0], 1e6)))  # fmt: skip
+    np.testing.assert_allclose(far, near, atol=1e-9)
+
+
+def test_a_graph_knows_its_cutoff():
+    graph = graphs.batch(STRUCTURES, CUTOFF)
+    assert graph.cutoff == CUTOFF
+    assert graphs.partition(graph, 2).cutoff == CUTOFF
+    assert jax.jit(lambda graph: graph)(graph).cutoff == CUTOFF  # static: no leaf of the pytree
+    assert len(jax.tree.leaves(graph)) == 11
+    other = graphs.from_structure(STRUCTURES[1], 2.0)
+    with pytest.raises(ValueError, match=r"structures: expected graphs of one cutoff, got 2\.0, 3\.0"):
+        graphs.concatenate([graphs.from_structure(STRUCTURES[0], CUTOFF), other])
+
+
+def test_known_species():
+    species = np.array([8, 1, 7, 0, 118])
+    for found in (graphs.known_species(species, (1, 8)), jax.jit(lambda z: graphs.known_species(z, (1, 8)))(species)):
+        np.testing.assert_array_equal(found, [True, True, False, True, False])
 
 
 def test_labels_are_padded_like_the_graph():

@@ -103,7 +103,7 @@ def test_supercell():
     distances = []
     for structure in (small, large):
         graph = graphs.batch([structure], CUTOFF)
-        vectors = np.asarray(graphs.edge_vectors(graph.positions, graph))[graph.edge_mask]
+        vectors = np.asarray(graph.vectors)[graph.edge_mask]
         distances.append(np.sort(np.linalg.norm(vectors, axis=-1)))
     np.testing.assert_allclose(distances[1], np.repeat(distances[0], 8), atol=1e-5)
     assert distances[0][-1] < CUTOFF
@@ -144,6 +144,9 @@ def test_traced_list_is_the_host_list_for_every_size_with_one_trace(x64, pbc):
         np.testing.assert_array_equal(edges(*found[:3])[:kept], edges(senders, receivers, shifts))
         assert not found.overflow
         assert found.edge_mask.sum() == kept
+        vectors = positions[senders] + shifts @ cell - positions[receivers]
+        np.testing.assert_allclose(found.vectors[:kept], vectors, atol=1e-12)
+        np.testing.assert_allclose(np.linalg.norm(found.vectors[kept:], axis=1), 1)
         assert (found.senders[kept:] == NODES - 1).all()
         assert not found.shifts[kept:].any()
     assert traced._cache_size() == compiled + 1

@@ -7,7 +7,7 @@ import pytest
 
 from equijax import graphs
 
-SHARDED = ("species", "positions", "node_mask", "graph_of_node", "senders", "receivers", "shifts", "edge_mask")
+SHARDED = ("species", "node_mask", "graph_of_node", "senders", "receivers", "shifts", "vectors", "edge_mask")
 GRAPH = graphs.batch(
     [
         graphs.Structure(np.full(n, 6), np.random.default_rng(n).uniform(0, 3, (n, 3)), 3.2 * np.eye(3), (True,) * 3)
@@ -17,19 +17,23 @@ GRAPH = graphs.batch(
 )
 
 
-def neighbor_sums(positions, senders, receivers, mask, axis_name=None):
-    """Σ_j x_j over the neighbors j of each node of a shard."""
-    sent = graphs.whole(jnp.asarray(positions), axis_name)[senders] * mask[:, None]
-    return jax.ops.segment_sum(sent, receivers - graphs.first_node(len(positions), axis_name), len(positions))
+def neighbor_sums(species, senders, receivers, vectors, mask, axis_name=None):
+    """Σ_e z_j r_e over the neighbors j of each node of a shard."""
+    sent = graphs.whole(jnp.asarray(species), axis_name)[senders] * mask
+    own = receivers - graphs.first_node(len(species), axis_name)
+    return jax.ops.segment_sum(sent[:, None] * vectors, own, len(species))
+
+
+def arrays(graph):
+    return graph.species, graph.senders, graph.receivers, graph.vectors, graph.edge_mask
 
 
 @pytest.mark.parametrize("parts", [1, 3, 4])
 def test_sums_over_neighbors_are_those_of_the_whole_graph(parts):
     graph = graphs.partition(GRAPH, parts)
-    arrays = graph.positions, graph.senders, graph.receivers, graph.edge_mask
-    shards = [a.reshape(parts, -1, *a.shape[1:]) for a in arrays]
+    shards = [a.reshape(parts, -1, *a.shape[1:]) for a in arrays(graph)]
     found = jax.vmap(lambda *a: neighbor_sums(*a, axis_name="devices"), axis_name="devices")(*shards)
-    want = neighbor_sums(GRAPH.positions, GRAPH.senders, GRAPH.receivers, GRAPH.edge_mask)
+    want = neighbor_sums(*arrays(GRAPH))
     np.testing.assert_allclose(found.reshape(-1, 3)[: len(want)], want, rtol=1e-5, atol=1e-5)
     assert np.abs(want).max() > 1
 
@@ -46,8 +50,8 @@ def test_each_edge_is_in_the_shard_where_it_ends():
 
 def test_a_single_device_can_take_the_shards_as_they_are():
     graph = graphs.partition(GRAPH, 3)
-    want = neighbor_sums(GRAPH.positions, GRAPH.senders, GRAPH.receivers, GRAPH.edge_mask)
-    found = neighbor_sums(graph.positions, graph.senders, graph.receivers, graph.edge_mask)
+    want = neighbor_sums(*arrays(GRAPH))
+    found = neighbor_sums(*arrays(graph))
     np.testing.assert_allclose(found[: len(want)], want, rtol=1e-5, atol=1e-5)
 
 

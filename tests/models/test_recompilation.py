@@ -34,7 +34,7 @@ PARAMS = jax.tree.map(np.zeros_like, potential.initialize(model(), jax.random.ke
 def test_inference_compiles_once_a_bucket():
     """Of twenty sizes there are fewer shapes; traces are counted, no program is compiled."""
     found = [graphs.batch([structure(n, seed=n)], CUTOFF) for n in range(10, 30)]
-    shapes = {tuple(a.shape for a in graph) for graph in found}
+    shapes = {tuple(a.shape for a in jax.tree.leaves(graph)) for graph in found}
     assert 1 < len(shapes) < 12
     predict = jax.jit(chex.assert_max_traces(potential.predict, n=len(shapes)), static_argnums=0)
     for graph in found:

@@ -37,8 +37,8 @@ def initialize(model: Potential, key: Array) -> Any:
     """
     count, vector, flag = np.zeros(1, np.int32), np.ones((1, 3), np.float32), np.ones(1, bool)
     atom = graphs.Graph(
-        species=count, positions=vector, node_mask=flag, graph_of_node=count, senders=count, receivers=count,
-        shifts=np.zeros((1, 3), np.int32), edge_mask=flag, cells=np.eye(3, dtype=np.float32)[None],
+        species=count, node_mask=flag, graph_of_node=count, senders=count, receivers=count,
+        shifts=np.zeros((1, 3), np.int32), vectors=vector, edge_mask=flag, cells=np.eye(3, dtype=np.float32)[None],
         pbc=np.zeros((1, 3), bool), graph_mask=flag,
     )  # fmt: skip
     shapes, tree = jax.tree.flatten(jax.eval_shape(model.init, key, vector, atom))
@@ -60,16 +60,30 @@ def predict(
 
     Args:
         model: The potential.
-        params: Its parameters; their dtype and that of the positions set the precision.
-        graph: From `graphs.batch` with the model's cutoff, or with edges of `graphs.traced_neighbor_list`.
-        positions: (N, 3) instead of those of the graph.
+        params: Its parameters; their dtype and that of the edge vectors set the precision.
+        graph: From `graphs.batch` with the model's cutoff or more, or with edges of `graphs.traced_neighbor_list`.
+        positions: (N, 3), from which the edge vectors are made anew, instead of those of the graph.
         axis_name: Inside of `jax.shard_map` over this axis, where each device has one part of `graphs.partition`:
             forces and node energies are those of the part, energies and stresses those of all.
+
+    Returns:
+        The prediction: NaN for structures with a species that the model does not know, where species are traced.
+
+    Raises:
+        ValueError: If the graph was made with a smaller cutoff than the model's, or, where species are not traced, has
+            one that the model does not know.
     """
-    positions = jnp.asarray(graph.positions if positions is None else positions)
+    if graph.cutoff is not None and graph.cutoff < model.cutoff:
+        raise ValueError(
+            f"graph: expected all edges up to {model.cutoff} Å, the model's, got those up to {graph.cutoff}"
+        )
     of_node = jnp.asarray(graph.graph_of_node)
-    of_all, everywhere = (graphs.whole(x, axis_name) for x in (of_node, positions))
-    vectors = graphs.edge_vectors(everywhere, graph._replace(graph_of_node=of_all))
+    of_all = graphs.whole(of_node, axis_name)
+    if positions is None:
+        vectors = jnp.asarray(graph.vectors)
+    else:
+        everywhere = graphs.whole(jnp.asarray(positions), axis_name)
+        vectors = graphs.edge_vectors(everywhere, graph._replace(graph_of_node=of_all))
 
     def total(vectors):
         node_energies = model.apply(params, vectors, graph, axis_name)
@@ -78,7 +92,7 @@ def predict(
     g, node_energies = jax.grad(total, has_aux=True)(vectors)
     senders, receivers, nodes = jnp.asarray(graph.senders), jnp.asarray(graph.receivers), len(graph.species)
     pull = _sum_at(receivers - graphs.first_node(nodes, axis_name), g, nodes)
-    push = _sum_at(senders, g, len(everywhere))
+    push = _sum_at(senders, g, len(of_all))
     count = len(graph.graph_mask)
     energies = jax.ops.segment_sum(node_energies, of_node, count)
     virial = jax.ops.segment_sum(g[:, :, None] * vectors[:, None, :], of_all[receivers], count)
@@ -86,11 +100,26 @@ def predict(
         push = jax.lax.psum_scatter(push, axis_name, tiled=True)
         energies, virial = jax.lax.psum((energies, virial), axis_name)
     volumes = jnp.abs(jnp.linalg.det(jnp.asarray(graph.cells, vectors.dtype)))
-    return Prediction(
+    found = Prediction(
         energies=energies,
         forces=pull - push,
         stresses=virial / volumes[:, None, None],
         node_energies=node_energies,
+    )
+    return _nowhere_unknown(found, model, graph, axis_name)
+
+
+def _nowhere_unknown(found, model, graph, axis_name):
+    """The prediction with NaN for structures that have an unknown species."""
+    unknown = ~graphs.known_species(graph.species, model.species)
+    lost = jnp.zeros(len(graph.graph_mask), jnp.int32).at[jnp.asarray(graph.graph_of_node)].max(unknown)
+    lost = (lost if axis_name is None else jax.lax.pmax(lost, axis_name)) > 0
+    of_node = lost[jnp.asarray(graph.graph_of_node)]
+    return Prediction(
+        energies=jnp.where(lost, jnp.nan, found.energies),
+        forces=jnp.where(of_node[:, None], jnp.nan, found.forces),
+        stresses=jnp.where(lost[:, None, None], jnp.nan, found.stresses),
+        node_energies=jnp.where(of_node, jnp.nan, found.node_energies),
     )
 
 
@@ -122,7 +151,7 @@ def equivariance(model: Potential, params: Any, structure: graphs.Structure, **o
         inputs=(None, moved[0], reps.Product(None, reps.Permutation(-1)), index, index),
         outputs=(None, moved[1]),
     )
-    positions = single.positions.astype(np.float32)
+    positions = np.asarray(structure.positions, np.float32)
     return check(
         energy_and_forces, symmetry, (params, positions, single.species, single.senders, single.receivers), **options
     )

@@ -44,7 +44,7 @@ def double(tree):
 
 def test_initialize_is_a_faster_init():
     graph = graphs.batch([molecule()], MODEL.cutoff)
-    vectors = graphs.edge_vectors(jnp.asarray(graph.positions, jnp.float32), graph)
+    vectors = jnp.asarray(graph.vectors, jnp.float32)
     chex.assert_trees_all_equal_shapes_and_dtypes(
         jax.eval_shape(MODEL.init, jax.random.key(0), vectors, graph), parameters()
     )
@@ -81,10 +81,11 @@ class TestDerivatives:
         structure, params = molecule(cell=cell), double(parameters())
         graph = graphs.batch([structure], MODEL.cutoff)
         found = predict(MODEL, params, graph)
-        energy = lambda graph: float(predict(MODEL, params, graph).energies[0])  # noqa: E731
+        energy = lambda x, graph: float(predict(MODEL, params, graph, x).energies[0])  # noqa: E731
+        x = np.concatenate([structure.positions, np.zeros((len(graph.species) - 7, 3))])
         step, rng = 1e-5, np.random.default_rng(1)
-        direction = rng.normal(size=graph.positions.shape)
-        shifted = [energy(graph._replace(positions=graph.positions + s * step * direction)) for s in (1, -1)]
+        direction = rng.normal(size=x.shape)
+        shifted = [energy(x + s * step * direction, graph) for s in (1, -1)]
         assert (shifted[0] - shifted[1]) / (2 * step) == pytest.approx(
             -float(np.sum(found.forces * direction)), rel=1e-7
         )
@@ -94,11 +95,17 @@ class TestDerivatives:
         strained = []
         for s in (step, -step):
             A = np.eye(3) + s * strain
-            strained.append(energy(graph._replace(positions=graph.positions @ A.T, cells=graph.cells @ A.T)))
+            strained.append(energy(x @ A.T, graph._replace(cells=graph.cells @ A.T)))
         volume = abs(np.linalg.det(cell))
         want = volume * float(np.sum(found.stresses[0] * strain))
         assert (strained[0] - strained[1]) / (2 * step) == pytest.approx(want, rel=1e-7)
         np.testing.assert_allclose(found.stresses[0], found.stresses[0].T, atol=1e-12)
+
+    def test_given_positions_are_those_of_the_graph(self):
+        structure, params = molecule(cell=np.diag([3.1, 3.3, 3.2])), double(parameters())
+        graph = graphs.from_structure(structure, MODEL.cutoff)
+        found, again = predict(MODEL, params, graph), predict(MODEL, params, graph, structure.positions)
+        chex.assert_trees_all_close(found, again, rtol=1e-12, atol=1e-13)
 
     def test_no_net_force_no_net_torque(self):
         structure = molecule()
@@ -137,6 +144,38 @@ class TestDerivatives:
             assert abs(f(MODEL.cutoff * (1 - 1e-12))) < 1e-8
             assert abs(f(MODEL.cutoff * 1.001)) < 1e-12
         assert abs(energy(0.8 * MODEL.cutoff)) > 1e-4
+
+
+def test_equal_molecules_have_equal_forces_however_far_apart():
+    """In float32: the edge vectors are made where there are bits enough."""
+    one = molecule()
+    for distance in (1e4, 1e6):
+        both = Structure(np.tile(one.species, 2), np.concatenate([one.positions, one.positions + distance]))
+        forces = predict(MODEL, parameters(), graphs.from_structure(both, MODEL.cutoff)).forces
+        np.testing.assert_allclose(forces[7:], forces[:7], atol=1e-5 * np.abs(forces).max())
+
+
+def test_a_graph_of_a_smaller_cutoff_is_refused_and_a_skin_is_not():
+    structure = molecule()
+    with pytest.raises(ValueError, match=r"graph: expected all edges up to 3\.0 Å, the model's, got those up to 2\.5"):
+        predict(MODEL, parameters(), graphs.batch([structure], 2.5))
+    tight, wide = (predict(MODEL, parameters(), graphs.batch([structure], c)) for c in (3.0, 3.5))
+    np.testing.assert_allclose(tight.energies, wide.energies, rtol=1e-5)
+
+
+def test_an_unknown_species_is_an_error_or_not_a_number():
+    """Of the structures of a traced batch, the one that has it."""
+    known, unknown = molecule(), molecule(1)._replace(species=np.full(7, 7))
+    graph = graphs.batch([known, unknown], MODEL.cutoff)
+    found = predict(MODEL, parameters(), graph)  # traced
+    alone = predict(MODEL, parameters(), graphs.batch([known], MODEL.cutoff))
+    np.testing.assert_allclose(found.energies[0], alone.energies[0], rtol=1e-5)
+    assert np.isnan(found.energies).tolist() == [False, True, False]
+    np.testing.assert_array_equal(np.isnan(found.forces).any(axis=1), graph.graph_of_node == 1)
+    np.testing.assert_array_equal(np.isnan(found.node_energies), graph.graph_of_node == 1)
+    assert np.isnan(found.stresses[1]).all()
+    with pytest.raises(ValueError, match=r"species: atomic numbers \[7\] are unknown to a model of \[1, 6, 8\]"):
+        potential.predict(MODEL, parameters(), graph)
 
 
 @pytest.mark.usefixtures("x64")
