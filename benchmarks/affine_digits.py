@@ -161,8 +161,7 @@ def main():
 def record(args, result):
     result = {"benchmark": "affine_digits", **result, **harness.environment()}
     print({k: round(v, 4) if isinstance(v, float) else v for k, v in result.items()}, flush=True)
-    if args.json:
-        harness.append(args.json, result)
+    harness.append(args.json, result)
 
 
 def finished(path, key):

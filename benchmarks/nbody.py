@@ -36,7 +36,7 @@ LONG_DECAY = 0.1  # of weights in long runs, where they grow under Muon until th
 RATE = 3e-3  # largest one of Adam, for all models
 
 
-class Case(NamedTuple):
+class Model(NamedTuple):
     """A model; its functions are of (params, positions, velocities, charges, ...) of one system."""
 
     module: nn.Module
@@ -63,7 +63,7 @@ class Sets(nn.Module):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = list(cases())
+    names = list(models())
     parser.add_argument("--seconds", type=float, default=60, help="of the processor, for each model and seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", nargs="+", choices=names, default=names)
@@ -93,7 +93,7 @@ def main():
         setting |= {"trajectories": len(sets.train.charges), **harness.environment()}
         if key(setting) in done or (name == "linear" and seed):
             continue
-        result = setting | run(cases()[name], sets, seed, seconds, epochs, LONG_DECAY if args.long else 0.0)
+        result = setting | run(models()[name], sets, seed, seconds, epochs, LONG_DECAY if args.long else 0.0)
         tqdm.write(
             "{model}, seed {seed}: {test:.5f} ({unclipped:.5f} unclipped), {passes} epochs, "
             "{processor_seconds:.0f} s of the processor".format_map(result)
@@ -101,11 +101,10 @@ def main():
         if epochs in GATES and not args.small:
             verdict = "reached" if result["test"] <= GATES[epochs] else "missed"
             tqdm.write(f"at most {GATES[epochs]} after {epochs} epochs: {verdict}")
-        if args.json:
-            harness.append(args.json, result)
+        harness.append(args.json, result)
 
 
-def cases():
+def models():
     """All models, by name."""
     graph, sets = GraphNetwork(), Sets()
     return {
@@ -127,7 +126,7 @@ def exact(module):
     def loss(params, x, v, q, y, key):
         return jnp.mean((module.apply(params, x, v, q) - y) ** 2)
 
-    return Case(module, loss, module.apply)
+    return Model(module, loss, module.apply)
 
 
 def augmented(module):
@@ -142,7 +141,7 @@ def augmented(module):
         center = jnp.mean(x, axis=0)
         return module.apply(params, x - center, v, q) + center
 
-    return Case(module, loss, predict)
+    return Model(module, loss, predict)
 
 
 def averaged(module, frame, samples=None):
@@ -153,10 +152,10 @@ def averaged(module, frame, samples=None):
     def loss(params, x, v, q, y, key):
         return jnp.mean((some(params, x, v, q, key=key) - y) ** 2)
 
-    return Case(module, loss, whole)
+    return Model(module, loss, whole)
 
 
-def run(case, sets, seed, seconds, epochs, decay):
+def run(model, sets, seed, seconds, epochs, decay):
     """Train for a time, or a number of epochs by the published recipe; choose by validation, test.
 
     By time, the rates of Muon and Adam fall along a cosine of the time left after compiling, and validation is asked
@@ -167,10 +166,10 @@ def run(case, sets, seed, seconds, epochs, decay):
         tuple(jnp.asarray(a, jnp.float32) for a in (w.positions, w.velocities, w.charges, w.targets)) for w in sets
     )
     random = jax.random.key(seed)
-    params = jax.jit(case.module.init)(random, *(a[0] for a in train[:3]))
+    params = jax.jit(model.module.init)(random, *(a[0] for a in train[:3]))
     unstack, weights = functools.partial(fit.unstack, like=params), fit.stack(params)
     optimizer = optax.adam(5e-4) if epochs else fit.optimizer(None, adam=RATE, weight_decay=decay)
-    step, errors = one_epoch(case, unstack, optimizer, falling=not epochs), tester(case, unstack)
+    step, errors = one_epoch(model, unstack, optimizer, falling=not epochs), tester(model, unstack)
     state, best, lowest, curve = (weights, optimizer.init(weights)), weights, math.inf, []
     step = step.lower(state, train, random, 0.0, 0.0).compile()
     errors = jax.jit(errors).lower(weights, validation).compile()
@@ -205,11 +204,11 @@ def run(case, sets, seed, seconds, epochs, decay):
     }
 
 
-def one_epoch(case, unstack, optimizer, falling):
+def one_epoch(model, unstack, optimizer, falling):
     """The function (state, set, key, progress, pace) -> (state, mean loss): all batches of an epoch in one program."""
 
     def loss(weights, batch, keys):
-        return jnp.mean(jax.vmap(case.loss, (None, 0, 0, 0, 0, 0))(unstack(weights), *batch, keys))
+        return jnp.mean(jax.vmap(model.loss, (None, 0, 0, 0, 0, 0))(unstack(weights), *batch, keys))
 
     @functools.partial(jax.jit, donate_argnums=0)
     def epoch(state, train, key, progress, pace):
@@ -234,14 +233,14 @@ def one_epoch(case, unstack, optimizer, falling):
     return epoch
 
 
-def tester(case, unstack):
+def tester(model, unstack):
     """The function (weights, set) -> squared error of each system."""
 
     def errors(weights, windows):
         params = unstack(weights)
 
         def error(window):
-            return jnp.mean((case.predict(params, *window[:3]) - window[3]) ** 2)
+            return jnp.mean((model.predict(params, *window[:3]) - window[3]) ** 2)
 
         return jax.lax.map(error, windows, batch_size=BATCH)
 

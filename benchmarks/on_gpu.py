@@ -80,8 +80,7 @@ def main():
 
     def keep(record):
         records.append(shared | record)
-        if args.json:
-            harness.append(args.json, records[-1])
+        harness.append(args.json, records[-1])
         print(line(record), flush=True)
 
     if not args.no_tests and not args.only:

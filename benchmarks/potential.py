@@ -75,8 +75,7 @@ def main():
     output = args.output or Path("runs") / f"acetylacetone-{kind}-{name}"
     result = run(dataset, preset, output, args.seed)
     result |= {"benchmark": "potential", "data": kind, "preset": name, "seed": args.seed, **harness.environment()}
-    if args.json:
-        harness.append(args.json, result)
+    harness.append(args.json, result)
 
 
 def run(dataset, preset, output, seed):

@@ -67,8 +67,7 @@ def main():
             f"{name:10} mean {result['mean_degrees']:6.2f} ± {result['spread'] / 2:.2f} degrees, "
             f"99 of 100 below {result['percentile_99_degrees']:6.1f}; {result['seconds']:.0f} s a seed"
         )
-        if args.json:
-            append(args.json, result)
+        append(args.json, result)
 
 
 def train(name, seed, steps, width, batch=256):

@@ -87,8 +87,7 @@ def main():
             }
             kept = ", ".join(f"{axis} {value:.1e}" for axis, value in zip(AXES, result["strengths"], strict=True))
             print(f"{task:8} {method:20} error {result['error']:.1e}; strengths {kept}; {result['seconds']:.0f} s")
-            if args.json:
-                append(args.json, result)
+            append(args.json, result)
 
 
 def data(task, key, count):
