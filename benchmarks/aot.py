@@ -64,10 +64,10 @@ def main():
 
 def bounds(rows=16384, channels=128):
     """What bounds the Gaunt product of a TPU v5e, in seconds, which fused kernel is chosen: a record a degree."""
-    from equijax.products import planner
+    from equijax.products import costs, planner
 
     for l in range(1, 9):
-        memory, plain_memory = (n * rows * channels / planner.BANDWIDTH for n in planner.bytes_moved(l, l, l))
+        memory, plain_memory = (n * rows * channels / costs.BANDWIDTH for n in planner.bytes_moved(l, l, l))
         highest, default = (planner.kernel_seconds(l, l, l, False, p) for p in ("highest", "default"))
         record = {"table": "bounds", "degree": l, "rows": rows, "channels": channels, "memory": memory}
         record |= {"plain_memory": plain_memory, "terms": highest.get("terms"), "grid_highest": highest["grid"]}

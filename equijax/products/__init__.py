@@ -2,9 +2,10 @@
 
 from equijax.products.convolution import convolution
 from equijax.products.many_body import double_bracket, many_body
-from equijax.products.paths import clebsch_gordan, paths
+from equijax.products.paths import clebsch_gordan
 from equijax.products.planner import Plan, plan
 from equijax.products.pointwise import bracket, gaunt, power
+from equijax.products.weighted import paths
 
 __all__ = [
     "Plan",

@@ -3,15 +3,18 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.lax import PrecisionLike
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
 from equijax.numerics import unit
-from equijax.products import planner
-from equijax.products.form import multiply
-from equijax.products.operands import degree, degrees, fit, kernel, leading_fit
+from equijax.products import execution, planner
+from equijax.products.execution import coefficients_first
+from equijax.products.operands import degrees, fit, leading_fit
+from equijax.products.pointwise import Pointwise, multiply
 from equijax.products.routes import tpu
+from equijax.products.routes.tiles import Tiled
 from equijax.spherical import quadrature, transforms
 
 METHODS = ("matrix", "direct", "zonal", "aligned")
@@ -25,7 +28,7 @@ def convolution(
     lmax: int | None = None,
     method: str = "auto",
     odd: bool = False,
-    precision="highest",
+    precision: PrecisionLike = "highest",
 ) -> Float[Array, "*batch coefficients channels"]:
     """The Gaunt product of features with the filter h = Σ_l w_l Y_l(r̂), or with `odd` their bracket {x, h}.
 
@@ -73,55 +76,59 @@ def convolution(
     fit("radial_weights", radial_weights, x, "x")
     leading_fit("direction", direction.shape[:-1], x.shape[:-2], "x")
     leading_fit("direction", direction.shape[:-1], radial_weights.shape[:-2], "radial_weights")
-    planner.known(method, METHODS)
+    planner.check_method(method, METHODS)
     _validate.precision(precision)
-    f = {"matrix": _matrix, "direct": _direct, "zonal": _zonal, "aligned": _aligned, "auto": _auto}[method]
-    return f(x, direction[..., None], radial_weights, lmax=lmax, odd=odd, precision=precision)
+    features = x, direction[..., None], radial_weights  # all (..., coefficients or the like, channels or 1)
+    if method in ("auto", "direct"):
+        return _directly(*features, lmax, odd, precision, fusable=method == "auto")
+    f = {"matrix": _by_matrix, "zonal": _zonal, "aligned": _aligned}[method]
+    chunks = planner.on_a_grid([a.shape for a in features]).chunks
+    return execution.run(f, *features, chunks=chunks, lmax=lmax, odd=odd, precision=precision)
+
+
+def _directly(x, direction, weights, lmax, odd, precision, fusable):
+    sizes = spherical.lmax_of(x, "x"), weights.shape[-2] - 1, lmax
+    decision = planner.pointwise(
+        sizes,
+        [a.shape for a in (x, direction, weights)],
+        "auto",
+        odd=odd,
+        filtered=True,
+        fusable=fusable and tpu.takes(x, weights, direction),
+        precision=precision,
+    )
+    form = Pointwise(sizes, odd, precision, decision.methods)
+    fused = decision.fused and (tpu.convolution, Tiled.of(form, decision.fused, filtered=True))
+    return execution.run(_by_filters, x, direction, weights, chunks=decision.chunks, fused=fused, form=form)
+
+
+def _by_filters(x, direction, weights, *, form):
+    """The product with filters w_l Y_l(r̂) that are made for it."""
+    Y = spherical.harmonics(direction[..., 0], form.degrees[1])[..., None]
+    rows = jax.lax.split(weights, (1,) * weights.shape[-2], axis=weights.ndim - 2)  # a row a degree
+    filters = [w * y for w, y in zip(rows, transforms.by_degree(Y, -2), strict=True)]
+    return multiply(x, jnp.concatenate(filters, axis=-2), form=form)
 
 
 def _by_matrix(x, direction, weights, *, lmax, odd, precision):
-    l1, lf = round(x.shape[-2] ** 0.5) - 1, weights.shape[-2] - 1
+    """Each degree of the filter as a matrix for every edge, made of its harmonics and of the couplings."""
+    l1, lf = spherical.lmax_of(x, "x"), weights.shape[-2] - 1
     Y = spherical.harmonics(direction[..., 0], lf)
-    coefficients = (spherical.bracket_coefficients if odd else spherical.gaunt_coefficients)(l1, lf, lmax)
+    coefficients = spherical.pointwise_coefficients(l1, lf, lmax, odd=odd)
     table = coefficients.transpose(1, 2, 0).astype(x.dtype)  # (filter, product, feature)
+    blocks = []
+    for l in range(lf + 1):
+        of_degree = slice(l * l, (l + 1) ** 2)
+        flat = table[of_degree].reshape(2 * l + 1, -1)  # (2l + 1, product · feature)
+        blocks.append(jnp.matmul(Y[..., of_degree], flat, precision=precision))
     shape = (*Y.shape[:-1], *table.shape[1:])
-    blocks = [
-        jnp.matmul(
-            Y[..., l * l : (l + 1) ** 2], table[l * l : (l + 1) ** 2].reshape(2 * l + 1, -1), precision=precision
-        )
-        for l in range(lf + 1)
-    ]
-    matrices = jnp.concatenate([block.reshape(shape) for block in blocks], axis=-2)
+    matrices = jnp.concatenate([block.reshape(shape) for block in blocks], axis=-2)  # (..., degrees · product, feature)
     terms = jnp.matmul(matrices, x, precision=precision)
     terms = terms.reshape(*terms.shape[:-2], lf + 1, (lmax + 1) ** 2, terms.shape[-1])
     return jnp.sum(weights[..., None, :] * terms, axis=-3)
 
 
-def _on_tpu(x, direction, weights, *, lmax, odd, precision):
-    f = tpu.on_features(x, weights, direction, lmax=lmax, odd=odd, precision=precision)
-    return f and (lambda x, direction, weights: f(x, weights, direction))
-
-
-def _directly(x, direction, weights, *, lmax, odd, precision):
-    lf = weights.shape[-2] - 1
-    Y = spherical.harmonics(direction[..., 0], lf)[..., None]
-    rows = jax.lax.split(weights, (1,) * (lf + 1), axis=weights.ndim - 2)
-    filters = jnp.concatenate([w * y for w, y in zip(rows, transforms.by_degree(Y, -2), strict=True)], axis=-2)
-    return multiply(x, filters, lmax=lmax, method="auto", precision=precision, odd=odd)
-
-
-def _chunked_from(columns, x, direction, weights, *, lmax, **_):
-    l1, lf = degree(x), weights.shape[-2] - 1
-    factor = 2 if planner.choose(l1, lf, lmax, columns, "cpu") == "terms" else 1  # filters are made and not read
-    return factor * planner.chunked_from(l1, lf, lmax, columns, "auto")
-
-
-_matrix = kernel(_by_matrix, front=False)
-_direct = kernel(_directly, front=False, chunked_from=_chunked_from)
-_auto = kernel(_directly, front=False, fused=_on_tpu, chunked_from=_chunked_from)
-
-
-@kernel
+@coefficients_first
 def _zonal(x, direction, weights, *, lmax, odd, precision):
     l1, lf = round(x.shape[0] ** 0.5) - 1, weights.shape[0] - 1
     band = l1 + lf
@@ -152,7 +159,7 @@ def _filter(cosine, square, weights):
     return h, slope
 
 
-@kernel
+@coefficients_first
 def _aligned(x, direction, weights, *, lmax, odd, precision):
     l1, lf = round(x.shape[0] ** 0.5) - 1, weights.shape[0] - 1
     r, moving = unit(direction[..., 0], axis=0)

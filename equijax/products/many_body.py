@@ -1,17 +1,19 @@
 """Products of many functions on the sphere at once: evaluated on one grid, projected once, cut off nowhere between."""
 
 import jax.numpy as jnp
+from jax.lax import PrecisionLike
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.products.operands import kernel
+from equijax.products import execution, planner
+from equijax.products.execution import coefficients_first
 from equijax.spherical import transforms
 from equijax.spherical.parity import spin
 
 
 def many_body(
-    factors: ArrayLike, order: int, *, lmax: int | None = None, precision="highest"
+    factors: ArrayLike, order: int, *, lmax: int | None = None, precision: PrecisionLike = "highest"
 ) -> Float[Array, "*batch coefficients channels"]:
     """The pointwise products of growing order of functions f_1, ..., f_order on the sphere:
 
@@ -44,11 +46,11 @@ def many_body(
         (5, 4, 4)
     """
     f = _side_by_side(factors, _validate.integer("order", order, 2), precision)
-    return _products(f, order=order, lmax=_degree_kept(f, lmax), precision=precision)
+    return _run(_products, f, order=order, lmax=_degree_kept(f, lmax), precision=precision)
 
 
 def double_bracket(
-    factors: ArrayLike, *, lmax: int | None = None, precision="highest"
+    factors: ArrayLike, *, lmax: int | None = None, precision: PrecisionLike = "highest"
 ) -> Float[Array, "*batch coefficients channels"]:
     """The bracket of a bracket, {{f_1, f_2}, f_3}, with {f, g} = r̂ · (∇f × ∇g) of factors divided by √(l(l+1)).
 
@@ -75,7 +77,11 @@ def double_bracket(
         0.0597
     """
     f = _side_by_side(factors, 3, precision)
-    return _double_bracket(f, lmax=_degree_kept(f, lmax), precision=precision)
+    return _run(_double_bracket, f, lmax=_degree_kept(f, lmax), precision=precision)
+
+
+def _run(f, factors, **static):
+    return execution.run(f, factors, chunks=planner.on_a_grid([factors.shape]).chunks, **static)
 
 
 def _side_by_side(factors, order, precision):
@@ -94,7 +100,7 @@ def _degree_kept(f, lmax):
     return spherical.lmax_of(f, "factors") if lmax is None else _validate.integer("lmax", lmax)
 
 
-@kernel
+@coefficients_first
 def _products(f, *, order, lmax, precision):
     """Here and below coefficients, or points of the grid, are on the first axis."""
     degree = order * spherical.lmax_of(f, "f", 0) + lmax
@@ -103,7 +109,7 @@ def _products(f, *, order, lmax, precision):
     return transforms.from_grid("grid", jnp.concatenate(products, axis=-1), degree - lmax, lmax, precision)
 
 
-@kernel
+@coefficients_first
 def _double_bracket(f, *, lmax, precision):
     L = spherical.lmax_of(f, "f", 0)
     degree = 2 * L + max(L, lmax)  # one grid for both brackets

@@ -1,42 +1,207 @@
-"""Which route computes a product, and why."""
+"""Which route computes a product, and why: every threshold, and the one decision that is taken about a call."""
 
 import dataclasses
-import functools
 import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import jax
-import numpy as np
+import jax.numpy as jnp
+from jax.lax import PrecisionLike
+from jaxtyping import Array
 
-from equijax import _validate, spherical
-from equijax.products.operands import degrees
-from equijax.spherical import quadrature, reflections, transforms
+from equijax import _validate
+from equijax.products import costs
+from equijax.products.operands import degrees as _degrees
+from equijax.spherical import quadrature
 
 METHODS = ("terms", "grid", "split", "separable", "fft")
 BACKENDS = ("cpu", "gpu", "tpu")
 
-# By platform: up to which sum of the degrees l1 + l2 + lmax and from how many rows times channels on a method is taken,
-# and the next fastest; the first that fits counts. Measured on two CPU cores with `benchmarks/tensor_products.py`, with
-# and without gradients. Elsewhere they follow operation counts and the preference of accelerators for large plain
-# matrix products, and are not measured.
+# Tables of choices, by platform: (last, least, method, runner-up). A row is for products whose degrees l1 + l2 + lmax
+# add up to `last` at most, with at least `least` columns (rows times channels); the first that fits counts. Measured on
+# two CPU cores with `benchmarks/tensor_products.py`, with and without gradients. Elsewhere they follow operation counts
+# (`costs.flops`) and the preference of accelerators for large plain matrix products, and are not measured.
 _LARGE = ((quadrature.LEBEDEV_DEGREES[-1], 0, "separable", "split"), (math.inf, 0, "separable", "fft"))
-_CHOICES = {
+POINTWISE = {
     "cpu": (
         (6, 0, "terms", "split"),
         (12, 1024, "terms", "split"),  # with fewer columns the time to compile is not worth it
         (17, 0, "split", "grid"),
         (47, 0, "split", "separable"),
         *_LARGE,
-    )
+    ),
+    "default": ((6, 0, "terms", "grid"), (26, 0, "grid", "split"), (44, 0, "split", "separable"), *_LARGE),
 }
-_CHOICES_ELSEWHERE = ((6, 0, "terms", "grid"), (26, 0, "grid", "split"), (44, 0, "split", "separable"), *_LARGE)
+# Of weighted paths: sums over couplings that are written out, on a CPU 3 to 12 times as fast as matrix products, or
+# these. Beyond 15, they take 11 s to compile with gradient, and matrix products 3.
+PATHS = {
+    "cpu": ((9, 0, "terms", "matrices"), (15, 1024, "terms", "matrices"), (math.inf, 0, "matrices", "matrices")),
+    "default": ((6, 0, "terms", "matrices"), (math.inf, 0, "matrices", "matrices")),
+}
 
-# A TPU v5e: bytes from main memory, operations of its matrix units on bfloat16 and of its vector units, in a second. A
-# float32 product takes several passes of the former; tables of fewer than 128 columns (of points on the way back) are
-# padded to that.
-BANDWIDTH, _MATRIX, _VECTOR, _PASSES, _WIDTH = 819e9, 197e12, 6.1e12, {"default": 1, "high": 3, "highest": 6}, 128
-_FUSED_UP_TO = 36  # degree of the integrand: beyond it, kernels take too long to compile
-_MOST_TERMS = 7000  # the same for couplings one by one
-_KERNEL_BOTH_FROM = 24  # degree from which kernels use two reflections and not one
+LAST_TERMS = 12  # l1 + l2 + lmax up to which there are "terms": beyond it they take over a second to compile
+LAST_LEBEDEV = quadrature.LEBEDEV_DEGREES[-1]  # the same of "grid" and "split": the last rule that is known
+
+# Where a CPU, or a TPU without a fused kernel, takes a few rows at a time, so that what lies between the features stays
+# in a cache or in fast memory.
+CHUNK = 300_000  # numbers of the largest feature in a chunk; measured on two cores with 1 to 2 MB of cache each
+CHUNKS = 2  # the fewest chunks that are worth a loop
+CHUNKS_OF_TERMS = 4  # the same for sums over couplings, which keep nothing between the features
+LAST_TERMS_WHOLE = 6  # up to that sum of degrees they do too little with the features to move them twice: no chunks
+FILTERS = 2  # so many times as many chunks for sums over couplings with filters, which are made and not read
+
+# Fused kernels of TPUs. Beyond these sizes they take too long to compile.
+FUSED_UP_TO = 36  # l1 + l2 + lmax
+FUSED_ROWS = 32  # fewer rows do not fill the registers
+FUSED_TERMS = 7000  # couplings that are not zero
+FUSED_TABLE = 2**18  # couplings, zeros too, that are looked through for that
+FUSED_REFLECTIONS = (24,)  # l1 + l2 + lmax from which a second reflection is used beside the first one
+
+# Loops over rows and channels, written out by `routes.couplings`.
+MOST_RESULTS = 6  # of a loop; measured on a CPU with 32 vector registers
+SHARED_FROM = 3  # degrees of one order m from which pairs x_i y_j are shared: fewer operations than by sums for each
+
+Methods: TypeAlias = tuple[tuple[str, tuple[tuple[int, str], ...]], ...]
+
+
+class Decision(NamedTuple):
+    """All that is decided about one call, when it is traced; hashable, a part of what is compiled.
+
+    Attributes:
+        methods: For each platform, and "default", the methods by the least number of columns from which one is taken,
+            the first that fits. Settled when a program is lowered, by `settle`: only then its platform is known, and
+            how many rows the batches of `jax.vmap` add up to.
+        chunks: For each platform that takes a few rows at a time, in how many chunks.
+        fused: How a fused kernel of a TPU computes the product, "terms" or "grid"; None if there is none.
+    """
+
+    methods: Methods = ()
+    chunks: tuple[tuple[str, int], ...] = ()
+    fused: str | None = None
+
+
+def pointwise(
+    degrees: tuple[int, int, int],
+    shapes: Sequence[tuple[int, ...]],
+    method: str,
+    *,
+    odd: bool = False,
+    filtered: bool = False,
+    fusable: bool = False,
+    precision: PrecisionLike = "highest",
+) -> Decision:
+    """About a product of functions on the sphere.
+
+    Args:
+        degrees: l1, l2 and lmax.
+        shapes: Of all features, (..., coefficients, channels).
+        method: One of `METHODS`, or "auto".
+        odd: Whether it is a bracket.
+        filtered: Whether the second factor is made of weights and harmonics on the way.
+        fusable: Whether a fused kernel takes features of these shapes and types.
+        precision: Of matrix products.
+    """
+    total = sum(degrees)
+    check_method(method, available(total), f" for degrees that add up to {total}")
+    methods = _methods(POINTWISE, total, method)
+    rows, channels = shapes[0][:-2], shapes[0][-1]
+    fused_by = None
+    if method == "auto" and fusable:
+        fused_by = fused(*degrees, math.prod(rows), channels, odd, precision)
+    return Decision(methods, _chunks(shapes, total, methods, FILTERS if filtered else 1), fused_by)
+
+
+def paths(degrees: tuple[int, int, int], shapes: Sequence[tuple[int, ...]]) -> Decision:
+    """About a product with a weight for every path."""
+    methods = _methods(PATHS, sum(degrees), "auto")
+    return Decision(methods, _chunks(shapes, sum(degrees), methods))
+
+
+def power(l: int, order: int, lmax: int, shape: tuple[int, ...], method: str) -> Decision:
+    """About the power of a function of degree l.
+
+    Of high degrees, sums over couplings are for squares only: several, one after the other, take seconds to compile.
+    """
+    total = order * l + lmax
+    check_method(method, available(total), f" for degrees that add up to {total}")
+    table = {p: tuple(row for row in rows if row[1] == 0 or order == 2) for p, rows in POINTWISE.items()}
+    return Decision(_methods(table, total, method), on_a_grid([shape]).chunks)
+
+
+def on_a_grid(shapes: Sequence[tuple[int, ...]]) -> Decision:
+    """About anything else whose values on a grid, or the like, lie between features of these shapes."""
+    return Decision(chunks=_chunks(shapes))
+
+
+def settle(methods: Methods, columns: int, f: Callable[[str], Callable], *arrays: Array):
+    """f(method)(*arrays), with the method for so many columns on the platform that the program is compiled for."""
+    chosen = {p: _first(rows, columns) for p, rows in methods}
+    default = chosen.pop("default")
+    if set(chosen.values()) <= {default}:
+        return f(default)(*arrays)
+    return jax.lax.platform_dependent(*arrays, default=f(default), **{p: f(m) for p, m in chosen.items()})
+
+
+def available(degree: int) -> tuple[str, ...]:
+    """The methods for products whose degrees l1 + l2 + lmax add up to `degree`."""
+    last = {"terms": LAST_TERMS, "grid": LAST_LEBEDEV, "split": LAST_LEBEDEV}
+    return tuple(m for m in METHODS if degree <= last.get(m, degree))
+
+
+def check_method(method: str, methods: tuple[str, ...], what: str = "") -> None:
+    """Raise a ValueError unless `method` is "auto" or one of `methods`."""
+    if method not in ("auto", *methods):
+        raise ValueError(f"method: expected one of {', '.join(map(repr, ('auto', *methods)))}{what}, got {method!r}")
+
+
+def fused(
+    l1: int,
+    l2: int,
+    lmax: int,
+    rows: int,
+    channels: int,
+    odd: bool = False,
+    precision: PrecisionLike = "highest",
+) -> str | None:
+    """How a fused kernel, which spills nothing, computes the product on a TPU: by "terms" or on a "grid".
+
+    None where there is no kernel: for channels that are no multiple of 128, few rows, high degrees. Where there is one,
+    plain XLA has no lower bound: it has the operations of "grid", and moves the values on the grid too.
+    """
+    name = precision_name(precision)
+    wide = channels > 0 and channels % costs.WIDTH == 0
+    if not wide or rows < FUSED_ROWS or l1 + l2 + lmax > FUSED_UP_TO or name not in costs.PASSES:
+        return None
+    memory = costs.kernel_bytes(l1, l2, lmax) / costs.BANDWIDTH
+    seconds = {k: max(memory, v) for k, v in kernel_seconds(l1, l2, lmax, odd, name).items()}
+    return min(seconds, key=seconds.__getitem__)
+
+
+def kernel_seconds(l1: int, l2: int, lmax: int, odd: bool, precision: str) -> dict[str, float]:
+    """What the operations of each fused kernel take for a row and channel on a TPU v5e, at full rate."""
+    seconds = {}
+    small = math.prod((l + 1) ** 2 for l in (l1, l2, lmax)) < FUSED_TABLE
+    if small and costs.couplings(l1, l2, lmax, odd=odd) <= FUSED_TERMS:
+        seconds["terms"] = costs.kernel_by_terms(l1, l2, lmax, odd)
+    count = kernel_reflections(l1 + l2 + lmax)
+    return seconds | {"grid": costs.kernel_by_grid(l1, l2, lmax, odd, precision, count)}
+
+
+def precision_name(precision: PrecisionLike) -> str:
+    """A precision of matrix products as `costs.PASSES` names it, if it does; None is "default"."""
+    return str(getattr(precision, "name", precision or "default")).lower()
+
+
+def kernel_reflections(degree: int) -> int:
+    """How many reflections a fused kernel uses on the Lebedev points of that degree."""
+    return 1 + sum(degree >= first for first in FUSED_REFLECTIONS)
+
+
+def bytes_moved(l1: int, l2: int, lmax: int) -> tuple[int, int]:
+    """Main-memory traffic of a product for a row and channel, in float32: of a fused kernel, and of plain XLA."""
+    plain = _first(dict(_methods(POINTWISE, l1 + l2 + lmax, "auto"))["default"], 0)
+    return costs.kernel_bytes(l1, l2, lmax), 4 * costs.floats(plain, l1, l2, lmax)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,133 +251,83 @@ def plan(l1: int, l2: int, lmax: int, rows: int, channels: int, backend: str | N
     Raises:
         TypeError: If a size is not an integer.
         ValueError: If a size is negative, `lmax` exceeds l1 + l2, or there is no such backend.
+
+    Examples:
+        >>> from equijax import products
+        >>> chosen = products.plan(4, 4, 4, rows=1000, channels=64, backend="cpu")
+        >>> chosen.method, chosen.runner_up
+        ('terms', 'split')
     """
     if backend not in (None, *BACKENDS):
         raise ValueError(f"backend: expected one of {', '.join(map(repr, BACKENDS))}, got {backend!r}")
     l1, l2, lmax = (_validate.integer(n, v) for n, v in (("l1", l1), ("l2", l2), ("lmax", lmax)))
     rows, channels = _validate.integer("rows", rows), _validate.integer("channels", channels)
-    degrees(l1, l2, lmax)
+    _degrees(l1, l2, lmax)
     backend = backend or jax.default_backend()
-    methods = available(l1 + l2 + lmax)
-    flops = {m: rows * channels * _flops(m, l1, l2, lmax) for m in methods}
-    memory = {m: 4 * (rows * channels * _floats(m, l1, l2, lmax) + _table(m, l1, l2, lmax)) for m in methods}
-    order = sorted(methods, key=flops.__getitem__)
-    method, runner_up, reason = _choice(l1 + l2 + lmax, rows * channels, backend)
+
+    methods, columns = available(l1 + l2 + lmax), rows * channels
+    flops = {m: columns * costs.flops(m, l1, l2, lmax) for m in methods}
+    memory = {m: 4 * (columns * costs.floats(m, l1, l2, lmax) + costs.table(m, l1, l2, lmax)) for m in methods}
+    method, runner_up, reason = _explained(l1 + l2 + lmax, columns, backend)
     kernel = fused(l1, l2, lmax, rows, channels) if backend == "tpu" else None
     if kernel:
-        by_terms = kernel == "terms"
-        operations = 2 * _terms(l1, l2, lmax, False) if by_terms else _flops("fused", l1, l2, lmax)
-        flops["fused"] = rows * channels * operations
-        memory["fused"] = 4 * rows * channels * sum((l + 1) ** 2 for l in (l1, l2, lmax))
-        method, runner_up, order = "fused", method, sorted(flops, key=flops.__getitem__)
-        moved = memory["fused"] / BANDWIDTH
-        least = max(moved, rows * channels * kernel_seconds(l1, l2, lmax, False, "highest")[kernel])
-        spilling = max(memory[runner_up] / BANDWIDTH, _PASSES["highest"] * flops[runner_up] / _MATRIX)
+        flops["fused"] = columns * _kernel_flops(l1, l2, lmax, kernel)
+        memory["fused"] = columns * costs.kernel_bytes(l1, l2, lmax)
+        method, runner_up = "fused", method
+        seconds = columns * kernel_seconds(l1, l2, lmax, False, "highest")[kernel]
+        least = max(memory["fused"] / costs.BANDWIDTH, seconds)
+        passes = costs.PASSES["highest"] * flops[runner_up] / costs.MATRIX
+        spilling = max(memory[runner_up] / costs.BANDWIDTH, passes)
         reason = (
-            f"{'sums over couplings' if by_terms else 'values on the grid'} never leave fast memory: at least "
+            f"{'sums over couplings' if kernel == 'terms' else 'values on the grid'} never leave fast memory: at least "
             f"{1e3 * least:.2g} ms on a v5e, and {1e3 * spilling:.2g} ms otherwise (by bandwidth and operations, not "
             "measured)"
         )
+    order = sorted(flops, key=flops.__getitem__)
     return Plan(
         l1, l2, lmax, rows, channels, backend, method, runner_up, reason,
         tuple((m, flops[m]) for m in order), tuple((m, memory[m]) for m in order),
     )  # fmt: skip
 
 
-def choose(l1: int, l2: int, lmax: int, columns: int, platform: str) -> str:
-    """The route that "auto" takes on a platform for so many rows times channels."""
-    return _choice(l1 + l2 + lmax, columns, platform)[0]
+def _kernel_flops(l1, l2, lmax, kernel):
+    if kernel == "terms":
+        return costs.flops("terms", l1, l2, lmax)
+    count = kernel_reflections(l1 + l2 + lmax)
+    S, K = 2**count, sum((l + 1) ** 2 for l in (l1, l2, lmax))
+    return costs.orbits(l1 + l2 + lmax, count) * (2 * K + S * (2 * S - 1))
 
 
-def chunked_from(l1: int, l2: int, lmax: int, columns: int, method: str) -> int | float:
-    """From how many chunks of its rows on a CPU takes them one by one, so that what lies between stays in a cache.
-
-    Sums over couplings keep nothing between, and at low degrees do too little with the features to move them twice.
-    """
-    if method == "auto":
-        method = choose(l1, l2, lmax, columns, "cpu")
-    if method != "terms":
-        return 2
-    return math.inf if l1 + l2 + lmax <= 6 else 4
-
-
-def available(degree: int) -> tuple[str, ...]:
-    """The methods for products whose integrands l1 + l2 + lmax have that degree.
-
-    "terms" ends at 12, beyond which it takes over a second to compile; the known Lebedev rules end at 131.
-    """
-    last = {"terms": 12, "grid": quadrature.LEBEDEV_DEGREES[-1], "split": quadrature.LEBEDEV_DEGREES[-1]}
-    return tuple(m for m in METHODS if degree <= last.get(m, degree))
-
-
-def route(f, method: str, sizes: tuple[int, int, int], columns: int, *arrays):
-    """f(method)(*arrays), with "auto" settled for the platform that the program is compiled for."""
+def _methods(table, degree, method) -> Methods:
+    """The rows of a table for that sum of degrees, without what is known by then."""
     if method != "auto":
-        return f(method)(*arrays)
-    platforms = {p: choose(*sizes, columns, p) for p in _CHOICES}
-    default = choose(*sizes, columns, "elsewhere")
-    if set(platforms.values()) == {default}:
-        return f(default)(*arrays)
-    return jax.lax.platform_dependent(*arrays, default=f(default), **{p: f(m) for p, m in platforms.items()})
+        return (("default", ((0, method),)),)
+    return tuple((p, tuple((row[1], row[2]) for row in rows if degree <= row[0])) for p, rows in table.items())
 
 
-def fused(
-    l1: int, l2: int, lmax: int, rows: int, channels: int, odd: bool = False, precision: str = "highest"
-) -> str | None:
-    """How a kernel that spills nothing computes the product on a TPU: by "terms" or on a "grid".
-
-    None where there is no kernel: for channels that are no multiple of 128, few rows, high degrees. Where there is one,
-    plain XLA has no lower bound: it has the operations of "grid", and moves the values on the grid too.
-    """
-    if channels % _WIDTH or not channels or rows < 32 or l1 + l2 + lmax > _FUSED_UP_TO or precision not in _PASSES:
-        return None
-    memory = bytes_moved(l1, l2, lmax)[0] / BANDWIDTH
-    seconds = {k: max(memory, v) for k, v in kernel_seconds(l1, l2, lmax, odd, precision).items()}
-    return min(seconds, key=seconds.__getitem__)
+def _first(rows, columns):
+    return next(method for least, method in rows if columns >= least)
 
 
-def bytes_moved(l1: int, l2: int, lmax: int) -> tuple[int, int]:
-    """Main-memory traffic of a product for a row and channel, in float32: of a kernel, and of plain XLA."""
-    return 4 * sum((l + 1) ** 2 for l in (l1, l2, lmax)), 4 * _floats(choose(l1, l2, lmax, 0, "tpu"), l1, l2, lmax)
+def _chunks(shapes, degree=0, methods: Methods = (), factor=1):
+    """In how many chunks platforms take features of these shapes; none for those that take them as a whole."""
+    columns = math.prod(jnp.broadcast_shapes(*(s[:-2] for s in shapes))) * max(s[-1] for s in shapes)
+    chunks = columns * max(s[-2] for s in shapes) // CHUNK
+    if chunks < CHUNKS:
+        return ()
+    by_platform = dict(methods)
+    on_cpu = by_platform.get("cpu", by_platform.get("default"))
+    least: float = CHUNKS
+    if on_cpu and _first(on_cpu, columns) == "terms":
+        least = factor * (CHUNKS_OF_TERMS if degree > LAST_TERMS_WHOLE else math.inf)
+    return (("tpu", chunks), *((("cpu", chunks),) if chunks >= least else ()))
 
 
-def reflections_of(method: str, degree: int) -> int:
-    """How many reflections a method, or a "fused" kernel, uses on the Lebedev points of that degree."""
-    kernel = 1 if degree < _KERNEL_BOTH_FROM else 2
-    return {"split": transforms.split_reflections(degree), "fused": kernel}.get(method, 0)
-
-
-@functools.cache
-def kernel_seconds(l1: int, l2: int, lmax: int, odd: bool, precision: str) -> dict[str, float]:
-    """What the operations of a kernel take for a row and channel on a TPU v5e, at full rate."""
-    sizes = [(l + 1) ** 2 for l in (l1, l2, lmax)]
-    points, fields = _points("fused", l1 + l2 + lmax), 1 + odd
-    back = sizes[2] * -(-points // _WIDTH)
-    matrix = 2 * _WIDTH * (points * _parts("fused", l1 + l2 + lmax) * 2 * fields + back) * _PASSES[precision] / _MATRIX
-    seconds = {}
-    if math.prod(sizes) < 2**18 and _terms(l1, l2, lmax, odd) <= _MOST_TERMS:
-        seconds["terms"] = 2 * _terms(l1, l2, lmax, odd) / _VECTOR
-    return seconds | {"grid": matrix}
-
-
-def _terms(l1, l2, lmax, odd):
-    """How many couplings are not zero."""
-    coefficients = spherical.bracket_coefficients if odd else spherical.gaunt_coefficients
-    return int(np.count_nonzero(coefficients(l1, l2, lmax)))
-
-
-def known(method: str, methods: tuple[str, ...], what: str = "") -> None:
-    """Raise a ValueError unless `method` is "auto" or one of `methods`."""
-    if method not in ("auto", *methods):
-        raise ValueError(f"method: expected one of {', '.join(map(repr, ('auto', *methods)))}{what}, got {method!r}")
-
-
-def _choice(degree, columns, platform):
+def _explained(degree, columns, platform):
     """Method, runner-up and reason."""
-    choices = _CHOICES.get(platform, _CHOICES_ELSEWHERE)
-    fits = next(k for k, (last, least, *_) in enumerate(choices) if degree <= last and columns >= least)
-    last, least, method, runner_up = choices[fits]
-    where = f"measured on {platform}" if platform in _CHOICES else f"by operation counts, not measured on {platform}"
+    choices = POINTWISE.get(platform, POINTWISE["default"])
+    last, least, method, runner_up = next(row for row in choices if degree <= row[0] and columns >= row[1])
+    where = f"measured on {platform}" if platform in POINTWISE else f"by operation counts, not measured on {platform}"
     span = "" if last == math.inf else f" <= {last}"
     for_columns = f" and rows x channels = {columns} >= {least}" if least else ""
     reason = f"l1 + l2 + lmax = {degree}{span}{for_columns}: {_WHY[method]} ({where})"
@@ -225,54 +340,3 @@ _WHY = {
     "split": "parts even or odd under reflections take an eighth to a half of the operations of plain matrix products",
     "separable": "one angle after the other takes the fewest operations",
 }
-
-
-def _flops(method: str, l1: int, l2: int, lmax: int) -> int:
-    """Floating-point operations for one row and channel."""
-    degree, k = l1 + l2 + lmax, sum((l + 1) ** 2 for l in (l1, l2, lmax))
-    if method == "terms":
-        return 2 * _terms(l1, l2, lmax, False)
-    if method == "fft":
-        n_u, n_v = transforms.torus_sizes(l1 + l2, lmax)
-        points = n_u * n_v
-        return points + 3 * int(2.5 * points * points.bit_length()) + 8 * n_u * k
-    points = _points(method, degree)
-    if method == "separable":
-        legendre = 2 * (degree // 2 + 1) * sum((2 * l + 1) * (l + 1) for l in (l1, l2, lmax))
-        return legendre + points * (6 + 2 * sum(2 * l + 1 for l in (l1, l2, lmax)))
-    parts = _parts(method, degree)
-    return points * (2 * k + parts * (2 * parts - 1))
-
-
-def _floats(method: str, l1: int, l2: int, lmax: int) -> int:
-    """Numbers read and written for one row and channel."""
-    degree, k = l1 + l2 + lmax, sum((l + 1) ** 2 for l in (l1, l2, lmax))
-    if method == "terms":
-        return k
-    if method == "fft":
-        n_u, n_v = transforms.torus_sizes(l1 + l2, lmax)
-        return k + 12 * n_u * n_v
-    between = 2 * (degree // 2 + 1) * (2 * degree + 3) if method == "separable" else 0
-    return k + 6 * _parts(method, degree) * _points(method, degree) + between
-
-
-def _table(method: str, l1: int, l2: int, lmax: int) -> int:
-    """Numbers in the constant tables."""
-    degree, sizes = l1 + l2 + lmax, (l1, l2, lmax)
-    if method == "terms":
-        return 0
-    if method == "fft":
-        return 2 * transforms.torus_sizes(l1 + l2, lmax)[0] * sum((l + 1) ** 2 for l in sizes)
-    if method == "separable":
-        return sum((2 * l + 1) * ((degree // 2 + 1) * (l + 1) + degree // 2 + 1) for l in sizes)
-    return _points(method, degree) * sum((l + 1) ** 2 for l in sizes)
-
-
-def _points(method: str, degree: int) -> int:
-    if method == "separable":
-        return (degree // 2 + 1) * (degree // 2 + 1 + degree % 2)
-    return len(reflections.orbits(degree, reflections_of(method, degree))[0])
-
-
-def _parts(method: str, degree: int) -> int:
-    return 2 if method == "separable" else 2 ** reflections_of(method, degree)

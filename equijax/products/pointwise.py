@@ -3,23 +3,27 @@
 All are exact for band-limited functions, equivariant under O(3) by construction, and linear in each factor.
 """
 
+import dataclasses
 import functools
 import operator
 
 import jax.numpy as jnp
+from jax.lax import PrecisionLike
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate, spherical
-from equijax.products import planner
-from equijax.products.form import multiply
-from equijax.products.operands import degree, degrees, kernel, operands
-from equijax.products.routes import tpu
+from equijax.products import execution, planner
+from equijax.products.form import Known, Multilinear, Out, columns, rest
+from equijax.products.operands import degrees, operands
+from equijax.products.routes import couplings, grid, tpu
+from equijax.products.routes.tiles import Tiled
+from equijax.products.trilinear import Trilinear, X, Y, Z
 from equijax.spherical import transforms
 
 
 def gaunt(
-    x: ArrayLike, y: ArrayLike, *, lmax: int | None = None, method="auto", precision="highest"
+    x: ArrayLike, y: ArrayLike, *, lmax: int | None = None, method: str = "auto", precision: PrecisionLike = "highest"
 ) -> Float[Array, "*batch coefficients channels"]:
     """The Gaunt product: coefficients of the product of the functions Σ x_i Y_i and Σ y_j Y_j on the sphere.
 
@@ -52,14 +56,19 @@ def gaunt(
 
     References:
         Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import products
+        >>> x, y = jnp.ones((5, 4, 2)), jnp.ones((5, 9, 2))  # 5 rows of degrees 1 and 2, 2 channels
+        >>> products.gaunt(x, y).shape, products.gaunt(x, y, lmax=3).shape
+        ((5, 9, 2), (5, 16, 2))
     """
-    x, y, (l1, l2, lmax) = operands(x, y, lmax, precision)
-    _known(method, l1 + l2 + lmax)
-    return _product(x, y, lmax=lmax, method=method, precision=precision, odd=False)
+    return _product(x, y, lmax, method, precision, odd=False)
 
 
 def bracket(
-    x: ArrayLike, y: ArrayLike, *, lmax: int | None = None, method="auto", precision="highest"
+    x: ArrayLike, y: ArrayLike, *, lmax: int | None = None, method: str = "auto", precision: PrecisionLike = "highest"
 ) -> Float[Array, "*batch coefficients channels"]:
     """The Poisson bracket {f, g} = r̂ · (∇f × ∇g) of two functions on the sphere: the paths with odd l1 + l2 + l3.
 
@@ -68,14 +77,19 @@ def bracket(
     Antisymmetric, of degree at most l1 + l2 - 1; for l1 = l2 = l3 = 1 it is √(3/4π) times the cross product. Two
     natural tensors give a pseudo-tensor, of parity -(-1)^l. It grows like l1 l2: scale the inputs by 1/√(l(l+1)) where
     that matters. Arguments, result and errors are those of `gaunt`.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import products
+        >>> x, y, z = jnp.eye(4)[1:, :, None]  # vectors along the axes
+        >>> [round(float(c), 4) for c in products.bracket(x, y)[:, 0]]  # along z
+        [0.0, 0.0, 0.0, 0.4886]
     """
-    x, y, (l1, l2, lmax) = operands(x, y, lmax, precision)
-    _known(method, l1 + l2 + lmax)
-    return _product(x, y, lmax=lmax, method=method, precision=precision, odd=True)
+    return _product(x, y, lmax, method, precision, odd=True)
 
 
 def power(
-    x: ArrayLike, order: int, *, lmax: int | None = None, method="auto", precision="highest"
+    x: ArrayLike, order: int, *, lmax: int | None = None, method: str = "auto", precision: PrecisionLike = "highest"
 ) -> Float[Array, "*batch coefficients channels"]:
     """The power f^order of the function f = Σ x_i Y_i, exactly: nothing is cut off before the end.
 
@@ -95,50 +109,82 @@ def power(
     Raises:
         TypeError: If x is not real floating-point, or order is not an integer.
         ValueError: As for `gaunt`, and if order is less than 1.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import products
+        >>> products.power(jnp.ones((5, 4, 2)), 3, lmax=3).shape
+        (5, 16, 2)
     """
     x = _validate.floating("x", x)
     l = spherical.lmax_of(x, "x")
     order = _validate.integer("order", order, 1)
     lmax = degrees(l, (order - 1) * l, l if lmax is None else lmax)
-    _known(method, order * l + lmax)
+    decision = planner.power(l, order, lmax, x.shape, method)
     _validate.precision(precision)
-    return _power(x, order=order, lmax=lmax, method=method, precision=precision)
+    return execution.run(
+        _power, x, chunks=decision.chunks, l=l, order=order, lmax=lmax, methods=decision.methods, precision=precision
+    )
 
 
-def _on_tpu(x, y, *, lmax, method, precision, odd):
-    if method != "auto":
-        return None
-    return tpu.on_features(x, y, lmax=lmax, odd=odd, precision=precision)
+@dataclasses.dataclass(frozen=True)
+class Pointwise(Trilinear):
+    """The trilinear form, by the method that the planner has chosen for the platform and number of columns."""
+
+    methods: planner.Methods = ()
 
 
-def _chunked_from(columns, x, y, *, lmax, method, **_):
-    return planner.chunked_from(degree(x), degree(y), lmax, columns, method)
+def multiply(x: Array, y: Array, *, form: Pointwise) -> Array:
+    """∂T/∂z: the product, or bracket, of features (..., coefficients, channels) of the same rank and dtype."""
+    lead = jnp.broadcast_shapes(rest(x), rest(y))
+    shape = (*lead[:-1], (form.degrees[Z] + 1) ** 2, lead[-1])
+    return contraction(form, {X: x, Y: y}, Out(Z, shape, x.dtype))
 
 
-_product = kernel(multiply, front=False, fused=_on_tpu, chunked_from=_chunked_from)
+def contract(form: Pointwise, known: Known, outs: tuple[Out, ...]) -> list[Array]:
+    """∂T/∂(out) for each of `outs`, by the route that the platform and the number of columns ask for."""
 
-
-@functools.partial(kernel, front=False)
-def _power(x, *, order, lmax, method, precision):
-    l = degree(x)
-
-    def compute(method):
-        def f(x):
+    def by(method):
+        def f(*arrays):
+            at = dict(zip(known, arrays, strict=True))
             if method == "terms":
-                z = x
-                for k in range(2, order + 1):
-                    up_to = k * l if k < order else lmax
-                    z = multiply(z, x, lmax=up_to, method=method, precision=precision, odd=False)
-                return z[..., : (lmax + 1) ** 2, :]
+                return couplings.contract(form, at, outs)
+            return grid.contract(form, at, outs, method=method)
+
+        return f
+
+    return planner.settle(form.methods, columns(known), by, *known.values())
+
+
+contraction = Multilinear("product_on_sphere", contract)
+
+
+def _product(x, y, lmax, method, precision, odd):
+    x, y, sizes = operands(x, y, lmax, precision)
+    decision = planner.pointwise(
+        sizes, (x.shape, y.shape), method, odd=odd, fusable=tpu.takes(x, y), precision=precision
+    )
+    form = Pointwise(sizes, odd, precision, decision.methods)
+    fused = decision.fused and (tpu.product, Tiled.of(form, decision.fused))
+    return execution.run(multiply, x, y, chunks=decision.chunks, fused=fused, form=form)
+
+
+def _power(x, *, l, order, lmax, methods, precision):
+    def by_terms(x):
+        z = x
+        for k in range(2, order + 1):
+            kept = k * l if k < order else lmax
+            z = multiply(
+                z, x, form=Pointwise(((k - 1) * l, l, kept), False, precision, (("default", ((0, "terms"),)),))
+            )
+        return z[..., : (lmax + 1) ** 2, :]
+
+    def by(method):
+        def on_grid(x):
             values = transforms.to_grid(method, jnp.moveaxis(x, -2, 0), order * l, lmax, precision=precision)
             product = functools.reduce(operator.mul, [values] * order)
             return jnp.moveaxis(transforms.from_grid(method, product, order * l, lmax, precision), 0, -2)
 
-        return f
+        return by_terms if method == "terms" else on_grid
 
-    columns = x.size // x.shape[-2] if order == 2 else 0  # chains of longer sums over couplings compile for seconds
-    return planner.route(compute, method, (l, (order - 1) * l, lmax), columns, x)
-
-
-def _known(method, degree):
-    planner.known(method, planner.available(degree), f" for degrees that add up to {degree}")
+    return planner.settle(methods, x.size // x.shape[-2], by, x)

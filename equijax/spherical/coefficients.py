@@ -26,6 +26,11 @@ def bracket_coefficients(l1: int, l2: int, lmax: int) -> np.ndarray:
     return _triple(l1, l2, lmax, odd=True)
 
 
+def pointwise_coefficients(l1: int, l2: int, lmax: int, *, odd: bool) -> np.ndarray:
+    """`gaunt_coefficients`, or with `odd` the `bracket_coefficients`, which have the other half of the couplings."""
+    return (bracket_coefficients if odd else gaunt_coefficients)(l1, l2, lmax)
+
+
 @functools.lru_cache(maxsize=None, typed=True)
 def clebsch_gordan_coefficients(l1: int, l2: int, l3: int) -> np.ndarray:
     """The real Clebsch-Gordan tensor C of e3nn, shape (2 l1 + 1, 2 l2 + 1, 2 l3 + 1), of Frobenius norm 1.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from equijax import products, spherical
-from equijax.products import bracket, gaunt, operands, planner, power
+from equijax.products import bracket, gaunt, planner, power
 
 pytestmark = pytest.mark.usefixtures("x64")
 L = 6
@@ -178,7 +178,7 @@ def test_many_rows_in_chunks_are_the_same_as_few(monkeypatch, method):
     run = lambda: [jax.vjp(f, *case)[1](jnp.ones((7, 16, 2))) for case in cases]  # noqa: E731
     loops = lambda *a: jax.jit(f).lower(*a).as_text().count("stablehlo.while")  # noqa: E731
     want = run()
-    monkeypatch.setattr(operands, "_CHUNK", 40)
+    monkeypatch.setattr(planner, "CHUNK", 40)
     jax.clear_caches()
     assert loops(x, y) == 1
     assert loops(x[:3], y[:3]) == (method == "grid")  # two chunks

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equijax.products import bracket, clebsch_gordan, convolution, gaunt, planner, power
-from equijax.products.form import evaluate
+from equijax.products import bracket, clebsch_gordan, convolution, gaunt, planner, pointwise, power
+from equijax.products.form import Out
+from equijax.products.trilinear import X, Y, Z
 
 
 def features(lmax=2, seed=0, channels=2, rows=4):
@@ -86,7 +87,9 @@ def test_auto_settles_for_the_platform_compiled_for_and_never_takes_the_fft():
 
     def choices(l):
         x = features(l)
-        f = functools.partial(evaluate, lmax=l, shape=(4, 2), method="auto", precision="highest", odd=False)
+        methods = planner.pointwise((l, l, l), (x.shape, x.shape), "auto").methods
+        form, out = pointwise.Pointwise((l, l, l), methods=methods), Out(Z, x.shape, x.dtype)
+        f = lambda x, y: pointwise.contract(form, {X: x, Y: y}, (out,))  # noqa: E731
         return str(jax.make_jaxpr(f)(x, x)).count("platform_index")
 
     assert [choices(l) > 0 for l in (1, 2, 5, 9, 15, 20)] == [False, False, True, False, True, False]

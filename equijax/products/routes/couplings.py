@@ -1,4 +1,4 @@
-"""Sums over the couplings of features that are not zero, written out, in loops over all rows and channels.
+"""Sums over the couplings that are not zero, written out, in loops over all rows and channels.
 
 Features (..., coefficients, channels) of the same rank. No matrix product rounds here.
 """
@@ -15,10 +15,33 @@ from jaxtyping import Array
 
 from equijax import spherical
 from equijax.numerics import one_pass
-from equijax.products.operands import rest
+from equijax.products import planner
+from equijax.products.form import Known, Out, add_up, rest
+from equijax.products.trilinear import Trilinear
+from equijax.products.weighted import W, Weighted, X, Y, Z
 
-_MOST_RESULTS = 6  # of a loop; measured on a CPU with 32 vector registers
-_SHARING = 3  # degrees of one order from which pairs x_i y_j are shared: fewer operations than by sums for each
+
+def contract(form: Trilinear, known: Known, outs: tuple[Out, ...]) -> list[Array]:
+    """∂T/∂(out) for each of `outs`, of functions on the sphere."""
+    found = []
+    for out in outs:
+        a, b = form.factors(out.argument)
+        found.append(add_up(product(known[a], known[b], form.couplings(out.argument)), out))
+    return found
+
+
+def contract_paths(form: Weighted, known: Known, outs: tuple[Out, ...]) -> list[Array]:
+    """∂T/∂(out) for each of `outs`, of weighted paths."""
+    table, found = form.couplings(), []
+    for out in outs:
+        if out.argument == W:
+            z = path_sums(known[X], known[Y], known[Z], table, form.paths)
+        else:
+            axes = *(k for k in (X, Y, Z) if k != out.argument), out.argument
+            turned = [tuple(way[k] for k in axes) for way in form.paths]
+            z = weighted_product(known[axes[0]], known[axes[1]], known[W], table.transpose(axes), turned)
+        found.append(add_up(z, out))
+    return found
 
 
 def product(x: Array, y: Array, table: np.ndarray) -> Array:
@@ -64,7 +87,7 @@ def path_sums(x: Array, y: Array, z: Array, table: np.ndarray, paths: Sequence[t
         ends = [(paths[p], range(paths[p][2] ** 2, (paths[p][2] + 1) ** 2)) for p in group]
         return [[(1, zs[k] * _of_path(xs, ys, table, path, k, orders, inner)) for k in end] for path, end in ends]
 
-    return _in_groups(terms, _batches(range(len(paths)), _MOST_RESULTS), xs[0])
+    return _in_groups(terms, _batches(range(len(paths)), planner.MOST_RESULTS), xs[0])
 
 
 def _in_groups(terms, groups, like):
@@ -129,7 +152,7 @@ def _by_order(orders, alone=False):
             groups += [of_order, []]
             continue
         for pair in _batches(of_order, 1 if m == 0 else 2):
-            if len(groups[-1]) + len(pair) > _MOST_RESULTS:
+            if len(groups[-1]) + len(pair) > planner.MOST_RESULTS:
                 groups.append([])
             groups[-1] += pair
     return [group for group in groups if group]
@@ -137,7 +160,7 @@ def _by_order(orders, alone=False):
 
 def _share_pairs(orders, group):
     """Whether it is of so many degrees of one order that every product x_i y_j serves more than one of them."""
-    return len(set(orders[group])) == 1 and len({math.isqrt(k) for k in group}) >= _SHARING
+    return len(set(orders[group])) == 1 and len({math.isqrt(k) for k in group}) >= planner.SHARED_FROM
 
 
 def _batches(items, size):

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from equijax import spherical
-from equijax.products import bracket, convolution, gaunt, operands, planner
+from equijax.numerics import primitives
+from equijax.products import bracket, convolution, gaunt, planner
+from equijax.products.form import Out
 from equijax.products.routes import tpu
-from equijax.products.routes.trilinear import Form, H, X, Y, Z
+from equijax.products.routes.tiles import Tiled
+from equijax.products.trilinear import H, X, Y, Z
 
 FORMS = [((1, 1, 2), False, jnp.float32), ((1, 1, 2), False, jnp.bfloat16), ((1, 2, 1), True, jnp.float32)]
 
@@ -59,14 +62,14 @@ def test_kernel_agrees_with_the_plain_route(degrees, odd, dtype, method):
     f = functools.partial(bracket if odd else gaunt, lmax=degrees[2], method="grid")
     z, pull = jax.vjp(f, *(front(a[k].astype(jnp.float32)) for k in (X, Y)))
     wanted = [np.moveaxis(np.asarray(b), -2, 0) for b in (*pull(front(a[Z].astype(jnp.float32))), z)]
-    found = contract(interpreted, Form(degrees, odd, method=method), a, (X, Y, Z))
+    found = contract(interpreted, Tiled(degrees, odd, method=method), a, (X, Y, Z))
     close(found, wanted, 2e-6 if dtype == jnp.float32 else 5e-3)
 
 
 @pytest.mark.parametrize(("odd", "method"), [(False, "terms"), (True, "grid")])
 def test_kernel_of_a_filter(odd, method):
     """Against the convolution; gradients in features, weights and harmonics, of two blocks of channels."""
-    a, form = arrays((1, 1, 1), filtered=True), Form((1, 1, 1), odd, True, method)
+    a, form = arrays((1, 1, 1), filtered=True), Tiled((1, 1, 1), odd, filtered=True, method=method)
     a = {k: v if k == H else jnp.concatenate([v, 2 * v], axis=-1) for k, v in a.items()}
     vectors = a[H][0, :, 1:]  # Y_1 is along the direction
     z = np.moveaxis(convolution(front(a[X]), vectors, front(a[Y]), method="zonal", odd=odd), -2, 0)
@@ -80,8 +83,8 @@ def test_kernel_of_a_filter(odd, method):
 def test_precisions_of_the_grid_kernel():
     """Three passes of bfloat16 are a hundred times closer than one would be."""
     a = arrays((1, 1, 1))
-    wanted = contract(tpu.plain, Form((1, 1, 1)), {X: a[X], Y: a[Y]}, (Z,))
-    found = contract(interpreted, Form((1, 1, 1), precision="high"), {X: a[X], Y: a[Y]}, (Z,))
+    wanted = contract(tpu.plain, Tiled((1, 1, 1)), {X: a[X], Y: a[Y]}, (Z,))
+    found = contract(interpreted, Tiled((1, 1, 1), precision="high"), {X: a[X], Y: a[Y]}, (Z,))
     close(found, wanted, 5e-5)
     with pytest.raises(AssertionError):
         close(found, wanted, 1e-7)
@@ -89,11 +92,14 @@ def test_precisions_of_the_grid_kernel():
 
 def test_derivatives_of_every_kind():
     """Forward, reverse, second order both ways, batched; the primitives against automatic derivatives of plain XLA."""
-    form = Form((1, 1, 1), filtered=True)
+    form = Tiled((1, 1, 1), filtered=True)
     a = arrays((1, 1, 1), rows=4, filtered=True)
     b = arrays((1, 1, 1), rows=4, filtered=True, seed=1)
     primals, changes = (tuple(c[k] for k in (X, Y, H)) for c in (a, b))
-    primitive = functools.partial(tpu.product, form)
+
+    def primitive(x, y, h):
+        last = {X: front(x), Y: front(y), H: h[0][..., None]}  # coefficients on the last axis but one
+        return jnp.moveaxis(tpu.contraction(form, last, Out(Z, (4, 4, 128), jnp.dtype("float32"))), -2, 0)
 
     def reference(x, y, h):
         params = {"form": form, "given": (X, Y, H), "outs": (Z,), "dtypes": (jnp.dtype("float32"),)}
@@ -138,8 +144,8 @@ def test_derivatives_by_the_direction_of_a_filter(lmax):
         grad = jax.grad(lambda r: jnp.sum(jnp.sin(f(r)) * c))
         return f(r), grad(r), *jax.jvp(f, (r,), (change,)), *jax.jvp(grad, (r,), (change,))
 
-    fused = tpu.on_features(x, w, r[..., None], **options)
-    found = jax.jit(lambda: all_of(lambda r: fused(x, w, r[..., None])))()
+    form = Tiled((1, lmax, options["lmax"]), filtered=True, method="terms")
+    found = jax.jit(lambda: all_of(lambda r: tpu.convolution(form, x, r[..., None], w)))()
     wanted = jax.jit(lambda: all_of(lambda r: convolution(x, r, w, method="direct", lmax=options["lmax"])))()
     for p, q in zip(found, wanted, strict=True):
         np.testing.assert_allclose(p, q, atol=1e-5 * max(1, float(jnp.max(jnp.abs(q)))))
@@ -188,7 +194,7 @@ def test_shard_map_takes_the_kernel_and_a_divided_program_does_not():
 def test_only_programs_that_the_compiler_divides_are_divided():
     mesh = jax.make_mesh((2,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
     rows = jax.sharding.PartitionSpec("rows")
-    divided = lambda x: x + operands._divided.bind()  # noqa: E731
+    divided = lambda x: x + primitives.divided()  # noqa: E731
     x = jnp.zeros(2)
     assert not jax.jit(divided)(x).any()
     split = jax.device_put(x, jax.sharding.NamedSharding(mesh, rows))

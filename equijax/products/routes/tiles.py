@@ -1,12 +1,7 @@
-"""Products and their gradients as contractions of one trilinear form, one tile of rows and channels at a time.
+"""The arithmetic of fused kernels: contractions of the trilinear form for one tile of rows and channels.
 
-The Gaunt product (or bracket) z of x and y, and its derivatives, are contractions of
-
-    T(x, y, z) = ∫ x y z   or   ∫ z {x, y}
-
-with all arguments but one: z = ∂T/∂z, and a cotangent z gives the gradients ∂T/∂x and ∂T/∂y. The second factor may be a
-filter, y_lm = w_l Y_lm(r̂), and then T is linear in the weights w and in the harmonics Y too. All derivatives of all
-orders are contractions of T again.
+Here every coefficient is an array (rows, channels) by itself. The second factor of the form may be a filter,
+y_lm = w_l Y_lm(r̂), and then T is linear in the weights w and in the harmonics Y too.
 """
 
 import dataclasses
@@ -20,30 +15,30 @@ import numpy as np
 
 from equijax import spherical
 from equijax.products import planner
+from equijax.products.trilinear import H, Trilinear, X, Y, Z
 from equijax.spherical import reflections
 
-X, Y, Z, H = range(4)  # the arguments of T: x, y or the weights of a filter, z, harmonics of the filter
-Key = tuple[int, int, bool]  # argument, part, whether the table leads from points back to coefficients
+Key = tuple[int, int, bool]  # argument, sector, whether the table leads from points back to coefficients
 
 
 @dataclasses.dataclass(frozen=True)
-class Form:
-    """T of functions of these degrees, and how to evaluate it.
+class Tiled(Trilinear):
+    """The trilinear form, and how a tile of it is computed.
 
     Attributes:
-        degrees: l1, l2 and lmax.
-        odd: ∫ z {x, y} instead of ∫ x y z.
         filtered: Whether y is made of weights and harmonics.
         method: "terms" adds up the products with non-zero couplings one by one, in float32 whatever the precision is;
-            "grid" multiplies values at the points of a quadrature rule.
-        precision: Of the matrix products of "grid": "default", "high" or "highest".
+            "grid" multiplies values at the points of a quadrature rule, for a precision of "default", "high" or
+            "highest".
     """
 
-    degrees: tuple[int, int, int]
-    odd: bool = False
     filtered: bool = False
     method: str = "grid"
-    precision: str = "highest"
+
+    @classmethod
+    def of(cls, form: Trilinear, method: str, filtered: bool = False) -> "Tiled":
+        """The same form for tiles."""
+        return cls(form.degrees, form.odd, planner.precision_name(form.precision), filtered, method)
 
     def size(self, argument: int) -> int:
         """Coefficients of an argument."""
@@ -56,13 +51,13 @@ class Form:
         if self.method == "terms":
             return {}
         targets = {Y if k == H else k for k in outs}
-        parts = _parts(self)[0]
-        there = {(k, part, False): table for (k, part), (_, table) in parts.items() if targets - {k}}
-        back = {(k, part, True): table.T for (k, part), (_, table) in parts.items() if k in targets}
+        sectors = _sectors(self)[0]
+        there = {(k, sector, False): table for (k, sector), (_, table) in sectors.items() if targets - {k}}
+        back = {(k, sector, True): table.T for (k, sector), (_, table) in sectors.items() if k in targets}
         return {key: table.astype(np.float32) for key, table in (there | back).items()}
 
 
-def evaluate(form: Form, tables: Any, known: dict[int, Any], outs: Sequence[int]) -> dict[int, list[Any]]:
+def evaluate(form: Tiled, tables: Any, known: dict[int, Any], outs: Sequence[int]) -> dict[int, list[Any]]:
     """∂T/∂(out) for each of `outs`.
 
     Args:
@@ -92,8 +87,7 @@ def evaluate(form: Form, tables: Any, known: dict[int, Any], outs: Sequence[int]
 
 def _by_terms(form, tables, features, targets):
     """z_k = Σ_i x_i Σ_j T_ijk y_j, and the like for x and y."""
-    coefficients = spherical.bracket_coefficients if form.odd else spherical.gaunt_coefficients
-    couplings, found = coefficients(*form.degrees), {}
+    couplings, found = form.couplings(Z), {}  # (x, y, z)
     for out in targets:
         a, b = (k for k in (X, Y, Z) if k != out)
         found[out] = [jnp.zeros_like(features[a][0] * features[b][0])] * couplings.shape[out]
@@ -109,50 +103,50 @@ def _by_terms(form, tables, features, targets):
 
 
 def _by_grid(form, tables, features, targets):
-    """Values of all parts of the given functions at the points, their products, and these projected."""
-    parts, terms = _parts(form)
+    """Values of all sectors of the given functions at the points, their products, and these projected."""
+    sectors, terms = _sectors(form)
 
     @functools.cache
-    def values(argument, part):
-        x = jnp.stack([features[argument][i] for i in parts[argument, part][0]])
-        return _dot(tables[argument, part, False], x.reshape(len(x), -1), form.precision)
+    def values(argument, sector):
+        x = jnp.stack([features[argument][i] for i in sectors[argument, sector][0]])
+        return _dot(tables[argument, sector, False], x.reshape(len(x), -1), form.precision)
 
     found = {}
     for out in targets:
         a, b = (k for k in (X, Y, Z) if k != out)
         shape = features[a][0].shape
         found[out] = [jnp.zeros(shape, jnp.float32)] * (form.degrees[out] + 1) ** 2
-        for part in [part for argument, part in parts if argument == out]:
-            ways = [term for term in terms if term[out] == part]
+        for sector in [sector for argument, sector in sectors if argument == out]:
+            ways = [term for term in terms if term[out] == sector]
             product = _total([term[3] * (values(a, term[a]) * values(b, term[b])) for term in ways])
-            z = _dot(tables[out, part, True], product, form.precision).reshape(-1, *shape)
-            for i, k in enumerate(parts[out, part][0]):
+            z = _dot(tables[out, sector, True], product, form.precision).reshape(-1, *shape)
+            for i, k in enumerate(sectors[out, sector][0]):
                 found[out][k] = found[out][k] + z[i]
     return found
 
 
 @functools.cache
-def _parts(form):
-    """Parts of x, y and z, and how they make T: Σ ± Σ_p x_a(p) y_b(p) z_c(p) over the terms (a, b, c, ±1).
+def _sectors(form):
+    """Sectors of x, y and z, and how they make T: Σ ± Σ_p x_a(p) y_b(p) z_c(p) over the terms (a, b, c, ±1).
 
-    A part (argument, a) has the indices of its coefficients and a table (points, coefficients). The parts are those
-    even or odd under reflections, and of x and y in a bracket those of both components of the gradient.
+    A sector (argument, a) has the indices of its coefficients and a table (points, coefficients). The sectors are even
+    or odd under reflections, and of x and y in a bracket there are those of both components of the gradient.
     """
     degree, fields = sum(form.degrees), ("theta", "phi") if form.odd else ("value",)
-    count = planner.reflections_of("fused", degree)
-    weights, parts = reflections.orbits(degree, count)[1][:, None], {}
+    count = planner.kernel_reflections(degree)
+    weights, sectors = reflections.orbits(degree, count)[1][:, None], {}
     for argument, l in enumerate(form.degrees):
         for k, field in enumerate(("value",) if argument == Z else fields):
             order, tables = reflections.tables(l, degree, count, field)
             ends = np.cumsum([table.shape[1] for table in tables])
             for a, (indices, table) in enumerate(zip(np.split(order, ends[:-1]), tables, strict=True)):
                 if len(indices):
-                    part = k * len(tables) + a
-                    parts[argument, part] = indices, table * weights if argument == Z else table
+                    sector = k * len(tables) + a
+                    sectors[argument, sector] = indices, table * weights if argument == Z else table
     n = len(tables)
     pairs = ((0, 1, 1), (1, 0, -1)) if form.odd else ((0, 0, 1),)
     ways = ((n * i + a, n * j + b, a ^ b, s) for (i, j, s), a, b in itertools.product(pairs, range(n), range(n)))
-    return parts, [way for way in ways if all((k, way[k]) in parts for k in (X, Y, Z))]
+    return sectors, [way for way in ways if all((k, way[k]) in sectors for k in (X, Y, Z))]
 
 
 def _total(terms):
