@@ -144,9 +144,9 @@ def columns(known: Known) -> int:
     return math.prod(jnp.broadcast_shapes(*map(rest, known.values())))
 
 
-def add_up(z: Array, out: Out) -> Array:
-    """`z` added up over the axes of rows and channels that are 1 in the shape of `out` and longer in z."""
-    axes = [i for i, (n, left) in enumerate(zip(z.shape, out.shape, strict=True)) if n != left]
+def add_up(z: Array, shape: tuple[int, ...]) -> Array:
+    """`z` added up over the axes of rows and channels that are 1 in `shape`, that of an `Out`, and longer in z."""
+    axes = [i for i, (n, left) in enumerate(zip(z.shape, shape, strict=True)) if n != left]
     return jnp.sum(z, axes, keepdims=True) if axes else z
 
 

@@ -28,10 +28,20 @@ class Trilinear:
     precision: PrecisionLike = "highest"
 
     def factors(self, out: int) -> tuple[int, int]:
-        """The arguments whose product is ∂T/∂(out), in this order."""
+        """The arguments whose product is ∂T/∂(out), in this order; z first where the order is free.
+
+        Then sums over couplings take the fewest operations, as z has the larger degree where those of x and y differ.
+        """
+        if out == X and not self.odd:
+            return Z, Y
         return (out + 1) % 3, (out + 2) % 3
 
-    def couplings(self, out: int) -> np.ndarray:
-        """t_ijk with (∂T/∂(out))_k = Σ_ij t_ijk a_i b_j, for the coefficients of a and b, the `factors`."""
+    def turned(self, out: int) -> "Trilinear":
+        """The same form with `out` as z, its `factors` as x and y: equal for all derivatives of the same degrees."""
         a, b = self.factors(out)
-        return spherical.pointwise_coefficients(*(self.degrees[k] for k in (a, b, out)), odd=self.odd)
+        return Trilinear((self.degrees[a], self.degrees[b], self.degrees[out]), self.odd, self.precision)
+
+    @property
+    def couplings(self) -> np.ndarray:
+        """t_ijk with (∂T/∂z)_k = Σ_ij t_ijk x_i y_j."""
+        return spherical.pointwise_coefficients(*self.degrees, odd=self.odd)

@@ -20,9 +20,11 @@ def harmonics(vectors: ArrayLike, lmax: int, *, normalize: bool = True) -> Float
 
     All orders of a degree at once, by the recursion in the degree
 
-        Y_l = a_l y Y_{l-1} - b_l r² Y_{l-2} + c_l (Re or Im)(z + i x)^‖m‖ ,
+        Y_lm = a_lm y Y_{l-1,m} - b_lm r² Y_{l-2,m}  for ‖m‖ < l ,   a_lm = √((4l² - 1) / (l² - m²)) ,
+        Y_{l,±l} = c_l (Re or Im)(z + i x)^l ,                       b_lm = a_lm / a_{l-1,m}  (0 for ‖m‖ = l - 1) ,
 
-    a polynomial in the components, so that derivatives of every order exist everywhere, on the axes too. The order
+    with Y_00 = 1/√4π and c_l = √((2l + 1) / 2l) c_{l-1}, c_1 = √(3/4π): of m = l the real part, of m = -l the imaginary
+    one. Polynomials in the components, so that derivatives of every order exist everywhere, on the axes too. The order
     and the signs are those of e3nn; e3nn's "component" normalization is √(4π) times this.
 
     Args:
@@ -38,6 +40,13 @@ def harmonics(vectors: ArrayLike, lmax: int, *, normalize: bool = True) -> Float
     Raises:
         TypeError: If `vectors` is not of floating point, or `lmax` is not an integer.
         ValueError: If the last axis of `vectors` is not of length 3, or `lmax` is negative.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import spherical
+        >>> Y = spherical.harmonics(jnp.array([[0.0, 2.0, 0.0]]), 2)  # along the polar axis: only m = 0
+        >>> Y.shape, [round(float(c), 4) for c in Y[0]]
+        ((1, 9), [0.2821, 0.0, 0.4886, 0.0, 0.0, 0.0, 0.6308, 0.0, 0.0])
     """
     v = _validate.floating("vectors", vectors)
     _validate.last_axis("vectors", v, 3)
@@ -86,7 +95,7 @@ def _harmonics(v, lmax, normalize):
         square = jnp.sum(v * v, axis=-1, keepdims=True)
     x, y, z = v[..., 0:1], v[..., 1:2], v[..., 2:3]
 
-    seed = 1 / math.sqrt(4 * math.pi)
+    seed = 1 / math.sqrt(4 * math.pi)  # Y_00, and later c_l / √2
     cosine, sine = jnp.ones_like(x), jnp.zeros_like(x)  # real and imaginary part of (z + i x)^l
     previous, current = None, jnp.full_like(x, seed)
     out = [current]

@@ -114,8 +114,12 @@ def point_table(lmax: int, points: np.ndarray, field: str) -> np.ndarray:
 def legendre(lmax: int, cosines: np.ndarray, sines: np.ndarray | None = None, *, over_sine: bool = False) -> np.ndarray:
     """Normalized associated Legendre functions Θ_lm(θ), shape (lmax + 1, lmax + 1, n), zero for m > l.
 
-    Y_lm(θ, φ) = Θ_l‖m‖(θ) Φ_m(φ) is orthonormal on the sphere. Stable three-term recursion, without factorials. They
-    are positive near θ = 0. `sines` (default: positive) may have the sign of sinθ for θ in [0, 2π); Θ_lm then is a
+    Y_lm(θ, φ) = Θ_l‖m‖(θ) Φ_m(φ) is orthonormal on the sphere. Stable recursion without factorials, first along the
+    diagonal and then in the degree, with the a and b of `recursion_coefficients`:
+
+        Θ_00 = 1/√4π ,   Θ_mm = √((2m + 1) / 2m) sinθ Θ_{m-1,m-1} ,   Θ_lm = a_lm cosθ Θ_{l-1,m} - b_lm Θ_{l-2,m} .
+
+    They are positive near θ = 0. `sines` (default: positive) may have the sign of sinθ for θ in [0, 2π); Θ_lm then is a
     trigonometric polynomial. With `over_sine` Θ_lm / sinθ, which is finite, for m > 0, and 0 for m = 0.
     """
     c, s = cosines, np.sqrt(1 - cosines**2) if sines is None else sines
@@ -134,7 +138,10 @@ def legendre(lmax: int, cosines: np.ndarray, sines: np.ndarray | None = None, *,
 
 
 def legendre_derivative(theta: np.ndarray) -> np.ndarray:
-    """dΘ_lm/dθ from the table of `legendre`, by the ladder in m."""
+    """dΘ_lm/dθ from the table of `legendre`, by the ladder in m:
+
+    dΘ_lm/dθ = ½ √((l + m)(l - m + 1)) Θ_{l,m-1} - ½ √((l - m)(l + m + 1)) Θ_{l,m+1} ,   dΘ_l0/dθ = -√(l(l + 1)) Θ_l1 .
+    """
     out = np.zeros_like(theta)
     for l in range(1, theta.shape[0]):
         out[l, 0] = -np.sqrt(l * (l + 1)) * theta[l, 1]
@@ -152,7 +159,20 @@ def azimuthal(lmax: int, azimuths: np.ndarray) -> np.ndarray:
 
 
 def recursion_coefficients(l: int, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """a, b of  Θ_lm = a cosθ Θ_{l-1,m} - b Θ_{l-2,m}; zero where ‖m‖ ≥ l (a) or ‖m‖ ≥ l - 1 (b)."""
+    """The coefficients of the recursion in the degree, Θ_lm = a_lm cosθ Θ_{l-1,m} - b_lm Θ_{l-2,m}:
+
+        a_lm = √((4l² - 1) / (l² - m²)) ,   b_lm = a_lm √(((l - 1)² - m²) / (4 (l - 1)² - 1)) = a_lm / a_{l-1,m} ,
+
+    that of the Legendre functions, (l - m) P_lm = (2l - 1) cosθ P_{l-1,m} - (l + m - 1) P_{l-2,m}, for functions that
+    are orthonormal: cosθ Θ_{l-1,m} has no components but those of the degrees l and l - 2.
+
+    Args:
+        l: The degree, at least 1.
+        m: Orders, integers of any shape and sign.
+
+    Returns:
+        a_lm, 0 where ‖m‖ ≥ l, and b_lm, 0 where ‖m‖ ≥ l - 1: there is nothing of that order below.
+    """
     m2 = np.minimum(m * m, (l - 1) ** 2)
     a = np.where(np.abs(m) < l, np.sqrt((4 * l * l - 1) / (l * l - m2)), 0.0)
     b = a * np.sqrt(np.maximum((l - 1) ** 2 - m2, 0) / max(4 * (l - 1) ** 2 - 1, 1))
@@ -160,6 +180,7 @@ def recursion_coefficients(l: int, m: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def frozen(a: np.ndarray | float) -> np.ndarray:
+    """`a` as an array that cannot be written: cached tables are shared."""
     a = np.asarray(a)
     a.flags.writeable = False
     return a

@@ -1,8 +1,8 @@
-"""Functions in parts that are even or odd under reflections: one point of every orbit is enough.
+"""Functions in sectors, pieces that are even or odd under reflections: one point of every orbit is enough.
 
-With B reflections g that commute, a function is a sum of 2^B parts f_c, where bit k of c says whether the part is odd
-under the k-th one: at the image g p it has the value ±f_c(p). Each part comes from its own coefficients only, which
-divides the operations of a transform by 2^B, and parts multiply as
+With B reflections g that commute, a function is a sum of 2^B pieces f_c, where bit k of c says whether the piece is odd
+under the k-th one: at the image g p it has the value ±f_c(p). Each sector has its own coefficients, which divides the
+operations of a transform by 2^B, and sectors multiply as
 
     (f g)_c = Σ_a f_a g_{a xor c} .
 
@@ -28,17 +28,17 @@ _REFLECTIONS = np.array([[-1, -1, -1], [-1, 1, 1], [1, -1, 1]])  # p -> -p, x ->
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class Parts:
-    """The values of the parts of a function, each an array with the points first."""
+class Sectors:
+    """The values of the pieces of a function, one a sector, each an array with the points first."""
 
     values: tuple[Array, ...]
 
-    def __mul__(self, other: "Parts") -> "Parts":
+    def __mul__(self, other: "Sectors") -> "Sectors":
         pairs = [jnp.broadcast_arrays(*pair) for pair in zip(self.values, other.values, strict=True)]
-        return Parts(tuple(_multiply.bind(*(f for f, _ in pairs), *(g for _, g in pairs))))
+        return Sectors(tuple(_multiply.bind(*(f for f, _ in pairs), *(g for _, g in pairs))))
 
-    def __sub__(self, other: "Parts") -> "Parts":
-        return Parts(tuple(a - b for a, b in zip(self.values, other.values, strict=True)))
+    def __sub__(self, other: "Sectors") -> "Sectors":
+        return Sectors(tuple(a - b for a, b in zip(self.values, other.values, strict=True)))
 
 
 @functools.cache
@@ -59,22 +59,26 @@ def orbits(degree: int, reflections: int) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def tables(lmax: int, degree: int, reflections: int, field: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """The order of the coefficients by parts, and for each part a table (points, coefficients)."""
-    part = np.zeros((lmax + 1) ** 2, int)
-    p = np.array([[0.36, 0.48, 0.8], [0.48, 0.8, 0.36], [-0.8, 0.36, 0.48]])  # in general position: shows the parities
+    """The order of the coefficients by sectors, and for each sector a table (points, coefficients).
+
+    Y_lm, or a component of its gradient, is even or odd under each reflection; which, its values at points in general
+    position and at their images show.
+    """
+    sector = np.zeros((lmax + 1) ** 2, int)
+    p = np.array([[0.36, 0.48, 0.8], [0.48, 0.8, 0.36], [-0.8, 0.36, 0.48]])
     for k, g in enumerate(_REFLECTIONS[:reflections]):
         at, image = (quadrature.point_table(lmax, q, field) for q in (p, p * g))
-        part += 2**k * (np.sum(at * image, axis=0) < 0)
+        sector += 2**k * (np.sum(at * image, axis=0) < 0)
     table = quadrature.point_table(lmax, orbits(degree, reflections)[0], field)
-    order = np.argsort(part, kind="stable").astype(np.int32)  # the same dtype with and without 64-bit types
-    return order, tuple(table[:, part == c] for c in range(2**reflections))
+    order = np.argsort(sector, kind="stable").astype(np.int32)  # the same dtype with and without 64-bit types
+    return order, tuple(table[:, sector == c] for c in range(2**reflections))
 
 
 def _sums(*factors):
-    """The parts Σ_a f_a g_(a xor c), of f and then g: half of each sum, and the other half."""
+    """The pieces Σ_a f_a g_(a xor c), of those of f and then of g: half of each sum, and the other half."""
     f, g = one_pass.halves(factors)
-    parts = range(len(f))
-    return one_pass.add(*([sum(f[a] * g[a ^ c] for a in half) for c in parts] for half in one_pass.halves(parts)))
+    sectors = range(len(f))
+    return one_pass.add(*([sum(f[a] * g[a ^ c] for a in half) for c in sectors] for half in one_pass.halves(sectors)))
 
 
 def _jvp(primals, tangents):
@@ -100,7 +104,7 @@ def _batched(factors, axes):
     return _multiply.bind(*moved), [0] * (len(factors) // 2)
 
 
-_multiply = Primitive("product_of_parts")
+_multiply = Primitive("product_of_sectors")
 _multiply.multiple_results = True
 _multiply.def_abstract_eval(lambda *factors: list(one_pass.halves(factors)[0]))
 compile_alone(_multiply)

@@ -8,7 +8,7 @@ Here, and inside the package only, coefficients and grid points are on the FIRST
 rows and channels at once, which is up to three times faster on a CPU.
 
 - grid: Lebedev points, one matrix product, O(L⁴).
-- split: the same points, in parts that are even or odd under reflections (see `reflections`), O(L⁴) / 2, 4 or 8.
+- split: the same points, in sectors that are even or odd under reflections (see `reflections`), O(L⁴) / 2, 4 or 8.
 - separable: Gauss-Legendre nodes times equispaced azimuths, first over degrees (one matrix an order m), then over
   orders, sines and cosines apart, O(L³).
 - fft: the torus of both angles, real fast Fourier transforms of the smallest alias-free sizes. θ runs over [0, 2π) with
@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax.spherical import quadrature, reflections
-from equijax.spherical.reflections import Parts
+from equijax.spherical.reflections import Sectors
 
 Field = Literal["value", "theta", "phi"]  # f, ∂f/∂θ, (1/sinθ) ∂f/∂φ
 Features = Float[Array, "coefficients *rest"]
@@ -50,7 +50,7 @@ def to_grid(method: str, x: Features, band: int, lmax: int, field: Field = "valu
         precision: Of the matrix products.
 
     Returns:
-        An array, points first, or `Parts` by "split" and "separable"; either can be multiplied and subtracted.
+        An array, points first, or `Sectors` by "split" and "separable"; either can be multiplied and subtracted.
     """
     return _TO[method](x, band, lmax, field, precision)
 
@@ -115,23 +115,23 @@ def _grid_from(values, band, lmax, precision):
 
 def _split_to(x, band, lmax, field, precision):
     order, blocks = reflections.tables(_degree(x), band + lmax, split_reflections(band + lmax), field)
-    parts = jax.lax.split(x[order], [table.shape[1] for table in blocks])
-    return Parts(tuple(product(table, part, precision) for table, part in zip(blocks, parts, strict=True)))
+    pieces = jax.lax.split(x[order], [table.shape[1] for table in blocks])
+    return Sectors(tuple(product(table, piece, precision) for table, piece in zip(blocks, pieces, strict=True)))
 
 
 def _split_from(values, band, lmax, precision):
     degree, count = band + lmax, split_reflections(band + lmax)
     order, blocks = reflections.tables(lmax, degree, count, "value")
     weights = reflections.orbits(degree, count)[1][:, None]
-    parts = [product((t * weights).T, v, precision) for t, v in zip(blocks, values.values, strict=True)]
-    return jnp.concatenate(parts)[np.argsort(order).astype(np.int32)]
+    pieces = [product((t * weights).T, v, precision) for t, v in zip(blocks, values.values, strict=True)]
+    return jnp.concatenate(pieces)[np.argsort(order).astype(np.int32)]
 
 
 def _separable_to(x, band, lmax, field, precision):
     theta, cosine, sine = _separable_tables(_degree(x), band + lmax, field)
     z = product(theta, by_order(x), precision)  # (m, j, ...)
     sines, cosines = product(sine, z[: sine.shape[1]], precision), product(cosine, z[sine.shape[1] :], precision)
-    return Parts((sines, cosines) if field == "phi" else (cosines, sines))
+    return Sectors((sines, cosines) if field == "phi" else (cosines, sines))
 
 
 def _separable_from(values, band, lmax, precision):

@@ -14,7 +14,7 @@ from equijax import _validate, graphs, products, spherical
 from equijax.nn.graphs.radial import RadialBasis
 from equijax.nn.variance import path_variances, unit_scale
 from equijax.products.operands import degrees
-from equijax.spherical.parity import Input, Output, contributions, parts, spin
+from equijax.spherical.parity import Input, Output, contributions, kinds, spin
 
 
 class MessagePassing(nn.Module):
@@ -126,7 +126,7 @@ class ZonalConvolution(nn.Module):
             (N, (lmax + 1)², channels), or the pair if x is one, or with `bracket`; a part that nothing contributes to
             is None.
         """
-        found = parts("x", x)
+        found = kinds("x", x)
         first = next(iter(found.values()))
         _rows("x", found, len(graph.species), "node")
         _rows("vectors", vectors, len(graph.senders), "edge")
@@ -135,8 +135,8 @@ class ZonalConvolution(nn.Module):
         filter_lmax = l1 if self.filter_lmax is None else _validate.integer("filter_lmax", self.filter_lmax)
         lmax = degrees(l1, filter_lmax, self.lmax)
 
-        kinds = contributions(found, (0,), self.bracket)
-        shape = (sum(map(len, kinds.values())), filter_lmax + 1, channels)
+        sums = contributions(found, (0,), self.bracket)
+        shape = (sum(map(len, sums.values())), filter_lmax + 1, channels)
         features = (*self.hidden, math.prod(shape))
         w = RadialBasis(self.cutoff, features, self.functions, precision=self.precision, name="radial")(
             graphs.edge_lengths(vectors)
@@ -145,7 +145,7 @@ class ZonalConvolution(nn.Module):
         l = np.arange(filter_lmax + 1)
         filter_spin = (1 / np.sqrt(np.maximum(l * (l + 1), 1))).astype(w.dtype)[:, None]
         senders, result = jnp.asarray(graph.senders), {}
-        for kind, terms in kinds.items():
+        for kind, terms in sums.items():
             z: Any = 0.0
             variance: Any = 0.0
             for i, _, odd in terms:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from equijax import _validate, products, spherical
 from equijax.nn.variance import path_variances, unit_scale
 from equijax.products.operands import degrees, fit
-from equijax.spherical.parity import Input, Output, contributions, parts, spin
+from equijax.spherical.parity import Input, Output, contributions, kinds, spin
 
 
 class GauntProduct(nn.Module):
@@ -60,7 +60,7 @@ class GauntProduct(nn.Module):
             ValueError: As `products.gaunt`, and if a pair has no or unequal parts, or `rank` is not positive.
         """
         rank = _validate.integer("rank", self.rank, 1)
-        left, right = parts("x", x), parts("y", y)
+        left, right = kinds("x", x), kinds("y", y)
         a, b = (next(iter(found.values())) for found in (left, right))
         fit("y", b, a, "x")
         channels = max(a.shape[-1], b.shape[-1])

@@ -11,7 +11,7 @@ from equijax import spherical
 from equijax.nn.plain import Dense
 from equijax.nn.spherical.normalization import mean_square
 from equijax.nn.variance import gain, norm_gain
-from equijax.spherical.parity import Input, Output, each, each_degree, parts
+from equijax.spherical.parity import Input, Output, each, each_degree, kinds
 
 
 class Gate(nn.Module):
@@ -40,7 +40,7 @@ class Gate(nn.Module):
         Raises:
             ValueError: If there is no natural part.
         """
-        found = parts("x", x)
+        found = kinds("x", x)
         if 0 not in found:
             raise ValueError("x: expected a natural part, whose scalars make the gates, got None; use NormActivation")
         scalars = found[0][..., 0, :]

@@ -23,11 +23,14 @@ from equijax.products.weighted import W, Weighted, X, Y, Z
 
 def contract(form: Trilinear, known: Known, outs: tuple[Out, ...]) -> list[Array]:
     """∂T/∂(out) for each of `outs`, of functions on the sphere."""
-    found = []
-    for out in outs:
-        a, b = form.factors(out.argument)
-        found.append(add_up(product(known[a], known[b], form.couplings(out.argument)), out))
-    return found
+    return [
+        _contract(*(known[k] for k in form.factors(out.argument)), form.turned(out.argument), out.shape) for out in outs
+    ]
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))  # traced once for derivatives that are the same program
+def _contract(x, y, form, shape):
+    return add_up(product(x, y, form.couplings), shape)
 
 
 def contract_paths(form: Weighted, known: Known, outs: tuple[Out, ...]) -> list[Array]:
@@ -40,7 +43,7 @@ def contract_paths(form: Weighted, known: Known, outs: tuple[Out, ...]) -> list[
             axes = *(k for k in (X, Y, Z) if k != out.argument), out.argument
             turned = [tuple(way[k] for k in axes) for way in form.paths]
             z = weighted_product(known[axes[0]], known[axes[1]], known[W], table.transpose(axes), turned)
-        found.append(add_up(z, out))
+        found.append(add_up(z, out.shape))
     return found
 
 

@@ -19,7 +19,7 @@ def contract(form: Weighted, known: Known, outs: tuple[Out, ...]) -> list[Array]
 
 def _contract(form, known, out):
     if out.argument == Z:
-        return add_up(_product(known[X], known[Y], known[W], form=form), out)
+        return add_up(_product(known[X], known[Y], known[W], form=form), out.shape)
 
     def of_out(a):
         return _product(*((known | {out.argument: a})[k] for k in (X, Y, W)), form=form)

@@ -87,7 +87,7 @@ def evaluate(form: Tiled, tables: Any, known: dict[int, Any], outs: Sequence[int
 
 def _by_terms(form, tables, features, targets):
     """z_k = Σ_i x_i Σ_j T_ijk y_j, and the like for x and y."""
-    couplings, found = form.couplings(Z), {}  # (x, y, z)
+    couplings, found = form.couplings, {}  # (x, y, z)
     for out in targets:
         a, b = (k for k in (X, Y, Z) if k != out)
         found[out] = [jnp.zeros_like(features[a][0] * features[b][0])] * couplings.shape[out]

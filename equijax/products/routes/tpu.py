@@ -66,7 +66,7 @@ def contract(form: Tiled, known: Known, outs: tuple[Out, ...], *, compute=None) 
         dtypes=tuple(out.dtype for out in outs),
     )
     last = (jnp.moveaxis(a, 0, -1 if out.argument == H else 1) for a, out in zip(found, outs, strict=True))
-    return [add_up(a.reshape(*lead, *a.shape[1:]), out) for a, out in zip(last, outs, strict=True)]
+    return [add_up(a.reshape(*lead, *a.shape[1:]), out.shape) for a, out in zip(last, outs, strict=True)]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
