@@ -139,17 +139,17 @@ def test_rounded_tables_break_equivariance_visibly(x64, dtype, small):
     assert (error < 1e-13) if small else (error > 1e-4)
 
 
-@pytest.mark.parametrize("parts", [2, 4, 8])
-def test_parts_are_multiplied_as_the_group_multiplies_them_with_all_derivatives(x64, parts):
+@pytest.mark.parametrize("sectors", [2, 4, 8])
+def test_sectors_are_multiplied_as_the_group_multiplies_them_with_all_derivatives(x64, sectors):
     rng = np.random.default_rng(0)
-    f, g = jnp.asarray(rng.normal(size=(2, parts, 5, 3)))
+    f, g = jnp.asarray(rng.normal(size=(2, sectors, 5, 3)))
 
     def product(f, g):
-        first, second = (reflections.Parts(tuple(map(jnp.asarray, a))) for a in (f, g))
+        first, second = (reflections.Sectors(tuple(map(jnp.asarray, a))) for a in (f, g))
         return jnp.stack((first * second).values)
 
     want = np.zeros_like(f)
-    for a, b in np.ndindex(parts, parts):
+    for a, b in np.ndindex(sectors, sectors):
         want[a ^ b] += f[a] * g[b]
     np.testing.assert_allclose(product(f, g), want, atol=1e-14)
     np.testing.assert_allclose(jax.jit(product)(f, g), want, atol=1e-14)
