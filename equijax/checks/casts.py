@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jaxtyping import DTypeLike
 
 _OURS = os.path.dirname(os.path.abspath(__file__))
 _JAX = os.path.dirname(os.path.abspath(jax.__file__))
 _SUSPECTS = ("convert_element_type", "reduce_precision", "dot_general", "conv_general_dilated")
 
 
-def narrowing(jaxpr: Any) -> tuple[str, ...]:
+def narrowing(jaxpr: ClosedJaxpr) -> tuple[str, ...]:
     """Conversions to fewer digits in `jaxpr` and its inner programs, one line each.
 
     Found are casts of floating-point numbers to a narrower type, `reduce_precision`, and matrix products and
@@ -22,7 +23,7 @@ def narrowing(jaxpr: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{what}, {where(eqn)}" for eqn in suspects if (what := _loss(eqn))))
 
 
-def equations(jaxpr: Any) -> Iterator[Any]:
+def equations(jaxpr: ClosedJaxpr | Jaxpr) -> Iterator[JaxprEqn]:
     """All equations of a program, those of inner programs (scan, cond, jit, custom derivatives) included."""
     stack = [jaxpr]
     while stack:
@@ -34,10 +35,12 @@ def equations(jaxpr: Any) -> Iterator[Any]:
                 stack.extend(x for x in inner if hasattr(getattr(x, "jaxpr", x), "eqns"))
 
 
-def where(eqn: Any) -> str:
+def where(eqn: JaxprEqn) -> str:
     """The source line of an equation that is most telling: the user's own, else the first outside of JAX."""
     traceback = eqn.source_info.traceback
-    frames = [] if traceback is None else [f for f in traceback.frames if not f.file_name.startswith((_OURS, _JAX))]
+    # the call stack, the innermost first, without what is of jax or of the check itself
+    stack: list = [] if traceback is None else list(traceback.frames)
+    frames = [f for f in stack if not f.file_name.startswith((_OURS, _JAX))]
     own = [f for f in frames if "site-packages" not in f.file_name and os.path.isfile(f.file_name)]
     scope = str(eqn.source_info.name_stack)
     prefix = f"{scope}, " if scope else ""
@@ -48,7 +51,7 @@ def where(eqn: Any) -> str:
     return f"{prefix}{name}:{frame.line_num} ({frame.function_name.split('.')[-1]})"
 
 
-def _loss(eqn: Any) -> str:
+def _loss(eqn: JaxprEqn) -> str:
     """What an equation does to the digits of its first operand, or nothing."""
     kind, params = eqn.primitive.name, eqn.params
     source = getattr(eqn.invars[0].aval, "dtype", None) if eqn.invars else None
@@ -67,5 +70,6 @@ def _loss(eqn: Any) -> str:
     return ""
 
 
-def _narrower(new: Any, old: Any) -> bool:
+def _narrower(new: DTypeLike, old: DTypeLike) -> bool:
+    """Whether floating-point numbers of one type have fewer digits than those of another."""
     return jnp.issubdtype(new, jnp.inexact) and jnp.finfo(new).nmant < jnp.finfo(old).nmant

@@ -6,14 +6,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from equijax import groups
-from equijax.groups import Group
+from equijax.groups import Element, Group
 
 TOGETHER = "all together"
 
 
-def random_key(key: Any) -> Any:
+def random_key(key: object) -> Array | np.ndarray:
     """`key`, or a fixed one for None.
 
     Raises:
@@ -28,7 +29,7 @@ def random_key(key: Any) -> Any:
     return key
 
 
-def elements_by_part(group: Group, key: Any, samples: int, spread: float) -> dict[str, list[Any]]:
+def elements_by_part(group: Group, key: Array | np.ndarray, samples: int, spread: float) -> dict[str, list[Element]]:
     """Elements that blame one part of the group each, then elements of the whole group, on the host in float64.
 
     A connected part gives `samples` random elements; a discrete part all of its elements where there are at most
@@ -41,7 +42,8 @@ def elements_by_part(group: Group, key: Any, samples: int, spread: float) -> dic
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), compiler_options={"xla_backend_optimization_level": 0})
-def _elements(group: Group, samples: int, key: Any, spread: Any) -> dict[str, Any]:
+def _elements(group: Group, samples: int, key: Array | np.ndarray, spread: float | Array) -> dict[str, Element]:
+    """Elements of each part, stacked along a leading axis."""
     parts = group.parts()
     keys = jax.random.split(key, len(parts) + 1)
     found = {name: _of_part(part, k, samples) for (name, part), k in zip(parts.items(), keys[1:], strict=True)}
@@ -50,7 +52,7 @@ def _elements(group: Group, samples: int, key: Any, spread: Any) -> dict[str, An
     return {name: _stretch(group, g, spread) for name, g in found.items()}
 
 
-def _of_part(part: Any, key: Any, samples: int) -> Any:
+def _of_part(part: Any, key: Array | np.ndarray, samples: int) -> Element:
     count = samples if part.dim else 4 * samples
     listed = None if part.dim else part.elements(jnp.float64)
     if listed is not None and len(jax.tree.leaves(listed)[0]) <= count:
@@ -58,7 +60,7 @@ def _of_part(part: Any, key: Any, samples: int) -> Any:
     return part.sample(key, (count,), dtype=jnp.float64)
 
 
-def _stretch(group: Group, g: Any, by: Any) -> Any:
+def _stretch(group: Group, g: Element, by: float | Array) -> Element:
     """`g` with the translations in it multiplied by `by`."""
     if isinstance(group, groups.Translation):
         return g * by
@@ -67,15 +69,16 @@ def _stretch(group: Group, g: Any, by: Any) -> Any:
     return group.join(*(_stretch(f, x, by) for f, x in zip(group.factors, group.split(g), strict=True)))  # type: ignore[attr-defined]
 
 
-def _translates(group: Any) -> bool:
+def _translates(group: Group) -> bool:
+    """Whether translations are a factor of a group, or of one of its factors."""
     return isinstance(group, groups.Translation) or any(_translates(f) for f in getattr(group, "factors", ()))
 
 
-def _unstack(tree: Any) -> list[Any]:
+def _unstack(tree: Element) -> list[Element]:
     return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(jax.tree.leaves(tree)[0]))]
 
 
-def describe(g: Any, identity: Any) -> str:
+def describe(g: Element, identity: Element) -> str:
     """A group element in a line, without the factors that are at the identity."""
     if isinstance(g, tuple):
         names = getattr(g, "_fields", [f"factor {i + 1}" for i in range(len(g))])
@@ -85,5 +88,5 @@ def describe(g: Any, identity: Any) -> str:
         return " ".join(str(np.asarray(g)).split())
 
 
-def _equal(g: Any, h: Any) -> bool:
+def _equal(g: Element, h: Element) -> bool:
     return all(map(np.array_equal, jax.tree.leaves(g), jax.tree.leaves(h)))

@@ -7,29 +7,31 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, PyTree
 
 from equijax._validate import integer
 from equijax.checks import verdicts
 from equijax.checks.casts import narrowing
 from equijax.checks.elements import elements_by_part, random_key
+from equijax.checks.errors import Errors, array_reps, find_errors, quadrature_nodes
 from equijax.checks.inputs import hard_inputs, positions_spread
-from equijax.checks.programs import Program, on_cpu
+from equijax.checks.programs import Arrays, Program, on_cpu
 from equijax.checks.report import WORDS, Report, Row
-from equijax.checks.runs import Errors, array_reps, measure, quadrature_nodes
-from equijax.symmetry import positional
+from equijax.groups import Element
+from equijax.symmetry import Symmetry, positional
 
 ILL_CONDITIONED = 1e4  # times machine epsilon
 SPECIAL = 1e-3  # an error at the given input that is smaller than that nearby by more is rounding in comparison
 
 
 def check(
-    f: Callable[..., Any],
-    symmetry: Any,
-    args: Any,
+    f: Callable[..., PyTree],
+    symmetry: Symmetry,
+    args: PyTree,
     *,
     key: Any = None,
     samples: int = 8,
-    degenerate: Sequence[str] | Mapping[str, Sequence[Any]] = (),
+    degenerate: Sequence[str] | Mapping[str, Sequence[PyTree]] = (),
 ) -> Report:
     """Hold a function against a symmetry: f(ρ(g) x) = σ(g) f(x) for all g?
 
@@ -86,7 +88,7 @@ def check(
 
 
 def assert_equivariant(
-    f: Callable[..., Any], symmetry: Any, args: Any, *, allow: Sequence[str] = ("exact",), **options: Any
+    f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree, *, allow: Sequence[str] = ("exact",), **options: Any
 ) -> None:
     """Raise an AssertionError that shows the report unless the verdict of `check` is in `allow`.
 
@@ -100,20 +102,27 @@ def assert_equivariant(
         args: As for `check`.
         allow: Verdicts that pass.
         **options: Passed to `check`.
+
+    Examples:
+        >>> from equijax import groups, reps, Symmetry
+        >>> assert_equivariant(np.negative, Symmetry(groups.Cyclic(4), reps.Vector(), reps.Vector()), (np.ones(2),))
     """
     report = check(f, symmetry, args, **options)
     if report.verdict not in allow:
         raise AssertionError(f"expected {' or '.join(allow)}\n{report}")
 
 
-def _report(program: Program, arrays: list[Any], symmetry: Any, key: Any, samples: int) -> Report:
+def _report(program: Program, arrays: Arrays, symmetry: Symmetry, key: Array | np.ndarray, samples: int) -> Report:
+    # group elements, part by part, with translations of the size of the data
     spread = positions_spread(arrays, array_reps(symmetry, program.layout))
     with on_cpu():
         by_part = elements_by_part(symmetry.group, key, samples, spread)
+    # the errors of all elements in both precisions, and where digits get lost on the way
     notes = _try_to_compile(program, arrays)
-    errors = measure(program, arrays, symmetry, by_part, key)
+    errors = find_errors(program, arrays, symmetry, by_part, key)
     looked = not notes and errors.in64 is not None
     casts = narrowing(program.trace(arrays, 64)) if looked else ()
+    # one row a part
     ends = np.cumsum([len(elements) for elements in by_part.values()])
     rows = tuple(
         _row(part, elements, errors, slice(end - len(elements), end))
@@ -133,11 +142,12 @@ def _report(program: Program, arrays: list[Any], symmetry: Any, key: Any, sample
     )
 
 
-def _row(part: str, elements: list[Any], errors: Errors, span: slice) -> Row:
+def _row(part: str, elements: list[Element], errors: Errors, span: slice) -> Row:
     in32 = errors.in32[span]
     best = in32 if errors.in64 is None else errors.in64[span]
     if best.size == 0:
         return Row(part, len(elements), 0.0, None if errors.problem else 0.0, "exact", False, None, "", ())
+    # the leaf with the worst verdict, and the element and the entry with the largest error in it
     highest32, highest = in32.max(axis=0), best.max(axis=0)
     found = [verdicts.judge(*pair) for pair in zip(highest32, highest, errors.noise, strict=True)]
     leaf = max(range(len(found)), key=lambda i: (verdicts.ORDER.index(found[i]), highest[i]))
@@ -174,6 +184,7 @@ def _verdict(rows: tuple[Row, ...], errors: Errors) -> tuple[str, str]:
 
 
 def _notes(verdict: str, rows: tuple[Row, ...], errors: Errors) -> list[str]:
+    """What else to know, a sentence each."""
     notes = [
         f"output{path} is zero up to rounding and was not tested"
         for path, zero in zip(errors.paths, errors.zero, strict=True)
@@ -193,7 +204,7 @@ def _notes(verdict: str, rows: tuple[Row, ...], errors: Errors) -> list[str]:
     return notes
 
 
-def _try_to_compile(program: Program, arrays: Sequence[Any]) -> list[str]:
+def _try_to_compile(program: Program, arrays: Arrays) -> list[str]:
     """Run the function without `jax.jit` if it looks at the values of its arguments, and say so."""
     try:
         program.trace(arrays, 32)
@@ -203,7 +214,7 @@ def _try_to_compile(program: Program, arrays: Sequence[Any]) -> list[str]:
     return []
 
 
-def _touched_as_arrays(symmetry: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _touched_as_arrays(symmetry: Symmetry, args: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
     """`args` with an array for each Python number that the group acts on; the others stay static."""
     leaves, tree = jax.tree.flatten(args)
     acting = symmetry.input_reps(args)

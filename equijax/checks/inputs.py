@@ -1,16 +1,18 @@
 """Inputs near the given one, and degenerate ones."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from equijax import reps
+from equijax.checks.programs import Arrays
 from equijax.measures.equivariance import spread
+from equijax.reps import Rep
 
 
-def perturbed(arrays: Sequence[Any], moves: Sequence[Any], rng: np.random.Generator, size: float) -> list[Any]:
+def perturbed(arrays: Arrays, moves: Sequence[bool], rng: np.random.Generator, size: float) -> list[Array | np.ndarray]:
     """`arrays` with noise of `size` times their spread on those that the group moves.
 
     Integers stay, unless `size` is 1: then they are drawn anew among the values that they have.
@@ -19,11 +21,11 @@ def perturbed(arrays: Sequence[Any], moves: Sequence[Any], rng: np.random.Genera
     return [_perturbed(x, rng, size) if moved and x.size else x for x, moved in zip(arrays, moves, strict=True)]
 
 
-def _perturbed(x: Any, rng: np.random.Generator, size: float) -> Any:
+def _perturbed(x: Array | np.ndarray, rng: np.random.Generator, size: float) -> Array | np.ndarray:
     if jnp.issubdtype(x.dtype, jnp.floating):
         wide = np.asarray(x, np.float64)
-        return wide + size * float(spread(wide)) * rng.standard_normal(x.shape)
-    return rng.choice(x.ravel(), x.shape) if size == 1 else x
+        return np.asarray(wide + size * float(spread(wide)) * rng.standard_normal(x.shape))
+    return np.asarray(rng.choice(np.ravel(x), x.shape)) if size == 1 else x
 
 
 def zeros(x: np.ndarray) -> np.ndarray:
@@ -51,7 +53,7 @@ DEGENERATE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def hard_inputs(name: str, arrays: Sequence[Any], arrays_reps: Sequence[Any]) -> list[Any]:
+def hard_inputs(name: str, arrays: Arrays, arrays_reps: Sequence[Rep | None]) -> list[Array | np.ndarray]:
     """`arrays` with the positions and vectors that the group moves (for zeros: all numbers) made degenerate.
 
     Raises:
@@ -60,7 +62,7 @@ def hard_inputs(name: str, arrays: Sequence[Any], arrays_reps: Sequence[Any]) ->
     if name not in DEGENERATE:
         raise ValueError(f"degenerate: expected names among {', '.join(DEGENERATE)}, or a dict of inputs; got {name!r}")
 
-    def fits(x, rep):
+    def fits(x: Array | np.ndarray, rep: Rep | None) -> bool:
         if rep is None or not jnp.issubdtype(x.dtype, jnp.floating):
             return False
         return name == "zeros" or (_is_points(rep) and x.ndim >= 2 and x.shape[-2] >= 2)
@@ -68,10 +70,10 @@ def hard_inputs(name: str, arrays: Sequence[Any], arrays_reps: Sequence[Any]) ->
     chosen = [fits(x, rep) for x, rep in zip(arrays, arrays_reps, strict=True)]
     if not any(chosen):
         raise ValueError(f"degenerate: no input to make {name}; expected positions or vectors of shape (n >= 2, d)")
-    return [DEGENERATE[name](x) if fit else x for x, fit in zip(arrays, chosen, strict=True)]
+    return [DEGENERATE[name](np.asarray(x)) if fit else x for x, fit in zip(arrays, chosen, strict=True)]
 
 
-def positions_spread(arrays: Sequence[Any], arrays_reps: Sequence[Any]) -> float:
+def positions_spread(arrays: Arrays, arrays_reps: Sequence[Rep | None]) -> float:
     """The largest spread among the positions, 1 without any."""
     found = [
         float(spread(np.asarray(x, np.float64)))
@@ -81,5 +83,6 @@ def positions_spread(arrays: Sequence[Any], arrays_reps: Sequence[Any]) -> float
     return max(found, default=1.0)
 
 
-def _is_points(rep: Any, kinds: tuple[type, ...] = (reps.Position, reps.Vector)) -> bool:
+def _is_points(rep: Rep | None, kinds: tuple[type, ...] = (reps.Position, reps.Vector)) -> bool:
+    """Whether a representation, or one that it is made of, is of one of some kinds."""
     return isinstance(rep, kinds) or any(_is_points(r, kinds) for r in getattr(rep, "reps", ()))

@@ -2,18 +2,28 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import PyTree
 
 from equijax._validate import integer
 from equijax.checks import verdicts
 from equijax.checks.elements import elements_by_part, random_key
+from equijax.checks.errors import Errors, array_reps, find_errors
 from equijax.checks.inputs import positions_spread
 from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import axes, table
-from equijax.checks.runs import array_reps, measure
-from equijax.symmetry import positional
+from equijax.symmetry import Symmetry, positional
 
 OUTPUT = "output"
+
+
+@runtime_checkable
+class Applied(Protocol):
+    """A module whose parameters come with the call, as those of `flax.linen`."""
+
+    def apply(self, variables: PyTree, *args: PyTree, **options: PyTree) -> PyTree:
+        """The output, or the pair of it and the collections that `mutable` names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,11 +90,11 @@ class Layers:
 
 
 def layerwise(
-    module: Any,
-    variables: Any,
-    sym: Any,
-    args: Any,
-    outputs: Mapping[str, Any],
+    module: Applied | Callable[..., tuple[PyTree, Mapping[str, PyTree]]],
+    variables: PyTree,
+    sym: Symmetry,
+    args: PyTree,
+    outputs: Mapping[str, PyTree],
     *,
     key: Any = None,
     samples: int = 8,
@@ -110,17 +120,31 @@ def layerwise(
     Raises:
         ValueError: If a path is not that of a layer, or `samples` is not positive.
         TypeError: If called under a jax transform, if `args` is not a tuple or list, or `key` is no random key.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import groups, reps, Symmetry
+        >>> def network(weights, x):  # of the library of your choice
+        ...     first = x * weights
+        ...     second = first + jnp.array([1.0, 0.0])
+        ...     return second, {"scale": first, "shift": second}
+        >>> turns = Symmetry(groups.Cyclic(4), reps.Vector(), reps.Vector())
+        >>> outputs = {"scale": reps.Vector(), "shift": reps.Vector()}
+        >>> layerwise(network, jnp.array(2.0), turns, (jnp.array([1.0, 2.0]),), outputs).first_bad.path
+        'shift'
     """
     integer("samples", samples, 1)
     args, key, wanted = positional(args), random_key(key), dict(outputs)
+    # one function whose outputs are those of the layers, then the output; the variables are its first argument
     run = _tapped(module, tuple(wanted))
     inputs = sym.inputs if isinstance(sym.inputs, tuple) else (sym.inputs,) * len(args)
-    symmetry = type(sym)(sym.group, (None, *inputs), [*wanted.values(), sym.outputs])
+    symmetry = Symmetry(sym.group, (None, *inputs), [*wanted.values(), sym.outputs])
     program = Program(run, (variables, *args))
     with on_cpu():
         spread = positions_spread(program.arrays, array_reps(symmetry, program.layout))
         by_part = elements_by_part(sym.group, key, samples, spread)
-    errors = measure(program, program.arrays, symmetry, by_part, key)
+    errors = find_errors(program, program.arrays, symmetry, by_part, key)
+    # the leaves of the i-th of these outputs have paths that begin with [i]
     layers = []
     for i, path in enumerate((*wanted, OUTPUT)):
         leaves = [k for k, leaf in enumerate(errors.paths) if leaf.startswith(f"[{i}]")]
@@ -128,7 +152,8 @@ def layerwise(
     return Layers(tuple(layers), str(sym.group), errors.problem)
 
 
-def _layer(path: str, leaves: list[int], errors: Any) -> Layer:
+def _layer(path: str, leaves: list[int], errors: Errors) -> Layer:
+    """The errors of one layer, from those of the leaves of its output."""
     highest32 = errors.in32[:, leaves].max(axis=0, initial=0.0)
     if errors.in64 is None:
         return Layer(path, float(highest32.max(initial=0.0)), None, "unresolved")
@@ -141,7 +166,7 @@ def _layer(path: str, leaves: list[int], errors: Any) -> Layer:
     return Layer(path, float(highest32[worst]), float(highest[worst]), "vacuous" if untested else found[worst])
 
 
-def _tapped(module: Any, wanted: tuple[str, ...]) -> Callable[..., list[Any]]:
+def _tapped(module: Applied | Callable, wanted: tuple[str, ...]) -> Callable[..., list[PyTree]]:
     """A function of (variables, *args) that returns the wanted intermediate outputs, then the output."""
 
     def run(variables, *args):
@@ -154,16 +179,19 @@ def _tapped(module: Any, wanted: tuple[str, ...]) -> Callable[..., list[Any]]:
     return run
 
 
-def _call(module: Any, variables: Any, args: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
-    if not hasattr(module, "apply"):
+def _call(
+    module: Applied | Callable, variables: PyTree, args: tuple[PyTree, ...]
+) -> tuple[PyTree, Mapping[str, PyTree]]:
+    """The output, and the intermediate outputs by path."""
+    if not isinstance(module, Applied):
         return module(variables, *args)
     output, state = module.apply(variables, *args, capture_intermediates=True, mutable=["intermediates"])
-    found: dict[str, Any] = {}
+    found: dict[str, PyTree] = {}
     _collect(state["intermediates"], (), found)
     return output, found
 
 
-def _collect(tree: Mapping[str, Any], path: tuple[str, ...], found: dict[str, Any]) -> None:
+def _collect(tree: Mapping[str, PyTree], path: tuple[str, ...], found: dict[str, PyTree]) -> None:
     """The outputs of `__call__` by path; a layer that is called twice gives "path", then "path:1"."""
     for name, value in tree.items():
         if isinstance(value, Mapping):

@@ -8,6 +8,7 @@ from typing import Any
 from equijax.checks.elements import TOGETHER, describe
 from equijax.checks.programs import on_cpu
 from equijax.checks.verdicts import BROKEN, EPS32, EPS64, ORDER, ratio
+from equijax.groups import Element, Group
 
 WORDS = {
     "exact": "the error is rounding alone, it shrinks with the precision",
@@ -42,7 +43,7 @@ class Row:
     error64: float | None
     verdict: str
     moves: bool
-    element: Any
+    element: Element
     output: str
     index: tuple[int, ...]
 
@@ -68,25 +69,25 @@ class Report:
         reason: The verdict in a sentence.
         error: Largest error relative to the scale of the output leaf, in float64 where that runs.
         rows: One a part of the group, and one for elements of the whole group.
+        group: The group.
         casts: Casts to fewer digits in the float64 program, with their source lines.
         notes: What else to know.
         floor: Error of the round trip act(g⁻¹, act(g, x)) where a representation is approximate: no function can be
             expected to do better; None if all are exact.
         nodes: How many nodes stand for the integrals in the function, where an input is `reps.Quadrature`.
         degenerate: Reports on degenerate inputs, by name.
-        group: The group.
     """
 
     verdict: str
     reason: str
     error: float
     rows: tuple[Row, ...]
+    group: Group
     casts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     floor: float | None = None
     nodes: int | None = None
     degenerate: dict[str, "Report"] = dataclasses.field(default_factory=dict)
-    group: Any = None
 
     @property
     def by_part(self) -> dict[str, float]:
@@ -97,7 +98,7 @@ class Report:
     def worst(self) -> Row | None:
         """The row with the largest error, elements of the whole group only where no part has the same verdict."""
 
-        def badness(row):
+        def badness(row: Row) -> tuple[int, bool, float]:
             return ORDER.index(row.verdict) if row.verdict in ORDER else 0, row.part != TOGETHER, row.error
 
         return max(self.rows, key=badness, default=None)

@@ -19,11 +19,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import DTypeLike, PRNGKeyArray
 
 from equijax._validate import integer
 from equijax.checks.inputs import coincident, collinear
 from equijax.checks.programs import precision
-from equijax.groups import Group
+from equijax.groups import Element, Group
 
 POLE = 1  # the polar axis of the spherical harmonics is y
 
@@ -33,7 +34,7 @@ def seeds() -> Any:
     return _hypothesis().integers(0, 2**31 - 1)
 
 
-def elements(group: Group, dtype: Any = np.float32) -> Any:
+def elements(group: Group, dtype: DTypeLike = np.float32) -> Any:
     """Group elements, on the host: random ones, one part of the group at a time or all together, and special ones.
 
     Special are the identity, turns by π about each axis, and the elements of small discrete parts.
@@ -47,7 +48,7 @@ def elements(group: Group, dtype: Any = np.float32) -> Any:
     return st.sampled_from(special).map(lambda g: jax.tree.map(np.copy, g)) | drawn
 
 
-def features(shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
+def features(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> Any:
     """Arrays of a given shape: normal numbers, zeros, one entry, and a row of zeros among others."""
     kinds: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "normal": lambda x: x,
@@ -58,7 +59,7 @@ def features(shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
     return _arrays(kinds, shape, dtype)
 
 
-def vectors(n: int | None = None, dim: int = 3, dtype: Any = np.float32) -> Any:
+def vectors(n: int | None = None, dim: int = 3, dtype: DTypeLike = np.float32) -> Any:
     """Vectors of shape (dim,), or (n, dim): generic ones, zeros, along the axes (poles among them), tiny and huge."""
     shape = (dim,) if n is None else (integer("n", n, 1), dim)
     kinds: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -72,7 +73,7 @@ def vectors(n: int | None = None, dim: int = 3, dtype: Any = np.float32) -> Any:
     return _arrays(kinds, shape, dtype)
 
 
-def points(n: int, dim: int = 3, dtype: Any = np.float32, hard: bool = True) -> Any:
+def points(n: int, dim: int = 3, dtype: DTypeLike = np.float32, hard: bool = True) -> Any:
     """Positions of shape (n, dim): generic, and if `hard` zeros, coincident, collinear, planar, on the pole too."""
     kinds: dict[str, Callable[[np.ndarray], np.ndarray]] = {"generic": lambda x: x}
     if hard:
@@ -81,7 +82,7 @@ def points(n: int, dim: int = 3, dtype: Any = np.float32, hard: bool = True) -> 
     return _arrays(kinds, (integer("n", n, 1), dim), dtype)
 
 
-def padded_points(n: int, dim: int = 3, dtype: Any = np.float32, hard: bool = True) -> Any:
+def padded_points(n: int, dim: int = 3, dtype: DTypeLike = np.float32, hard: bool = True) -> Any:
     """Pairs of positions (n, dim) and a mask (n,), False for padding; from one real point to all of them.
 
     The padding holds zeros, or numbers that must not matter.
@@ -95,7 +96,7 @@ def padded_points(n: int, dim: int = 3, dtype: Any = np.float32, hard: bool = Tr
     return st.builds(pad, points(n, dim, dtype, hard), st.integers(1, n), st.booleans())
 
 
-def _arrays(kinds: dict[str, Callable[[np.ndarray], np.ndarray]], shape: tuple[int, ...], dtype: Any) -> Any:
+def _arrays(kinds: dict[str, Callable[[np.ndarray], np.ndarray]], shape: tuple[int, ...], dtype: DTypeLike) -> Any:
     def make(kind: str, seed: int) -> np.ndarray:
         x = np.random.default_rng(seed).standard_normal(shape)
         return np.asarray(kinds[kind](x), dtype)
@@ -113,7 +114,7 @@ def _planar(x: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _special(group: Group, dtype: str) -> tuple[Any, ...]:
+def _special(group: Group, dtype: str) -> tuple[Element, ...]:
     """The identity, turns by π, and all elements of discrete parts that have few."""
     with precision(64):
         found = [group.identity(dtype=dtype)]
@@ -127,13 +128,13 @@ def _special(group: Group, dtype: str) -> tuple[Any, ...]:
         return tuple(jax.device_get(g) for g in found)
 
 
-def _random(group: Group, kind: str | None, seed: int, dtype: str) -> Any:
+def _random(group: Group, kind: str | None, seed: int, dtype: str) -> Element:
     with precision(64):
         return jax.device_get(_sample(group, kind, dtype, jax.random.key(seed)))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), compiler_options={"xla_backend_optimization_level": 0})
-def _sample(group: Group, kind: str | None, dtype: str, key: Any) -> Any:
+def _sample(group: Group, kind: str | None, dtype: str, key: PRNGKeyArray) -> Element:
     return (group if kind is None else group.parts()[kind]).sample(key, (), dtype=dtype)
 
 
