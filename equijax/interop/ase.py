@@ -50,7 +50,7 @@ class PotentialCalculator(Calculator):
         numbers = self.atoms.get_atomic_numbers()
         # in float64, so that what is far from the origin keeps its digits
         positions = self.atoms.positions - self.atoms.positions[:1]
-        structure = graphs.Structure(numbers, positions, np.asarray(self.atoms.cell), tuple(self.atoms.pbc))
+        structure = graphs.Structure(numbers, positions, np.asarray(self.atoms.cell), tuple(self.atoms.pbc.tolist()))
         single = graphs.from_structure(structure, self.model.cutoff)
         baseline = potential.baseline(self.model, numbers)
         self._nodes = max(self._nodes, graphs.bucket(len(numbers) + 1))
