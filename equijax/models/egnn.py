@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.nn.graphs.all_pairs import PairDense, differences, off_diagonal, particles
+from equijax.nn.graphs.all_pairs import AllPairs, differences, off_diagonal, particles
+from equijax.nn.graphs.edges import EdgeDense
 from equijax.nn.plain import Dense
 from equijax.numerics import norm
 
@@ -35,17 +36,18 @@ class EGNN(nn.Module):
         """Where particles at positions (n, d) with velocities (n, d) and charges (n,) move to, (n, d).
 
         Raises:
-            TypeError: That of `nn.all_pairs.particles`.
+            TypeError: That of `nn.particles`.
             ValueError: Those of it.
         """
         positions, velocities, charges = particles(positions, velocities, charges)
         x, n, silu = positions, len(positions), jax.nn.silu
+        pairs = AllPairs(n)
         h = Dense(self.features, name="embedding")(norm(velocities, keepdims=True))
         fixed = jnp.stack([off_diagonal(charges[:, None] * charges), jnp.sum(differences(x) ** 2, axis=-1)], axis=-1)
         for t in range(self.layers):
             r = differences(x)
             edges = jnp.concatenate([jnp.sum(r**2, axis=-1, keepdims=True), fixed], axis=-1)
-            m = silu(PairDense(self.features, name=f"message_{t}")(h, edges))
+            m = silu(EdgeDense(self.features, name=f"message_{t}")(h, pairs, edges))
             m = silu(Dense(self.features, name=f"message_{t}_hidden")(m))
             pull = silu(Dense(self.features, name=f"position_{t}")(m))
             pull = Dense(1, use_bias=False, kernel_init=_SMALL, name=f"position_{t}_out")(pull)

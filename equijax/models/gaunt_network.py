@@ -10,7 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import spherical
-from equijax.nn.graphs.all_pairs import PairDense, differences, off_diagonal, particles
+from equijax.nn.graphs.all_pairs import AllPairs, differences, off_diagonal, particles
+from equijax.nn.graphs.edges import EdgeConvolution
 from equijax.nn.plain import Dense
 from equijax.nn.spherical.linear import Linear
 from equijax.nn.spherical.many_body import ManyBodyProduct
@@ -56,15 +57,14 @@ class GauntNetwork(nn.Module):
         """Where particles at positions (n, 3) with velocities (n, 3) and charges (n,) move to, (n, 3).
 
         Raises:
-            TypeError: That of `nn.all_pairs.particles`.
+            TypeError: That of `nn.particles`.
             ValueError: Those of it, or if `lmax` is below 1: velocities are of degree 1.
         """
         if self.lmax < 1:
             raise ValueError(f"lmax: expected at least 1, for velocities, got {self.lmax}")
         positions, velocities, charges = particles(positions, velocities, charges)
-        x, n, silu = positions, len(positions), jax.nn.silu
-        degrees = [slice(l * l, (l + 1) ** 2) for l in range(self.lmax + 1)]
-        pairs = off_diagonal(charges[:, None] * charges)[..., None]
+        x, pairs = positions, AllPairs(len(positions))
+        charges = off_diagonal(charges[:, None] * charges)[..., None]  # (n, n − 1, 1), as all of an edge
         speed = Dense(self.channels, name="speed")(jnp.sum(velocities**2, axis=-1, keepdims=True))
         start = self.param("velocity", nn.initializers.normal(1.0), (self.channels,)).astype(x.dtype)
         h = jnp.concatenate([speed[:, None], velocities[..., None] * start], axis=1)
@@ -73,33 +73,15 @@ class GauntNetwork(nn.Module):
             r = differences(x)
             square = jnp.sum(r**2, axis=-1, keepdims=True)
             near = jax.lax.rsqrt(square + 0.1)
-            Y = spherical.harmonics(r, self.lmax) * (4 * np.pi) ** 0.5  # (n, others, coefficients)
+            Y = spherical.harmonics(r, self.lmax) * (4 * np.pi) ** 0.5  # (n, n − 1, coefficients)
             g: Any = Normalization(name=f"norm_{t}")(h)
-            probes: Any = Linear(2 * self.probes, name=f"probes_{t}")(g)
-            sent = _senders(jnp.concatenate([probes[..., self.probes :], g], axis=-1))
-            seen = [
-                jnp.sum(Y[..., None] * at_end, axis=2)
-                for at_end in (probes[:, None, :, : self.probes], sent[..., : self.probes])
-            ]
-            edges = jnp.concatenate([square / 16, near, pairs, pairs * near, *seen], axis=-1)
-            m = silu(PairDense(self.features, name=f"message_{t}")(g[:, 0], edges))
-            m = silu(Dense(self.features, name=f"message_{t}_hidden")(m))
-            parts = []
-            for l, of_degree in enumerate(degrees):
-                made, passed = jnp.split(Dense(2 * self.channels, name=f"filters_{t}_{l}")(m), 2, axis=-1)
-                message = Y[..., of_degree, None] * made[:, :, None]
-                message = message + sent[:, :, of_degree, self.probes :] * passed[:, :, None]
-                parts.append(jnp.sum(message, axis=1))
-            A: Any = Normalization(name=f"norm_of_messages_{t}")(jnp.concatenate(parts, axis=1) / max(n - 1, 1) ** 0.5)
+            messages = EdgeConvolution(self.features, self.lmax, self.probes, False, False, name=f"messages_{t}")
+            lengths = jnp.concatenate([square / 16, near, charges, charges * near], axis=-1)
+            A: Any = Normalization(name=f"norm_of_messages_{t}")(messages(g, g, Y, pairs, lengths))
             products = ManyBodyProduct(self.order, self.lmax, self.bracket, name=f"products_{t}")(A)
             terms = jnp.concatenate([A, products, g], axis=-1)
-            update: Any = Linear(self.channels, use_bias=True, name=f"update_{t}")(terms)
+            update = Linear(self.channels, use_bias=True, name=f"update_{t}")(terms)
             h = h + update
-            move: Any = Linear(1, name=f"move_{t}")(h)
+            move = Linear(1, name=f"move_{t}")(h)
             x = x + 0.1 * move[:, 1:4, 0]
         return x
-
-
-def _senders(h):
-    """h_j for all j ≠ i, (n, ...) to (n, n − 1, ...)."""
-    return off_diagonal(jnp.broadcast_to(h, (len(h), *h.shape)))

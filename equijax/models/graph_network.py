@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.nn.graphs.all_pairs import PairDense, differences, off_diagonal, particles
+from equijax.nn.graphs.all_pairs import AllPairs, differences, off_diagonal, particles
+from equijax.nn.graphs.edges import EdgeDense
 from equijax.nn.plain import Dense
 
 
@@ -34,16 +35,16 @@ class GraphNetwork(nn.Module):
         """Where particles at positions (n, d) with velocities (n, d) and charges (n,) move to, (n, d).
 
         Raises:
-            TypeError: That of `nn.all_pairs.particles`.
+            TypeError: That of `nn.particles`.
             ValueError: Those of it.
         """
         positions, velocities, charges = particles(positions, velocities, charges)
-        silu, r = jax.nn.silu, differences(positions)
+        silu, r, pairs = jax.nn.silu, differences(positions), AllPairs(len(positions))
         h = Dense(self.features, name="embedding")(jnp.concatenate([positions, velocities, charges[:, None]], axis=-1))
         square = jnp.sum(r**2, axis=-1, keepdims=True)
         edges = jnp.concatenate([r, square, off_diagonal(charges[:, None] * charges)[..., None]], axis=-1)
         for t in range(self.layers):
-            m = silu(PairDense(self.features, name=f"message_{t}")(h, edges))
+            m = silu(EdgeDense(self.features, name=f"message_{t}")(h, pairs, edges))
             m = jnp.sum(silu(Dense(self.features, name=f"message_{t}_hidden")(m)), axis=1)
             update = silu(Dense(self.features, name=f"update_{t}")(jnp.concatenate([h, m], axis=-1)))
             h = h + Dense(self.features, name=f"update_{t}_out")(update)

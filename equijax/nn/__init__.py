@@ -1,26 +1,49 @@
 """Flax modules: linear maps, nonlinearities, products, messages, radial functions, group convolutions."""
 
 from equijax.nn.equivariant import EquivariantBilinear, EquivariantLinear, EquivariantMLP, gated
-from equijax.nn.graphs.message_passing import MessagePassing, ZonalConvolution, aggregate
-from equijax.nn.graphs.radial import RadialBasis, bessel_basis, polynomial_cutoff
-from equijax.nn.lie.group_convolution import GroupConv, LiftingConv
-from equijax.nn.lie.kernel_network import GaussianKernel, SineKernel, SplineKernel
+from equijax.nn.graphs import (
+    AllPairs,
+    EdgeConvolution,
+    EdgeDense,
+    Edges,
+    GraphEdges,
+    MessagePassing,
+    RadialBasis,
+    ZonalConvolution,
+    aggregate,
+    bessel_basis,
+    differences,
+    off_diagonal,
+    particles,
+    polynomial_cutoff,
+)
+from equijax.nn.lie import GaussianKernel, GroupConv, LiftingConv, SineKernel, SplineKernel
 from equijax.nn.plain import MLP, Dense
-from equijax.nn.spherical.gaunt_product import GauntProduct
-from equijax.nn.spherical.linear import Linear, linear
-from equijax.nn.spherical.many_body import ManyBodyProduct
-from equijax.nn.spherical.nonlinear import Gate, NormActivation
-from equijax.nn.spherical.normalization import Normalization, rms_normalize
+from equijax.nn.spherical import (
+    Gate,
+    GauntProduct,
+    Linear,
+    ManyBodyProduct,
+    NormActivation,
+    Normalization,
+    linear,
+    rms_normalize,
+)
 
 __all__ = [
     "MLP",
+    "AllPairs",
     "Dense",
+    "EdgeConvolution",
+    "EdgeDense",
+    "Edges",
     "EquivariantBilinear",
     "EquivariantLinear",
     "EquivariantMLP",
     "Gate",
     "GauntProduct",
     "GaussianKernel",
+    "GraphEdges",
     "GroupConv",
     "LiftingConv",
     "Linear",
@@ -34,8 +57,11 @@ __all__ = [
     "ZonalConvolution",
     "aggregate",
     "bessel_basis",
+    "differences",
     "gated",
     "linear",
+    "off_diagonal",
+    "particles",
     "polynomial_cutoff",
     "rms_normalize",
 ]

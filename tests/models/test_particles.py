@@ -9,7 +9,7 @@ import pytest
 import equijax as ej
 from equijax import frames, groups, reps
 from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork
-from equijax.nn.graphs.all_pairs import PairDense, differences, off_diagonal
+from equijax.nn import AllPairs, EdgeDense, differences, off_diagonal
 
 N = 4
 RNG = np.random.default_rng(0)
@@ -140,12 +140,14 @@ def test_pairs_leave_out_the_diagonal():
 
 
 def test_a_dense_layer_of_pairs_is_one_product_with_both_ends_and_the_edge():
-    module, e = PairDense(5), jnp.asarray(RNG.normal(size=(N, N - 1, 2)), jnp.float32)
-    params = module.init(jax.random.key(0), X, e)
+    module, e = EdgeDense(5), jnp.asarray(RNG.normal(size=(N, N - 1, 2)), jnp.float32)
+    params = module.init(jax.random.key(0), X, AllPairs(N), e)
     p = params["params"]
-    w = jnp.concatenate([p["receiver"], p["sender"], p["edge"]])
+    w = jnp.concatenate([p[name]["kernel"] for name in ("receiver", "sender", "edge_0")])
+    assert jnp.abs(w).max() <= 8**-0.5
     row = jnp.concatenate([X[1], X[3], e[1, 2]])  # j = 3 is the third of those that are not 1
-    np.testing.assert_allclose(module.apply(params, X, e)[1, 2], row @ w + p["bias"], rtol=1e-5, atol=1e-6)
+    found = module.apply(params, X, AllPairs(N), e)
+    np.testing.assert_allclose(found[1, 2], row @ w + p["bias"], rtol=1e-5, atol=1e-6)
 
 
 def test_networks_name_a_degree_that_is_too_low():

@@ -1,7 +1,6 @@
 """An equivariant interatomic potential: message passing with Gaunt products and many-body powers."""
 
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,6 +10,7 @@ from jaxtyping import Array, Float
 
 from equijax import _validate, graphs, spherical
 from equijax.nn import plain
+from equijax.nn.graphs.edges import EdgeConvolution, GraphEdges
 from equijax.nn.graphs.radial import bessel_basis, polynomial_cutoff
 from equijax.nn.spherical.linear import Linear
 from equijax.nn.spherical.many_body import ManyBodyProduct
@@ -80,64 +80,27 @@ class Potential(nn.Module):
         _validate.integer("layers", self.layers, 1)
         _validate.positive("mean_neighbors", self.mean_neighbors)
         _validate.positive("scale", self.scale)
-        dtype, mask = vectors.dtype, jnp.asarray(graph.node_mask)
-        senders, receivers = jnp.asarray(graph.senders), jnp.asarray(graph.receivers)
-        whole = functools.partial(graphs.whole, axis_name=axis_name, axis=-2)
-        own = receivers - graphs.first_node(len(mask), axis_name)
-        kinds = len(self.species)
-        species = jax.nn.one_hot(graphs.species_index(graph.species, self.species), kinds, dtype=dtype)
+        edges = GraphEdges(graph, self.mean_neighbors, axis_name)
+        species = graphs.species_index(graph.species, self.species)
+        species = jax.nn.one_hot(species, len(self.species), dtype=vectors.dtype)  # (N, species)
 
         r = graphs.edge_lengths(vectors)
-        cutoff = (polynomial_cutoff(r, self.cutoff) * jnp.asarray(graph.edge_mask))[:, None]
-        basis = bessel_basis(r, self.cutoff, self.radial_functions) * (cutoff * self.cutoff**0.5)
-        degrees = max(self.lmax, self.hidden_lmax)
-        Y = spherical.harmonics(vectors, degrees)[..., None] * (4 * np.pi) ** 0.5  # (E, m, 1)
+        cutoff = polynomial_cutoff(r, self.cutoff) * jnp.asarray(graph.edge_mask)
+        basis = bessel_basis(r, self.cutoff, self.radial_functions) * (cutoff[:, None] * self.cutoff**0.5)
+        Y = spherical.harmonics(vectors, max(self.lmax, self.hidden_lmax)) * (4 * np.pi) ** 0.5  # (E, coefficients)
 
-        h = Dense(self.channels, name="embedding")(species)[None]  # coefficients first: (m, N, channels)
+        h = Dense(self.channels, name="embedding")(species)[:, None]  # (N, coefficients, channels), scalars at first
         scalars = []
         for t in range(self.layers):
-            edges = EdgeNetwork(self.radial_features, self.probes, name=f"edges_{t}")
-            R = edges(h, basis, Y, senders, receivers, whole)
-            sent: Any = Linear(self.channels, self.lmax, axis=-3, name=f"senders_{t}")(h)
-            sent = jnp.swapaxes(whole(sent), 0, 1)  # atoms first, for rows that lie together in memory
-            source = sent[:, 0][senders] * cutoff
-            sums = []
-            for l in range(self.lmax + 1):
-                of_degree = slice(l * l, (l + 1) ** 2)
-                filtered = Dense(self.channels, name=f"filter_{t}_{l}")(R) * source
-                message = Y[:, of_degree] * filtered[:, None]
-                if l > 0 and (l + 1) ** 2 <= sent.shape[1]:
-                    weight = Dense(self.channels, name=f"passed_{t}_{l}")(R) * cutoff
-                    message = message + sent[:, of_degree][senders] * weight[:, None]
-                sums.append(_sum_at(own, message, len(mask)))
-            A = jnp.swapaxes(jnp.concatenate(sums, axis=1), 0, 1) / self.mean_neighbors**0.5
+            sent = Linear(self.channels, self.lmax, name=f"senders_{t}")(h)
+            messages = EdgeConvolution(self.radial_features, self.lmax, self.probes, name=f"messages_{t}")
+            A = messages(h, sent, Y, edges, basis, cutoff=cutoff)
             lmax = self.hidden_lmax if t + 1 < self.layers else 0
             h = Update(lmax, self.order, self.bracket, name=f"update_{t}")(A, h, species)
-            scalars.append(h[0])
+            scalars.append(h[:, 0])
         x = Dense(self.channels, name="readout_hidden")(jnp.concatenate(scalars, axis=-1))
         energies = Dense(1, name="readout")(jax.nn.silu(x) * gain(jax.nn.silu))[:, 0]
-        return jnp.where(mask, energies * self.scale, 0)
-
-
-class EdgeNetwork(nn.Module):
-    """Invariant features of an edge: its length, the scalars at both ends, h_i(r̂) and h_j(r̂)."""
-
-    features: int
-    probes: int
-
-    @nn.compact
-    def __call__(self, h, basis, Y, senders, receivers, whole):
-        x = Dense(self.features, name="radial")(basis)
-        at = jnp.stack([2 * senders, 2 * receivers + 1])  # two rows an atom: what it shows as a sender, as a receiver
-        if h.shape[0] > 1:
-            probes: Any = whole(Linear(2 * self.probes, axis=-3, name="probes")(h))
-            probes = jnp.moveaxis(probes.reshape(len(h), -1, self.probes), 0, 1)[at]  # (2, E, m, probes)
-            seen = jnp.concatenate(list(jnp.sum(probes * Y[:, : len(h)], axis=-2)), axis=-1)
-            x = x + Dense(self.features, name="seen")(seen)
-        ends = whole(Dense(2 * self.features, name="ends")(h[0])).reshape(-1, self.features)
-        x = x + jnp.sum(ends[at], axis=0)
-        x = jax.nn.silu(x) * gain(jax.nn.silu)
-        return jax.nn.silu(Dense(self.features, name="hidden")(x)) * gain(jax.nn.silu)
+        return jnp.where(graph.node_mask, energies * self.scale, 0)
 
 
 class Update(nn.Module):
@@ -150,21 +113,16 @@ class Update(nn.Module):
     @nn.compact
     def __call__(self, A, h, species):
         coefficients = (self.lmax + 1) ** 2
-        products = ManyBodyProduct(self.order, self.lmax, self.bracket, axis=-3, name="products")(A)
-        A, h = (jnp.pad(x[:coefficients], ((0, max(0, coefficients - len(x))), (0, 0), (0, 0))) for x in (A, h))
-        terms = jnp.concatenate([A, products, h], axis=-1)
+        products = ManyBodyProduct(self.order, self.lmax, self.bracket, name="products")(A)
+        A, h = (jnp.pad(x[:, :coefficients], ((0, 0), (0, max(0, coefficients - x.shape[1])), (0, 0))) for x in (A, h))
+        terms = jnp.concatenate([A, products, h], axis=-1)  # (N, coefficients, channels of all)
         w = Dense((self.lmax + 1) * terms.shape[-1], name="species")(species) * species.shape[-1] ** 0.5
-        w = _by_coefficient(jnp.moveaxis(w.reshape(len(species), self.lmax + 1, -1), 1, 0))
-        return Linear(A.shape[-1], axis=-3, name="mix")(terms * w)
+        w = _by_coefficient(w.reshape(len(species), self.lmax + 1, -1))
+        return Linear(A.shape[-1], name="mix")(terms * w)
 
 
 def _by_coefficient(x):
-    """(degrees, ...) repeated to (coefficients, ...); as a matrix product, whose derivatives compile faster."""
-    lmax = len(x) - 1
+    """(N, degrees, channels) repeated to (N, coefficients, channels), as a product: it compiles faster."""
+    lmax = x.shape[1] - 1
     repeat = np.eye(lmax + 1, dtype=x.dtype)[spherical.degree_of_coefficient(lmax)]
-    return jnp.tensordot(repeat, x, 1, precision="highest")
-
-
-def _sum_at(index, x, count):
-    """Sums over the rows of x with the same index: (E, ...) to (count, ...)."""
-    return jnp.zeros((count, *x.shape[1:]), x.dtype).at[jnp.asarray(index)].add(x)
+    return jnp.einsum("ml,nlc->nmc", repeat, x, precision="highest")

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from equijax import graphs, groups, reps
 from equijax.checks import Report, check
-from equijax.models.potential.network import Potential, _sum_at
+from equijax.models.potential.network import Potential
 from equijax.symmetry import Symmetry
 from equijax.training import checkpoint
 
@@ -91,8 +91,8 @@ def predict(
 
     g, node_energies = jax.grad(total, has_aux=True)(vectors)
     senders, receivers, nodes = jnp.asarray(graph.senders), jnp.asarray(graph.receivers), len(graph.species)
-    pull = _sum_at(receivers - graphs.first_node(nodes, axis_name), g, nodes)
-    push = _sum_at(senders, g, len(of_all))
+    pull = jax.ops.segment_sum(g, receivers - graphs.first_node(nodes, axis_name), nodes)
+    push = jax.ops.segment_sum(g, senders, len(of_all))
     count = len(graph.graph_mask)
     energies = jax.ops.segment_sum(node_energies, of_node, count)
     virial = jax.ops.segment_sum(g[:, :, None] * vectors[:, None, :], of_all[receivers], count)

@@ -1,1 +1,23 @@
-"""Layers of graphs: messages, radial functions, all pairs."""
+"""Layers of graphs: messages, edges, all pairs, radial functions."""
+
+from equijax.nn.graphs.all_pairs import AllPairs, differences, off_diagonal, particles
+from equijax.nn.graphs.edges import EdgeConvolution, EdgeDense, Edges, GraphEdges
+from equijax.nn.graphs.message_passing import MessagePassing, ZonalConvolution, aggregate
+from equijax.nn.graphs.radial import RadialBasis, bessel_basis, polynomial_cutoff
+
+__all__ = [
+    "AllPairs",
+    "EdgeConvolution",
+    "EdgeDense",
+    "Edges",
+    "GraphEdges",
+    "MessagePassing",
+    "RadialBasis",
+    "ZonalConvolution",
+    "aggregate",
+    "bessel_basis",
+    "differences",
+    "off_diagonal",
+    "particles",
+    "polynomial_cutoff",
+]

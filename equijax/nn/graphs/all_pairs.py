@@ -1,16 +1,22 @@
-"""Layers for the graph in which every node sends to every other one."""
+"""The graph in which every node sends to every other one."""
 
-import flax.linen as nn
+import dataclasses
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
-from equijax.nn.plain import uniform
 
 
 def off_diagonal(a: Array) -> Array:
     """Rows without their own column: a[i, j] for j ≠ i in order, (n, n, ...) to (n, n − 1, ...).
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import nn
+        >>> nn.off_diagonal(jnp.arange(9).reshape(3, 3)).tolist()
+        [[1, 2], [3, 5], [6, 7]]
 
     Raises:
         ValueError: If the first two axes are not of one length.
@@ -40,33 +46,44 @@ def particles(positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -
 
 
 def differences(x: Float[Array, "n d"]) -> Float[Array, "n others d"]:
-    """x_i − x_j for j ≠ i."""
+    """x_i − x_j for j ≠ i.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import nn
+        >>> nn.differences(jnp.array([[0.0], [2.0], [5.0]]))[..., 0].tolist()
+        [[-2.0, -5.0], [2.0, -3.0], [5.0, 3.0]]
+    """
     return off_diagonal(x[:, None] - x)
 
 
-class PairDense(nn.Module):
-    """[h_i, h_j, e_ij] W + b for all j ≠ i, as the sum of three products, two of them a node and not an edge.
+@dataclasses.dataclass(frozen=True)
+class AllPairs:
+    """The `Edges` of a graph in which each of n nodes sends to every other one; arrays of edges are (n, n − 1, ...).
 
     Attributes:
-        features: Length of the result.
+        nodes: n.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import nn
+        >>> edges = nn.AllPairs(3)
+        >>> edges.senders(jnp.array([1.0, 2.0, 3.0]))
+        Array([[2., 3.],
+               [1., 3.],
+               [1., 2.]], dtype=float32)
     """
 
-    features: int
+    nodes: int
 
-    @nn.compact
-    def __call__(
-        self, h: Float[Array, "n inputs"], edges: Float[Array, "n others inputs_of_edges"]
-    ) -> Float[Array, "n others features"]:
-        """The result for each edge.
+    def senders(self, x: Float[Array, "n ..."]) -> Float[Array, "n others ..."]:
+        """x_j for all j ≠ i."""
+        return off_diagonal(jnp.broadcast_to(x, (self.nodes, *x.shape)))
 
-        Args:
-            h: Features of the nodes.
-            edges: Features of the edges, in the order of `off_diagonal`.
-        """
-        drawn = uniform((2 * h.shape[-1] + edges.shape[-1]) ** -0.5)
-        receiver, sender, edge = (
-            jnp.matmul(a, self.param(name, drawn, (a.shape[-1], self.features)).astype(a.dtype), precision="highest")
-            for name, a in (("receiver", h), ("sender", h), ("edge", edges))
-        )
-        bias = self.param("bias", drawn, (self.features,)).astype(h.dtype)
-        return off_diagonal((receiver + bias)[:, None] + sender) + edge
+    def receivers(self, x: Float[Array, "n ..."]) -> Float[Array, "n 1 ..."]:
+        """x_i, once for all j."""
+        return x[:, None]
+
+    def total(self, messages: Float[Array, "n others ..."]) -> Float[Array, "n ..."]:
+        """1/√(n − 1) Σ_j m_ij."""
+        return jnp.sum(messages, axis=1) / max(self.nodes - 1, 1) ** 0.5

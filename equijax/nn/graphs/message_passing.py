@@ -76,8 +76,8 @@ def aggregate(messages: Any, graph: graphs.Graph, mean_neighbors: float = 1.0) -
     def total(m):
         m = _validate.floating("messages", m)
         m = jnp.where(mask.reshape(-1, *[1] * (m.ndim - 1)), m, 0)
-        wide = m.astype(jnp.promote_types(m.dtype, jnp.float32)) / mean_neighbors**0.5
-        return jax.ops.segment_sum(wide, receivers, len(graph.species)).astype(m.dtype)
+        wide = m.astype(jnp.promote_types(m.dtype, jnp.float32))
+        return (jax.ops.segment_sum(wide, receivers, len(graph.species)) / mean_neighbors**0.5).astype(m.dtype)
 
     return jax.tree.map(total, messages)
 

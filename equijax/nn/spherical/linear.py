@@ -1,6 +1,7 @@
 """Linear maps that commute with rotations."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import overload
 
 import flax.linen as nn
 import jax
@@ -27,31 +28,34 @@ class Linear(nn.Module):
         features: Channels of y.
         lmax: Degrees of y above those of x do not exist; degrees of x above `lmax` are dropped. None keeps all.
         use_bias: A bias on l = 0.
-        axis: Where the coefficients are: -2, or -3 for kernels that keep them in front of the rows, which is faster on
-            a CPU.
         precision: Of the matrix products.
     """
 
     features: int
     lmax: int | None = None
     use_bias: bool = False
-    axis: int = -2
-    precision: Any = "highest"
+    precision: jax.lax.PrecisionLike = "highest"
+
+    @overload
+    def __call__(self, x: ArrayLike) -> Float[Array, "..."]: ...
+
+    @overload
+    def __call__(self, x: Sequence[ArrayLike | None]) -> tuple[Float[Array, "..."] | None, ...]: ...
 
     @nn.compact
     def __call__(self, x: Input) -> Output:
         """The mapped features, in the form and dtype of `x`."""
 
         def one(x, suffix):
-            degrees, channels = spherical.lmax_of(x, "x", self.axis), x.shape[-1]
+            degrees, channels = spherical.lmax_of(x, "x"), x.shape[-1]
             lmax = degrees if self.lmax is None else min(_validate.integer("lmax", self.lmax), degrees)
             w = self.param("kernel" + suffix, nn.initializers.normal(1.0), (lmax + 1, channels, self.features))
             biased = self.use_bias and not suffix
             bias = self.param("bias", nn.initializers.zeros, (self.features,)) if biased else None
-            kept = jax.lax.slice_in_dim(x, 0, (lmax + 1) ** 2, axis=self.axis % x.ndim)
-            return linear(kept / channels**0.5, w, bias, axis=self.axis, precision=self.precision)
+            kept = jax.lax.slice_in_dim(x, 0, (lmax + 1) ** 2, axis=x.ndim - 2)
+            return linear(kept / channels**0.5, w, bias, precision=self.precision)
 
-        return each("x", x, one, self.axis)
+        return each("x", x, one)
 
 
 def linear(
@@ -59,33 +63,25 @@ def linear(
     w: Float[Array | np.ndarray, "degrees channels features"],
     bias: Float[Array | np.ndarray, " features"] | None = None,
     *,
-    axis: int = -2,
-    precision="highest",
+    precision: jax.lax.PrecisionLike = "highest",
 ) -> Float[Array, "*shape features"]:
     """y[l] = x[l] w[l], and the bias on l = 0: `Linear` for those who hold their own weights.
 
-    Coefficients of x are on `axis`, -2 or -3, channels on the last one.
-
     Raises:
         TypeError: If `x` is not of real floating-point numbers.
-        ValueError: If `w` has not one matrix a degree of x, or other channels, or `axis` is neither -2 nor -3.
+        ValueError: If `w` has not one matrix a degree of x, or other channels.
     """
-    if axis not in (-2, -3):
-        raise ValueError(f"axis: expected the coefficients on axis -2 or -3, got {axis}")
     x = _validate.floating("x", x)
-    lmax = spherical.lmax_of(x, "x", axis)
+    lmax = spherical.lmax_of(x, "x")
     if w.shape[:2] != (lmax + 1, x.shape[-1]):
         raise ValueError(f"w: expected shape ({lmax + 1}, {x.shape[-1]}, features) for x {x.shape}, got {w.shape}")
     if lmax == 0:
         y = jnp.matmul(x, w[0].astype(x.dtype), precision=precision)
     else:
         degrees = np.eye(lmax + 1, dtype=x.dtype)[spherical.degree_of_coefficient(lmax)]
-        by_coefficient = jnp.tensordot(
-            degrees, w.astype(x.dtype), 1, precision="highest"
-        )  # faster to compile than w[l]
-        rows = "...mc,mcf->...mf" if axis == -2 else "...mnc,mcf->...mnf"
-        y = jnp.einsum(rows, x, by_coefficient, precision=precision)
-    if bias is None:
-        return y
-    scalars = (..., 0, *[slice(None)] * (-1 - axis))
-    return y.at[scalars].add(bias.astype(x.dtype))
+        by_coefficient = jnp.tensordot(degrees, w.astype(x.dtype), 1, precision="highest")  # compiles faster than w[l]
+        rows = jnp.moveaxis(x, -2, 0)  # coefficients first: one batch of products of matrices, which CPUs are faster at
+        rows = rows.reshape(len(rows), -1, x.shape[-1])  # (coefficients, rows, channels)
+        y = jnp.einsum("mnc,mcf->mnf", rows, by_coefficient, precision=precision)
+        y = jnp.moveaxis(y.reshape(-1, *x.shape[:-2], w.shape[-1]), 0, -2)
+    return y if bias is None else y.at[..., 0, :].add(bias.astype(x.dtype))

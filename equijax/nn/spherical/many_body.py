@@ -1,6 +1,5 @@
 """Products of many functions on the sphere, with learned factors."""
 
-import math
 from typing import Any
 
 import flax.linen as nn
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax import _validate, products, spherical
+from equijax import _validate, products
 from equijax.nn.spherical.linear import Linear
 
 
@@ -25,33 +24,23 @@ class ManyBodyProduct(nn.Module):
         order: Number of factors of the longest product, at least 2.
         lmax: Degree of the results; None keeps that of x.
         bracket: Whether to add the double bracket.
-        axis: Where the coefficients are, -2 or -3, as in `Linear`.
         precision: Of the matrix products.
     """
 
     order: int = 3
     lmax: int | None = None
     bracket: bool = False
-    axis: int = -2
     precision: Any = "highest"
 
     @nn.compact
     def __call__(self, x: ArrayLike) -> Float[Array, "..."]:
         """The products p_2, ..., p_order, and the double bracket last, side by side as channels."""
         x = _validate.floating("x", x)
-        L = spherical.lmax_of(x, "x", self.axis)
-        order = _validate.integer("order", self.order, 2)
-        lmax = L if self.lmax is None else _validate.integer("lmax", self.lmax)
-        x = jnp.moveaxis(x, self.axis, 0)
-        rows = x.reshape(x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])
-
-        def factors(count, name):
-            channels = count * x.shape[-1]
-            linear: Any = Linear(channels, axis=-3, precision=self.precision, name=name)
-            return jnp.moveaxis(linear(rows).reshape(*x.shape[:-1], channels), 0, -2)
-
-        result = products.many_body(factors(order, "factors"), order, lmax=lmax, precision=self.precision)
-        if self.bracket:
-            brackets = products.double_bracket(factors(3, "bracket_factors"), lmax=lmax, precision=self.precision)
-            result = jnp.concatenate([result, brackets], axis=-1)
-        return jnp.moveaxis(result, -2, self.axis)
+        order, channels = _validate.integer("order", self.order, 2), x.shape[-1]
+        factors = Linear(order * channels, precision=self.precision, name="factors")(x)
+        result = products.many_body(factors, order, lmax=self.lmax, precision=self.precision)
+        if not self.bracket:
+            return result
+        factors = Linear(3 * channels, precision=self.precision, name="bracket_factors")(x)
+        bracket = products.double_bracket(factors, lmax=self.lmax, precision=self.precision)
+        return jnp.concatenate([result, bracket], axis=-1)

@@ -186,7 +186,6 @@ X = jnp.ones((4, 9, CHANNELS))
         (nn.Linear(2), ((X, X, X),), r"x: expected an array or the pair .* 3 entries"),
         (nn.Linear(2), ((None, None),), r"x: expected one or two arrays"),
         (nn.Linear(2), ((X, X[:, :4]),), r"x: expected one or two arrays of the same shape"),
-        (nn.Linear(2, axis=-4), (jnp.ones((4, 9, 9, 3)),), r"axis: expected the coefficients on axis -2 or -3"),
         (nn.Gate(), ((None, X),), r"x: expected a natural part.*NormActivation"),
         (nn.Normalization(axes=(1,)), (X,), r"axes: expected leading axes"),
         (nn.Normalization(), (X, jnp.ones(3, bool)), r"mask: expected shape \(4,\)"),

@@ -34,13 +34,15 @@ def test_is_a_matrix_a_degree(x64):
 
 
 @pytest.mark.parametrize("use_bias", [False, True])
-def test_coefficients_in_front_of_the_rows(use_bias):
+def test_each_row_by_itself_up_to_lmax(use_bias):
     x = jnp.asarray(RNG.normal(size=(2, 5, 9, 3)), jnp.float32)
     params = {"params": {"kernel": RNG.normal(size=(2, 3, 4)), "bias": RNG.normal(size=4)}}
-    layers = [nn.Linear(4, lmax=1, use_bias=use_bias, axis=axis) for axis in (-2, -3)]
-    last, front = layers[0].apply(params, x), layers[1].apply(params, jnp.swapaxes(x, -2, -3))
-    assert last.shape == (2, 5, 4, 4)
-    np.testing.assert_allclose(jnp.swapaxes(front, -2, -3), last, atol=1e-6)
+    y = nn.Linear(4, lmax=1, use_bias=use_bias).apply(params, x)
+    assert y.shape == (2, 5, 4, 4)
+    w, bias = (params["params"][name] for name in ("kernel", "bias"))
+    for k, l in enumerate((0, 1, 1, 1)):
+        expected = x[..., k, :] @ w[l] / 3**0.5 + bias * (use_bias and k == 0)
+        np.testing.assert_allclose(y[..., k, :], expected, atol=1e-6)
 
 
 def test_lmax_above_that_of_x_adds_nothing():
