@@ -32,6 +32,11 @@ def polar(a: Float[Array, "*batch n m"]) -> tuple[Float[Array, "*batch n n"], Fl
 
     Returns:
         The pair (P, R).
+
+    Examples:
+        >>> p, r = polar(jnp.array([[0.0, -2.0], [3.0, 0.0]]))  # a quarter turn, then 2 times x and 3 times y
+        >>> print(p.round(4).diagonal(), r.round(4)[0] + 0.0)
+        [2. 3.] [ 0. -1.]
     """
     a = square("a", a)
     r = orthogonal_factor(a)
@@ -50,6 +55,11 @@ def log_polar(a: Float[Array, "*batch n m"]) -> tuple[Float[Array, "*batch n n"]
 
     Raises:
         ValueError: If a matrix is singular to rounding, where its numbers are known.
+
+    Examples:
+        >>> x, r = log_polar(jnp.diag(jnp.array([jnp.e, 1.0])))
+        >>> print(x.round(4).diagonal(), r.round(4).diagonal())
+        [1. 0.] [1. 1.]
     """
     a = invertible("a", square("a", a))
     return _symmetric_log(a), orthogonal_factor(a)
@@ -77,8 +87,10 @@ def _(special, primals, tangents):
     basis = skew_basis(a.shape[-1]).astype(a.dtype)
     if len(basis) == 0:
         return r, jnp.zeros_like(r)
+    # the equation for Ω in the coordinates of skew matrices
     p = matmul(_transpose(r), a)
     system = jnp.einsum("aij,bik,...kj->...ab", basis, basis, p, precision="highest")
+    # where it has no solution Ω is zero
     eigenvalues = jnp.abs(jnp.linalg.eigvalsh(jax.lax.stop_gradient(system)))
     regular = eigenvalues.min(-1) > len(basis) * jnp.finfo(a.dtype).eps * eigenvalues.max(-1)
     system = jnp.where(regular[..., None, None], system, jnp.eye(len(basis), dtype=a.dtype))
@@ -139,12 +151,14 @@ def _log(a, rotation):
     def root(_, q):
         return orthogonal_factor(eye + q, True) if rotation else _square_root(q)
 
+    # near the identity log Q = 2 artanh(Y) = 2 Y Σ_k Y²ᵏ / (2k + 1), by Horner's rule
     q = jax.lax.fori_loop(0, _ROOTS[rotation], root, q)
     y = jnp.linalg.solve(q + eye, q - eye)
     square, total = matmul(y, y), jnp.zeros_like(y)
     for k in reversed(range(_TERMS)):
         total = matmul(square, total) + eye / (2 * k + 1)
     log = 2 ** (_ROOTS[rotation] + 1) * matmul(y, total)
+    # a Newton step: A e^{−L} = I + rest, whose logarithm is rest − rest²/2 + …
     rest = matmul(a, exp_and_phi(-log)[0]) - eye
     step = _inverse_of_dexp(log, rest - matmul(rest, rest) / 2, rotation)
     log = log + jnp.where(_size(step) < 0.01, step, 0)

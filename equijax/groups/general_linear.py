@@ -89,6 +89,7 @@ class SL(Matrices):
         return self._symmetric + SO(self.n).cube_dim
 
     def from_cube(self, u: Float[Array, "*batch cube"]) -> tuple[Float[Array, "*batch n n"], Float[Array, "*batch"]]:
+        # X from a normal law, R from the Haar measure, each from coordinates of its own
         normal = jax.scipy.special.ndtri(u[..., : self._symmetric])
         r, density = SO(self.n).from_cube(u[..., self._symmetric :])
         x = self._traceless(self.window * normal)

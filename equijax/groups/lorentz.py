@@ -75,11 +75,13 @@ class Lorentz(Whole, Matrices):
             ValueError: If `g` is no element, where its numbers are known.
         """
         u, gamma, r = _boost_and_rotation(g)
+        # the spinors of the boost, (w1, v1), and of the rotation, (w2, v2), and their product
         half = jnp.sqrt((1 + gamma) / 2)  # cosh of half the rapidity
         q = quaternion(r)
         w1, v1, w2, v2 = half, u / (2 * half), q[..., :1], -1j * q[..., 1:]
         w = w1 * w2 + jnp.sum(v1 * v2, axis=-1, keepdims=True)
         v = w1 * v2 + w2 * v1 + 1j * jnp.cross(v1, v2)
+        # of the two spinors of Λ the one with Re w ≥ 0
         w, v = jnp.where(w.real < 0, -w, w), jnp.where(w.real < 0, -v, v)
         c = 2 * rapidity_over_sinh(jnp.sum(v * v, axis=-1, keepdims=True), w) * v
         return jnp.concatenate([c.real, -c.imag], axis=-1).astype(g.dtype)

@@ -73,13 +73,19 @@ def lift(
 
     References:
         MacDonald, Ramasinghe and Lucey 2022, arXiv:2111.08251, eq. 7; Bekkers 2020, arXiv:1909.12057, eq. 6.
+
+    Examples:
+        >>> from equijax import groups
+        >>> edges = lambda x: (x[..., :1] * jnp.exp(-jnp.sum(x**2, -1, keepdims=True)))[..., None]  # along x
+        >>> lift(jnp.ones((6, 6, 1)), edges, groups.SO(2).nodes(4), size=5).shape  # four directions
+        (4, 6, 6, 1)
     """
     x = floating("x", x)
     elements, _ = checked_nodes("nodes", nodes)
     lead, space = _split("x", x, 0, elements.shape[-1])
     filters = kernel(stencil_points(elements, size, spacing)) * volumes(elements, spacing)[:, None, None, None]
     count, points, channels, features = _shape("kernel", filters, x, (len(elements), size ** elements.shape[-1]))
-    filters = jnp.moveaxis(filters, 0, 2).reshape(points, channels, count * features)
+    filters = jnp.moveaxis(filters, 0, 2).reshape(points, channels, count * features)  # a feature a node and feature
     y = convolve(x.reshape(math.prod(lead), *space, channels), filters.astype(x.dtype), size, stride, padding)
     return _unfold(y, count).reshape(*lead, count, *y.shape[1:-1], features)
 
@@ -127,27 +133,37 @@ def correlate(
 
     References:
         Bekkers 2020, arXiv:1909.12057, eq. 7; Knigge, Romero and Bekkers 2022, arXiv:2110.13059 (separable kernels).
+
+    Examples:
+        >>> from equijax import groups
+        >>> near = lambda x: jnp.exp(-jnp.sum(x**2, -1, keepdims=True))  # in space
+        >>> ahead = lambda a: a[..., :1, :1]  # the cosine of the turn from one node to another, for one channel
+        >>> kernel = Separable(space=near, group=ahead)
+        >>> correlate(jnp.ones((4, 6, 6, 1)), kernel, groups.SO(2).nodes(4), size=5).shape
+        (4, 6, 6, 1)
     """
     f = floating("f", f)
     elements, weights = checked_nodes("nodes", nodes)
     outputs = elements if outputs is None else checked_elements("outputs", outputs, elements.shape[-1])
     lead, space = _split("f", f, len(elements), elements.shape[-1])
     f = f.reshape(math.prod(lead), len(elements), *space, f.shape[-1])
+    # A_i⁻¹ u, (outputs, points, n), and A_i⁻¹ A_j, (outputs, nodes, n, n)
     points, moved = stencil_points(outputs, size, spacing), relative(elements, outputs)
     volume = volumes(outputs, spacing)
     if isinstance(kernel, Separable):
-        y = _mix(f, kernel, moved, weights)
+        y = _mix(f, kernel, moved, weights)  # (outputs · features, batch, space)
         filters = kernel.space(points) * volume[:, None, None]
         count, features = len(outputs), len(y) // len(outputs)
         if filters.shape != (*points.shape[:2], features):
             raise ValueError(f"kernel.space: expected shape (..., {features}), got {filters.shape}")
-        filters = jnp.moveaxis(filters, 0, 1).reshape(-1, count * features)
+        filters = jnp.moveaxis(filters, 0, 1).reshape(-1, count * features)  # (points, outputs · features)
         y = convolve_channels(y, filters.astype(f.dtype), size, stride, padding)
-        y = jnp.moveaxis(y.reshape(count, features, *y.shape[1:]), (0, 1), (1, -1))
+        y = jnp.moveaxis(y.reshape(count, features, *y.shape[1:]), (0, 1), (1, -1))  # (batch, outputs, space, features)
     else:
         filters = kernel(AffineElement(points[:, None], moved[:, :, None]))
         filters = filters * (volume[:, None] * weights)[..., None, None, None]
         count, given, places, channels, features = _shape("kernel", filters, f, (*moved.shape[:2], points.shape[1]))
+        # (outputs, nodes, points, channels, features) → (points, nodes · channels, outputs · features)
         filters = jnp.transpose(filters, (2, 1, 3, 0, 4)).reshape(places, given * channels, count * features)
         y = _unfold(convolve(_fold(f), filters.astype(f.dtype), size, stride, padding), count)
     return y.reshape(*lead, *y.shape[1:])
@@ -161,6 +177,10 @@ def stencil_points(
     Raises:
         TypeError: If the elements are not floating-point.
         ValueError: If they are no invertible matrices, or the size or the spacing is not positive.
+
+    Examples:
+        >>> print(stencil_points(2 * jnp.eye(1)[None], 3)[0, :, 0])
+        [-0.5  0.   0.5]
     """
     elements = checked_elements("elements", elements)
     n = elements.shape[-1]
@@ -177,6 +197,11 @@ def relative(
     Raises:
         TypeError: If the elements or the outputs are not floating-point.
         ValueError: If they are no invertible matrices of one size.
+
+    Examples:
+        >>> scales = jnp.array([1.0, 2.0])[:, None, None]
+        >>> relative(scales, scales)[..., 0, 0].tolist()
+        [[1.0, 2.0], [0.5, 1.0]]
     """
     elements = checked_elements("elements", elements)
     outputs = checked_elements("outputs", outputs, elements.shape[-1])
@@ -239,6 +264,7 @@ def _mix(f, kernel, moved, weights):
     mixing = kernel.group(moved) * weights.reshape(-1, *(1,) * (1 if kernel.channels is not None else 2))
     if kernel.channels is None:
         outputs, nodes, channels, features = _shape("kernel.group", mixing, f, moved.shape[:2])
+        # (outputs, nodes, channels, features) → (nodes · channels, outputs · features): one product for every pixel
         matrix = jnp.moveaxis(mixing, 0, 2).reshape(nodes * channels, outputs * features)
         # channels first before the product too, or XLA turns the larger cotangent of what comes after it instead;
         # batch and space are merged and parted by themselves, as an explicit mesh that splits the batch asks for
@@ -251,6 +277,7 @@ def _mix(f, kernel, moved, weights):
         raise ValueError(f"kernel.group: expected shape (..., {f.shape[-1]}), got {mixing.shape}")
     if jnp.ndim(kernel.channels) != 2 or len(kernel.channels) != f.shape[-1]:
         raise ValueError(f"kernel.channels: expected ({f.shape[-1]}, features), got {jnp.shape(kernel.channels)}")
+    # nodes first, then channels: each a small product
     y = jnp.einsum("bj...c,ijc->ib...c", f, mixing.astype(f.dtype), precision="highest")
     y = jnp.einsum("i...c,cd->id...", y, jnp.asarray(kernel.channels).astype(f.dtype), precision="highest")
     return y.reshape(len(y) * y.shape[1], *y.shape[2:])

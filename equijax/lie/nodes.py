@@ -39,6 +39,12 @@ def chart_nodes(
 
     Raises:
         ValueError: If the group is not connected, or the window is not positive or has not one number a coordinate.
+
+    Examples:
+        >>> from equijax import groups
+        >>> elements, weights = chart_nodes(groups.SO(2), 8, jnp.pi / 6)  # turns by up to 30°
+        >>> print(elements.shape, round(float(weights.sum()) / (jnp.pi / 3), 5))
+        (8, 2, 2) 1.0
     """
     if not all(part.dim for part in group.parts().values()):
         raise ValueError(f"group: expected a connected group, which coordinates cover, got {group}")

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from equijax._validate import floating, integer
 from equijax.groups import AffineElement
 from equijax.lie.correlation import Nodes, checked_elements, checked_nodes, checked_weights
-from equijax.numerics import det, inv
+from equijax.numerics import det, inv, matmul
 
 
 def lift_points(
@@ -35,6 +35,12 @@ def lift_points(
     Raises:
         TypeError: If `nodes` has no weights.
         ValueError: If positions and nodes differ in dimension, or values or volumes are not one a point.
+
+    Examples:
+        >>> from equijax import groups
+        >>> f, (elements, weights) = lift_points(jnp.zeros((5, 2)), jnp.ones((5, 3)), groups.SO(2).nodes(4))
+        >>> f.shape, elements.linear.shape, weights.shape
+        ((20, 3), (20, 2, 2), (20,))
     """
     positions, values = floating("positions", positions), floating("values", values)
     elements, weights = checked_nodes("nodes", nodes)
@@ -69,6 +75,12 @@ def nearest(
     Raises:
         TypeError: If the elements are no `AffineElement`.
         ValueError: If there are less than `most` elements, or shapes do not agree.
+
+    Examples:
+        >>> from equijax import groups
+        >>> elements = groups.SE(1).identity((3,))._replace(translation=jnp.array([[0.0], [1.0], [5.0]]))
+        >>> nearest(elements, 2, radius=2.0)[0].tolist()
+        [[0, 1], [1, 0], [2, 1]]
     """
     n = _checked("elements", elements)
     outputs = elements if outputs is None else outputs
@@ -113,6 +125,13 @@ def correlate_points(
 
     References:
         Finzi, Stanton, Izmailov and Wilson 2020, arXiv:2002.12880, eq. 7, with g_j⁻¹ g_i for g_i⁻¹ g_j.
+
+    Examples:
+        >>> from equijax import groups
+        >>> f, nodes = lift_points(jnp.zeros((2, 2)), jnp.ones((2, 3)), groups.SO(2).nodes(4))  # (8, 3), 3 channels
+        >>> kernel = lambda g: jnp.ones((*g.linear.shape[:-2], 3, 1))
+        >>> print(correlate_points(f, kernel, nodes)[:, 0])  # the weights of two points sum to two
+        [6. 6. 6. 6. 6. 6. 6. 6.]
     """
     f = floating("f", f)
     if isinstance(nodes, AffineElement) or not isinstance(nodes, tuple | list) or len(nodes) != 2 or nodes[1] is None:
@@ -133,8 +152,8 @@ def correlate_points(
         wrong = np.setdiff1d(neighbors, np.arange(len(f)))
         if wrong.size:
             raise ValueError(f"neighbors: expected indices from 0 to {len(f) - 1}, got {wrong[0]}")
-    between = _between(outputs, elements, neighbors)
-    k = kernel(between)
+    between = _between(outputs, elements, neighbors)  # g_i⁻¹ g_j, leading axes (outputs, most)
+    k = kernel(between)  # (outputs, most, channels, features)
     if k.shape[-2] != f.shape[-1]:
         raise ValueError(f"kernel: expected matrices (..., {f.shape[-1]}, features), got shape {k.shape}")
     w = weights[neighbors]
@@ -145,6 +164,7 @@ def correlate_points(
         total = jnp.sum(w, axis=-1, keepdims=True)
         w = w / jnp.where(total > 0, total, 1)
     w = jnp.broadcast_to(w, k.shape[:2])
+    # each output by its neighbors, (outputs, most, channels); axes of length one are those of a kernel that broadcasts
     seen = jnp.broadcast_to(f[neighbors], (*k.shape[:2], f.shape[-1]))
     return jnp.einsum("im,imco,imc->io", w.astype(f.dtype), k.astype(f.dtype), seen, precision="highest")
 
@@ -172,5 +192,5 @@ def _between(outputs, elements, neighbors):
             apart,
             precision="highest",
         ),
-        jnp.matmul(inverse, there.linear, precision="highest"),
+        matmul(inverse, there.linear),
     )

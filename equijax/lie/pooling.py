@@ -10,6 +10,7 @@ from equijax._validate import floating, integer, positive
 from equijax.lie.correlation import Nodes, checked_nodes, volumes
 from equijax.lie.grid import pixels
 from equijax.lie.kernels import gaussian, stretch
+from equijax.numerics import matmul
 from equijax.reps import Rep
 
 PROJECTIONS = ("mean", "max", "logsumexp")
@@ -41,6 +42,12 @@ def project(
     Raises:
         ValueError: If the method is unknown or not the mean with `rep`, the temperature is not positive, or the nodes
             are not those of `f`.
+
+    Examples:
+        >>> from equijax import groups
+        >>> f = jnp.ones((4, 5, 5, 2))  # 4 turns, 5 x 5 pixels, 2 channels
+        >>> project(f, groups.SO(2).nodes(4)).shape
+        (5, 5, 2)
     """
     f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)
     axis = -2 - elements.shape[-1]
@@ -65,6 +72,10 @@ def downsample(
 
     Raises:
         ValueError: If the axes of space are no multiples of the factor.
+
+    Examples:
+        >>> print(downsample(jnp.arange(4.0).reshape(2, 2, 1)))
+        [[[1.5]]]
     """
     f = floating("f", f)
     lead, space = f.shape[: -1 - dimension], f.shape[-1 - dimension : -1]
@@ -83,6 +94,10 @@ def center_of_mass(image: Float[Array | np.ndarray, "*batch_space_channels"], di
     Raises:
         TypeError: If the image is not of real floating-point numbers.
         ValueError: If it has too few axes.
+
+    Examples:
+        >>> print(center_of_mass(jnp.zeros((3, 3, 1)).at[0, 2].set(1)))  # up and to the right
+        [1. 1.]
     """
     image = floating("image", image)
     if image.ndim < integer("dimension", dimension, 1) + 1:
@@ -91,7 +106,7 @@ def center_of_mass(image: Float[Array | np.ndarray, "*batch_space_channels"], di
     image = image.astype(jnp.promote_types(image.dtype, jnp.float32))
     ink = jnp.sum(image, axis=-1).reshape(*image.shape[: -1 - dimension], len(points))
     total = jnp.sum(ink, axis=-1, keepdims=True)
-    moment = jnp.matmul(ink, points.astype(ink.dtype), precision="highest")
+    moment = matmul(ink, points.astype(ink.dtype))
     return jnp.where(total != 0, moment / jnp.where(total != 0, total, 1), 0)
 
 
@@ -125,6 +140,12 @@ def pool_about(
     Raises:
         TypeError: If an argument is not of real floating-point numbers.
         ValueError: If shapes do not fit, or width or spacing are not positive.
+
+    Examples:
+        >>> from equijax import groups
+        >>> places = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> pool_about(jnp.ones((4, 5, 5, 2)), groups.SO(2).nodes(4), jnp.zeros(2), places, width=1.0).shape
+        (4, 3, 2)
     """
     f, (elements, _) = floating("f", f), checked_nodes("nodes", nodes)
     n = elements.shape[-1]
@@ -161,6 +182,11 @@ def interior(nodes: Nodes, reach: float) -> Nodes:
 
     Raises:
         ValueError: If no node is left, where the numbers are known; elsewhere the weights are NaN then.
+
+    Examples:
+        >>> scales = jnp.exp(jnp.linspace(-1.0, 1.0, 5))[:, None, None] * jnp.eye(1)
+        >>> print(interior((scales, jnp.ones(5)), reach=0.5)[1])
+        [0. 1. 1. 1. 0.]
     """
     elements, weights = checked_nodes("nodes", nodes)
     size = jnp.sqrt(stretch(elements))
@@ -178,6 +204,12 @@ def normalize(
     """Each channel with mean zero and variance one over the group and space, each sample by itself.
 
     The mean over the group is Σ_j w_j f(A_j) / Σ_j w_j, so that it converges with the nodes and moves with the input.
+
+    Examples:
+        >>> from equijax import groups
+        >>> f = jnp.arange(4.0 * 9).reshape(4, 3, 3, 1)
+        >>> print(abs(normalize(f, groups.SO(2).nodes(4)).mean()) < 1e-6)
+        True
     """
     f, (elements, weights) = floating("f", f), checked_nodes("nodes", nodes)
     n = elements.shape[-1]
