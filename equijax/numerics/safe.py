@@ -104,8 +104,10 @@ def _of_size_one(v, axis):
     """v over its largest entry, that entry, a constant, and whether it is not zero: else a vector of ones."""
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=axis, keepdims=True, initial=0))
     moving = ~(size < jnp.finfo(v.dtype).smallest_normal)  # NaN moves, and stays
-    half = 2.0 ** (jnp.finfo(v.dtype).minexp // 2)  # first towards one: compilers divide by way of 1 / size, which may
-    scale = jnp.where(size > 1, half, 1 / half).astype(v.dtype)  # be too small for the dtype
+    # First towards one: compilers divide by way of 1 / size, which may be too small for the dtype. No further than so:
+    # of constants they take the division out of sums of squares, and the square of what is left has to be in range.
+    step = 2.0 ** (jnp.finfo(v.dtype).minexp // 4)
+    scale = jnp.where(size > 1, step, 1 / step).astype(v.dtype)
     return jnp.where(moving, v * scale, 1.0) / jnp.where(moving, size * scale, 1.0), size, moving
 
 

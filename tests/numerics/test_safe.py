@@ -117,3 +117,9 @@ def test_angles_over_their_sines_and_rapidities(dtype, x64):
 def test_complex_rapidities(x64):
     z = jnp.array([0.01 + 0.02j, 0.5 - 1.0j, 1e-9j, -2.0 + 0.3j])
     np.testing.assert_allclose(numerics.rapidity_over_sinh(jnp.sinh(z) ** 2, jnp.cosh(z)), z / jnp.sinh(z), rtol=1e-14)
+
+
+def test_unit_of_a_constant_is_compiled_right():
+    """Compilers fold what is known and take common factors out of sums, which must not lose digits."""
+    v = jnp.asarray(np.random.default_rng(0).normal(size=(40, 3)), jnp.float32)
+    np.testing.assert_allclose(jax.jit(lambda: numerics.unit(v)[0])(), numerics.unit(v)[0], atol=1e-6)
