@@ -1,7 +1,6 @@
 """Group elements for a check: part by part, in float64, with translations of the size of the data."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from equijax import groups
-from equijax.groups import Element, Group
+from equijax.groups import Element, Group, Part
 
 TOGETHER = "all together"
 
@@ -52,7 +51,7 @@ def _elements(group: Group, samples: int, key: Array | np.ndarray, spread: float
     return {name: _stretch(group, g, spread) for name, g in found.items()}
 
 
-def _of_part(part: Any, key: Array | np.ndarray, samples: int) -> Element:
+def _of_part(part: Part, key: Array, samples: int) -> Element:
     count = samples if part.dim else 4 * samples
     listed = None if part.dim else part.elements(jnp.float64)
     if listed is not None and len(jax.tree.leaves(listed)[0]) <= count:

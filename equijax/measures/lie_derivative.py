@@ -1,13 +1,16 @@
 """The Lie derivative of a function along a group: how fast it departs from symmetry at the identity."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Inexact, PyTree
+
+from equijax.groups import Part
+from equijax.symmetry import Symmetry
 
 
-def lie_derivative(f: Callable[..., Any], symmetry: Any, args: Any) -> dict[str, Any]:
+def lie_derivative(f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree) -> dict[str, PyTree]:
     """L_a f(x) = d/dt σ(exp −ta) f(ρ(exp ta) x) at t = 0, for each direction a of the Lie algebra.
 
     Zero if and only if f is symmetric to first order in the connected part of the group; one forward derivative
@@ -44,7 +47,8 @@ def lie_derivative(f: Callable[..., Any], symmetry: Any, args: Any) -> dict[str,
     return {name: _along_all(f, symmetry, args, part) for name, part in parts.items()}
 
 
-def _along_all(f: Callable[..., Any], symmetry: Any, args: Any, part: Any) -> Any:
+def _along_all(f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree, part: Part) -> PyTree:
+    """The derivative along each direction of the algebra of one part, stacked."""
     dtype = jnp.result_type(float)
 
     def along(direction):
@@ -58,6 +62,7 @@ def _along_all(f: Callable[..., Any], symmetry: Any, args: Any, part: Any) -> An
     return jax.vmap(along)(jnp.eye(part.dim, dtype=dtype))
 
 
-def _floating(x):
+def _floating(x: ArrayLike) -> Inexact[Array, "..."]:
+    """`x`, or zeros for what has no derivative, such as integers."""
     x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.zeros(x.shape)
