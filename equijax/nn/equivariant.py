@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -43,7 +42,7 @@ class EquivariantLinear(nn.Module):
     source: Rep
     target: Rep
     use_bias: bool = True
-    precision: Any = "highest"
+    precision: jax.lax.PrecisionLike = "highest"
 
     @nn.compact
     def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
@@ -94,7 +93,7 @@ class EquivariantBilinear(nn.Module):
     target: Rep
     factors: Rep | None = None
     rank: int = 4
-    precision: Any = "highest"
+    precision: jax.lax.PrecisionLike = "highest"
 
     @nn.compact
     def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
@@ -155,7 +154,7 @@ class EquivariantMLP(nn.Module):
     rank: int = 4
     activation: Callable = jax.nn.silu
     gate_activation: Callable = jax.nn.sigmoid
-    precision: Any = "highest"
+    precision: jax.lax.PrecisionLike = "highest"
 
     @nn.compact
     def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from equijax import graphs, groups, reps
 from equijax.checks import Report, check
@@ -28,7 +28,7 @@ class Prediction(NamedTuple):
     """Each atom's share of the energy in eV, less E0."""
 
 
-def initialize(model: Potential, key: Array) -> Any:
+def initialize(model: Potential, key: PRNGKeyArray) -> PyTree:
     """Parameters of the model, standard normal as `model.init` draws them, but in a single draw that compiles at once.
 
     Args:
@@ -51,7 +51,7 @@ def initialize(model: Potential, key: Array) -> Any:
 
 
 def predict(
-    model: Potential, params: Any, graph: graphs.Graph, positions=None, axis_name: str | None = None
+    model: Potential, params: PyTree, graph: graphs.Graph, positions=None, axis_name: str | None = None
 ) -> Prediction:
     """Energies, forces and stresses in one reverse pass, through the gradient with respect to the edge vectors.
 
@@ -123,7 +123,7 @@ def _nowhere_unknown(found, model, graph, axis_name):
     )
 
 
-def equivariance(model: Potential, params: Any, structure: graphs.Structure, **options: Any) -> Report:
+def equivariance(model: Potential, params: PyTree, structure: graphs.Structure, **options: Any) -> Report:
     """Hold energy and forces at a structure without cell against E(3) and the permutations of its atoms.
 
     Args:
@@ -157,7 +157,7 @@ def equivariance(model: Potential, params: Any, structure: graphs.Structure, **o
     )
 
 
-def load(directory: str | Path) -> tuple[Potential, Any]:
+def load(directory: str | Path) -> tuple[Potential, PyTree]:
     """The model and its parameters from the last checkpoint in a folder, as `checkpoint.save` wrote it.
 
     Raises:

@@ -107,6 +107,19 @@ class EdgeConvolution(nn.Module):
         probes: Channels in which an edge sees h_i(r̂) and h_j(r̂).
         scaled: Whether the harmonics are multiplied by the scalars s_j; they are by 1 otherwise.
         unit_variance: How dense layers start, see `Dense`; those with unit variance have no bias.
+
+    References:
+        Brandstetter et al. 2022, arXiv:2110.02905 (messages that depend on vectors at both ends).
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import nn, spherical
+        >>> x = jax.random.normal(jax.random.key(0), (3, 3))  # three points, and features of degrees 0 and 1
+        >>> h, r = jnp.ones((3, 4, 2)), nn.differences(x)
+        >>> layer = nn.EdgeConvolution(features=8, lmax=2, probes=1)
+        >>> args = h, h, spherical.harmonics(r, 2), nn.AllPairs(3), jnp.sum(r**2, axis=-1, keepdims=True)
+        >>> layer.init_with_output(jax.random.key(0), *args)[0].shape
+        (3, 9, 2)
     """
 
     features: int

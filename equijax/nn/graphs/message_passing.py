@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from equijax import _validate, graphs, products, spherical
 from equijax.nn.graphs.radial import RadialBasis
@@ -30,11 +30,11 @@ class MessagePassing(nn.Module):
         mean_neighbors: n̄, over the training set: keeps y at unit variance, and smooth where edges come and go.
     """
 
-    message: Callable[[Any, Any, Any], Any]
+    message: Callable[[PyTree, PyTree, PyTree], PyTree]
     mean_neighbors: float = 1.0
 
     @nn.compact
-    def __call__(self, x: Any, edges: Any, graph: graphs.Graph) -> Any:
+    def __call__(self, x: PyTree, edges: PyTree, graph: graphs.Graph) -> PyTree:
         """The messages that arrive at each node, a pytree as `message` returns it.
 
         Args:
@@ -55,7 +55,7 @@ class MessagePassing(nn.Module):
         return aggregate(self.message(at(graph.senders), at(graph.receivers), edges), graph, self.mean_neighbors)
 
 
-def aggregate(messages: Any, graph: graphs.Graph, mean_neighbors: float = 1.0) -> Any:
+def aggregate(messages: PyTree, graph: graphs.Graph, mean_neighbors: float = 1.0) -> PyTree:
     """1/√n̄ Σ_{e: j → i} m_e at each node i, over the edges that are no padding; a pytree of arrays (N, ...).
 
     Half precisions are added up in float32.
@@ -111,7 +111,7 @@ class ZonalConvolution(nn.Module):
     hidden: Sequence[int] = (64,)
     functions: int = 8
     method: str = "auto"
-    precision: Any = "highest"
+    precision: jax.lax.PrecisionLike = "highest"
 
     @nn.compact
     def __call__(self, x: Input, vectors: Float[Array | np.ndarray, "edges 3"], graph: graphs.Graph) -> Output:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -73,7 +73,7 @@ class RadialBasis(nn.Module):
     features: Sequence[int]
     functions: int = 8
     order: int = 6
-    precision: Any = "highest"
+    precision: jax.lax.PrecisionLike = "highest"
 
     @nn.compact
     def __call__(self, r: ArrayLike) -> Float[Array, "... outputs"]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from equijax import _validate, products, spherical
@@ -36,13 +37,21 @@ class GauntProduct(nn.Module):
 
     References:
         Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216 (weights of rank one).
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import nn
+        >>> x = jnp.ones((5, 4, 2))  # 5 rows, degrees 0 and 1, two channels
+        >>> z, _ = nn.GauntProduct(lmax=2).init_with_output(jax.random.key(0), x, x)
+        >>> z.shape
+        (5, 9, 2)
     """
 
     lmax: int | None = None
     rank: int = 1
     bracket: bool = False
     method: str = "auto"
-    precision: Any = "highest"
+    precision: jax.lax.PrecisionLike = "highest"
 
     @nn.compact
     def __call__(self, x: Input, y: Input) -> Output:

@@ -1,5 +1,6 @@
 """Linear maps that commute with rotations."""
 
+import math
 from collections.abc import Sequence
 from typing import overload
 
@@ -29,6 +30,14 @@ class Linear(nn.Module):
         lmax: Degrees of y above those of x do not exist; degrees of x above `lmax` are dropped. None keeps all.
         use_bias: A bias on l = 0.
         precision: Of the matrix products.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import nn
+        >>> x = jnp.ones((5, 9, 2))  # 5 rows, degrees 0 to 2, two channels
+        >>> y, params = nn.Linear(3).init_with_output(jax.random.key(0), x)
+        >>> y.shape, params["params"]["kernel"].shape
+        ((5, 9, 3), (3, 2, 3))
     """
 
     features: int
@@ -81,7 +90,7 @@ def linear(
         degrees = np.eye(lmax + 1, dtype=x.dtype)[spherical.degree_of_coefficient(lmax)]
         by_coefficient = jnp.tensordot(degrees, w.astype(x.dtype), 1, precision="highest")  # compiles faster than w[l]
         rows = jnp.moveaxis(x, -2, 0)  # coefficients first: one batch of products of matrices, which CPUs are faster at
-        rows = rows.reshape(len(rows), -1, x.shape[-1])  # (coefficients, rows, channels)
+        rows = rows.reshape(len(rows), math.prod(x.shape[:-2]), x.shape[-1])  # (coefficients, rows, channels)
         y = jnp.einsum("mnc,mcf->mnf", rows, by_coefficient, precision=precision)
-        y = jnp.moveaxis(y.reshape(-1, *x.shape[:-2], w.shape[-1]), 0, -2)
+        y = jnp.moveaxis(y.reshape(len(rows), *x.shape[:-2], w.shape[-1]), 0, -2)
     return y if bias is None else y.at[..., 0, :].add(bias.astype(x.dtype))

@@ -1,8 +1,7 @@
 """Products of many functions on the sphere, with learned factors."""
 
-from typing import Any
-
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -30,7 +29,7 @@ class ManyBodyProduct(nn.Module):
     order: int = 3
     lmax: int | None = None
     bracket: bool = False
-    precision: Any = "highest"
+    precision: jax.lax.PrecisionLike = "highest"
 
     @nn.compact
     def __call__(self, x: ArrayLike) -> Float[Array, "..."]:

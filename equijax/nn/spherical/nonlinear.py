@@ -1,7 +1,6 @@
 """Nonlinearities that commute with rotations and reflections."""
 
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -31,7 +30,7 @@ class Gate(nn.Module):
 
     activation: Callable = jax.nn.silu
     gate_activation: Callable = jax.nn.sigmoid
-    precision: Any = "highest"
+    precision: jax.lax.PrecisionLike = "highest"
 
     @nn.compact
     def __call__(self, x: Input) -> Output:
