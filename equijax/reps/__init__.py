@@ -2,20 +2,26 @@
 
 from equijax.reps.base import Rep
 from equijax.reps.combine import Dual, Ignore, Joint, Product, Quadrature, Sum, TensorProduct
+from equijax.reps.decomposition import Decomposition, character, decompose
 from equijax.reps.finite import Element, Index, Permutation, Regular, Shift
 from equijax.reps.geometric import Position, Scalar, Tensor, Vector
 from equijax.reps.image import Image
 from equijax.reps.intertwiners import BlockBasis, block_basis, equivariant_matrix, intertwiners, project, summands
+from equijax.reps.irreducible import Irrep, irrep, irreps
 from equijax.reps.solver import dimension, permutes_coordinates
 from equijax.reps.spherical import Irreps, Spherical
+from equijax.reps.subgroups import Induced, Restricted, induce, restrict
 
 __all__ = [
     "BlockBasis",
+    "Decomposition",
     "Dual",
     "Element",
     "Ignore",
     "Image",
     "Index",
+    "Induced",
+    "Irrep",
     "Irreps",
     "Joint",
     "Permutation",
@@ -24,6 +30,7 @@ __all__ = [
     "Quadrature",
     "Regular",
     "Rep",
+    "Restricted",
     "Scalar",
     "Shift",
     "Spherical",
@@ -32,10 +39,16 @@ __all__ = [
     "TensorProduct",
     "Vector",
     "block_basis",
+    "character",
+    "decompose",
     "dimension",
     "equivariant_matrix",
+    "induce",
     "intertwiners",
+    "irrep",
+    "irreps",
     "permutes_coordinates",
     "project",
+    "restrict",
     "summands",
 ]

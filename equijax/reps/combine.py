@@ -1,6 +1,7 @@
 """Representations made of others."""
 
 import functools
+import math
 from typing import TypeVar
 
 import jax
@@ -154,14 +155,30 @@ class Product(_Several):
         >>> atoms = jnp.array([[1.0, 0.0], [2.0, 0.0]])
         >>> Product(Vector(), Permutation(-2)).act(turn_and_swap, atoms).tolist()
         [[0.0, 2.0], [0.0, 1.0]]
+
+    Linear representations make an outer product, ρ₁(g₁) ⊗ ρ₂(g₂) ⊗ …: its `matrix` is their Kronecker product, for the
+    axes of the factors in the order of the factors, flattened into one.
     """
 
+    @property
+    def dim(self) -> int | None:
+        dims = [rep.dim if rep else 1 for rep in self.reps]
+        return None if None in dims else math.prod(dim for dim in dims if dim is not None)
+
+    def matrix(self, g: groups.Element) -> Float[Array, "dim dim"]:
+        pairs = zip(self.reps, self._split(g), strict=True)
+        return functools.reduce(jnp.kron, [rep.matrix(h) if rep else jnp.ones((1, 1)) for rep, h in pairs])
+
     def act(self, g: groups.Element, x: PyTree) -> PyTree:
-        if isinstance(g, groups.AffineElement) or not isinstance(g, tuple) or len(g) != len(self.reps):
-            raise TypeError(f"g: {self} expected a tuple of {len(self.reps)} elements, one a factor of groups.Product")
-        for rep, h in zip(self.reps, g, strict=True):
+        for rep, h in zip(self.reps, self._split(g), strict=True):
             x = rep.act(h, x) if rep else x
         return x
+
+    def _split(self, g: groups.Element) -> tuple[groups.Element, ...]:
+        """One element a factor."""
+        if isinstance(g, groups.AffineElement) or not isinstance(g, tuple) or len(g) != len(self.reps):
+            raise TypeError(f"g: {self} expected a tuple of {len(self.reps)} elements, one a factor of groups.Product")
+        return g
 
     def check(self, group: Group) -> None:
         if not isinstance(group, groups.Product) or len(group.groups) != len(self.reps):

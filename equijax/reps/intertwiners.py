@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from equijax import groups
 from equijax._validate import floating
 from equijax.groups import Group
 from equijax.reps.base import Rep
-from equijax.reps.combine import Sum
+from equijax.reps.combine import Product, Sum
+from equijax.reps.geometric import Scalar
 from equijax.reps.solver import dimension, maps_between
 from equijax.reps.spherical import Irreps
 
@@ -51,6 +53,13 @@ def intertwiners(group: Group, source: Rep, target: Rep) -> Float[np.ndarray, "m
         (0, 9, 3)
         >>> reps.intertwiners(groups.SO(3), reps.Vector(), reps.Tensor(2)).shape
         (1, 9, 3)
+
+        Vectors of n atoms, in space and among the atoms: the map of each, and the sum over all atoms.
+
+        >>> atoms = groups.Product(groups.O(3), groups.Permutation(4))
+        >>> vectors = reps.Product(reps.Vector(), reps.Permutation())
+        >>> reps.intertwiners(atoms, vectors, vectors).shape
+        (2, 12, 12)
     """
     maps = block_basis(group, source, target)
     basis = np.zeros((maps.dim, maps.height, maps.width))
@@ -212,7 +221,22 @@ def block_basis(group: Group, source: Rep, target: Rep) -> BlockBasis:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {error}") from None
     (sources, columns), (targets, rows) = _distinct(group, source), _distinct(group, target)
-    return BlockBasis(rows, columns, [[maps_between(group, into, out) for into in sources] for out in targets])
+    return BlockBasis(rows, columns, [[_maps(group, into, out) for into in sources] for out in targets])
+
+
+def _maps(group: Group, source: Rep, target: Rep) -> Float[np.ndarray, "maps rows columns"]:
+    """The maps between two terms; those between outer products are outer products of those between the factors."""
+    if not (isinstance(group, groups.Product) and isinstance(source, Product) and isinstance(target, Product)):
+        return maps_between(group, source, target)
+    triples = zip(group.groups, source.reps, target.reps, strict=True)
+    factors = [intertwiners(factor, into or Scalar(), out or Scalar()) for factor, into, out in triples]
+    return functools.reduce(_outer, factors)
+
+
+def _outer(a: Float[np.ndarray, "k m n"], b: Float[np.ndarray, "l r s"]) -> Float[np.ndarray, "k*l m*r n*s"]:
+    """All Kronecker products of one map each."""
+    (k, m, n), (count, r, s) = a.shape, b.shape
+    return np.einsum("kmn,lrs->klmrns", a, b).reshape(k * count, m * r, n * s)
 
 
 def _distinct(group: Group, rep: Rep) -> tuple[list[Rep], list[np.ndarray]]:

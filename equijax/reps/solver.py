@@ -1,73 +1,121 @@
 """The equivariant maps between two representations that are no sums: linear equations, solved on the host."""
 
 import functools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from equijax.groups import Group, Part
-from equijax.reps.base import Rep
-from equijax.reps.combine import Dual, TensorProduct
+from equijax.reps.base import Rep, own_element
+from equijax.reps.combine import Dual, Product, TensorProduct
 from equijax.reps.geometric import Scalar, Tensor, Vector
+from equijax.reps.tables import Tabulated, places_in
 
 MOST_UNKNOWNS = 5000  # entries of a map that depend on each other
+MOST_NUMBERS = 2 * 10**8  # entries of the equations that are not zero, together
 _ZERO = 1e-11  # of an eigenvalue over the largest one; those of constraints that hold are at 1e-16
 _PIVOT = 1e-6
+_TOGETHER = 2 * 10**7  # numbers in matrices that are solved at once
+_SMALL = 1e-15  # of an entry of a unit vector
 
 
 @functools.cache
 def maps_between(group: Group, source: Rep, target: Rep) -> Float[np.ndarray, "maps rows columns"]:
-    """An orthonormal basis of the equivariant maps, shape (maps, dim of target, dim of source).
+    """An orthonormal basis of the equivariant maps.
 
-    With matrices A of the target and B of the source, for each generator, these are the W with A W = W B: the null
-    space of the matrix M of these equations, found as that of Mᵀ M, block by block.
+    With matrices A of the target and B of the source, for each generator, these are the W with A W = W B. One generator
+    after the other keeps what it leaves alone of the space that is left by those before. Its equations are sparse, as
+    those of tensors are, and fall into independent sets of unknowns; only what is connected is solved in full.
 
     Raises:
-        ValueError: If too many unknowns depend on each other.
+        ValueError: If there are too many numbers in the equations, or unknowns that depend on each other; seen before
+            they are allocated.
     """
     from scipy import sparse
 
     rows, columns = dimension(group, target), dimension(group, source)
-    gram = sparse.csr_array((rows * columns, rows * columns))  # of the equations A W = W B of all pairs (A, B)
-    for a, b in _generators(group, target, source):
-        size = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0)) or 1
-        equations = sparse.kron(a / size, sparse.eye_array(columns)) - sparse.kron(sparse.eye_array(rows), b.T / size)
-        gram += equations.T @ equations
-    blocks = _independent(gram)
-    largest = max(map(len, blocks), default=0)
-    if largest > MOST_UNKNOWNS:
+    pairs = list(generators(group, target, source))
+    numbers = max((a.nnz * columns + b.nnz * rows for a, b in pairs), default=0)
+    if numbers > MOST_NUMBERS:
         raise ValueError(
-            f"source, target: maps from {source} to {target} have {largest} entries that depend on each other, more "
-            f"than {MOST_UNKNOWNS}; write the representations as reps.Sum of smaller ones, which are solved one by one"
+            f"source, target: an equation for the maps from {source} to {target} has {numbers:.1e} numbers that are "
+            f"not zero, more than {MOST_NUMBERS:.0e}; take smaller representations, or write them as reps.Sum of some"
         )
-    return _canonical(_null_space(gram, blocks)).T.reshape(-1, rows, columns)
+
+    def largest(size: int) -> None:
+        if size > MOST_UNKNOWNS:
+            raise ValueError(
+                f"source, target: maps from {source} to {target} have {size} entries that depend on each other, more "
+                f"than {MOST_UNKNOWNS}; write the representations as reps.Sum of smaller ones, which are solved apart"
+            )
+
+    space: Any = sparse.eye_array(rows * columns, format="csr")  # orthonormal columns
+    for a, b in pairs:
+        if not space.shape[1]:
+            break
+        size = max(abs(a).max(), abs(b).max()) or 1
+        equations = sparse.kron(a / size, sparse.eye_array(columns)) - sparse.kron(sparse.eye_array(rows), b.T / size)
+        rest = equations.tocsr() @ space
+        space = space @ _null_space(rest.T @ rest, largest)
+        space.data[abs(space.data) < _SMALL] = 0
+        space.eliminate_zeros()
+    if (numbers := math.prod(space.shape)) > MOST_NUMBERS:
+        raise ValueError(
+            f"source, target: {space.shape[1]} maps from {source} to {target} have {numbers:.1e} numbers together, "
+            f"more than {MOST_NUMBERS:.0e}; take smaller representations, or write them as reps.Sum of some"
+        )
+    return canonical(space.toarray()).T.reshape(-1, rows, columns)
 
 
-def _independent(gram: Any) -> list[np.ndarray]:
-    """Unknowns that equations connect, together: many small sets where the algebra is sparse, as that of tensors is."""
+def _null_space(gram: Any, largest: Callable[[int], None]) -> Any:
+    """Orthonormal columns that span the null space of a sparse positive semidefinite matrix, sparse.
+
+    Unknowns that entries connect are solved together, sets of the same size at once. `largest` is told the size of the
+    largest set before anything is allocated.
+    """
+    from scipy import sparse
     from scipy.sparse.csgraph import connected_components
 
-    gram = abs(gram)
-    _, labels = connected_components(gram > 1e-15 * gram.max(), directed=False)
-    return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1]) if len(labels) else []
+    n, limit = gram.shape[0], _ZERO * max(abs(gram).max(), 1)
+    _, labels = connected_components(abs(gram) > 1e-15 * abs(gram).max(), directed=False)  # of each unknown its set
+    sizes = np.bincount(labels)
+    largest(int(sizes.max(initial=0)))
+    order = np.argsort(labels, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    inside = np.empty(n, int)  # of each unknown its place in its set
+    inside[order] = np.arange(n) - starts[labels[order]]
+    gram = gram.tocoo()
+    inner = labels[gram.row] == labels[gram.col]
+    i, j, numbers = gram.row[inner], gram.col[inner], gram.data[inner]
+    found = []
+    for sets in _alike(sizes):
+        size = sizes[sets[0]]
+        which = np.full(len(sizes), -1)
+        which[sets] = np.arange(len(sets))
+        chosen = which[labels[i]] >= 0
+        blocks = np.zeros((len(sets), size, size))
+        blocks[which[labels[i[chosen]]], inside[i[chosen]], inside[j[chosen]]] = numbers[chosen]
+        values, vectors = np.linalg.eigh(blocks)
+        block, place = np.nonzero(values <= limit)
+        members = order[starts[sets][block][:, None] + np.arange(size)]  # (maps, size)
+        columns = np.broadcast_to(np.arange(len(block))[:, None], members.shape)
+        entries = (vectors[block, :, place].ravel(), (members.ravel(), columns.ravel()))
+        found.append(sparse.csc_array(entries, shape=(n, len(block))))
+    return sparse.hstack(found, format="csc")
 
 
-def _null_space(gram: Any, blocks: list[np.ndarray]) -> Float[np.ndarray, "entries maps"]:
-    """Orthonormal columns that span the null space of a sparse positive semidefinite matrix."""
-    limit = _ZERO * max(gram.max(), 1) if blocks else 0
-    found = [np.zeros((gram.shape[0], 0))]
-    for places in blocks:
-        values, vectors = np.linalg.eigh(gram[places][:, places].toarray())
-        null = vectors[:, values <= limit]
-        found.append(np.zeros((gram.shape[0], null.shape[1])))
-        found[-1][places] = null
-    return np.concatenate(found, axis=1)
+def _alike(sizes: Int[np.ndarray, " sets"]) -> Iterator[Int[np.ndarray, " _"]]:
+    """Sets of one size, as many as fit in memory together."""
+    for size in np.unique(sizes):
+        sets = np.flatnonzero(sizes == size)
+        yield from np.array_split(sets, -(-len(sets) * size**2 // _TOGETHER))
 
 
-def _canonical(null: Float[np.ndarray, "entries maps"]) -> Float[np.ndarray, "entries maps"]:
+def canonical(null: Float[np.ndarray, "entries maps"]) -> Float[np.ndarray, "entries maps"]:
     """The orthonormal basis of a column space that depends on the space alone.
 
     It is the Gram-Schmidt process on the columns of the projector null nullᵀ, from the first to the last, leaving out
@@ -86,55 +134,74 @@ def _canonical(null: Float[np.ndarray, "entries maps"]) -> Float[np.ndarray, "en
     return np.where(np.abs(basis) < 1e-14, 0.0, basis)
 
 
-def _generators(group: Group, *reps: Rep) -> Iterator[tuple[Float[np.ndarray, "_ _"], ...]]:
-    """Matrices of all representations for each basis element of the algebra and each discrete generator."""
+def generators(group: Group, *reps: Rep) -> Iterator[tuple[Any, ...]]:
+    """Matrices of all representations for each basis element of the algebra and each discrete generator, sparse."""
     for part in group.parts().values():
         yield from zip(*(_matrices(group, part, rep) for rep in reps), strict=True)
 
 
 @functools.cache
-def _matrices(group: Group, part: Part, rep: Rep) -> Float[np.ndarray, "generators dim dim"]:
-    """dρ of a basis of the algebra of a part of a group, or ρ of the generators of a discrete part."""
+def _matrices(group: Any, part: Any, rep: Rep) -> list[Any]:
+    """dρ of a basis of the algebra of a part of a group, or ρ of the generators of a discrete part; sparse."""
+    from scipy import sparse
+
     if isinstance(rep, Dual):
         inner = _matrices(group, part, rep.rep)
-        return np.swapaxes(-inner if part.dim else np.linalg.inv(inner), 1, 2)
+        return [-a.T if part.dim else sparse.csr_array(np.linalg.inv(a.toarray()).T) for a in inner]
     if isinstance(rep, Tensor):
         sign = (Scalar(pseudo=True),) if rep.pseudo else ()
         return _matrices(group, part, TensorProduct(*sign, *(Vector(),) * rep.rank) if rep.rank else Scalar(rep.pseudo))
     if isinstance(rep, TensorProduct):
         factors = [_matrices(group, part, factor) for factor in rep.reps]
-        return functools.reduce(_sum if part.dim else _kronecker, factors)
+        together = sparse.kronsum if part.dim else sparse.kron  # dρ ⊗ 1 + 1 ⊗ dσ, or ρ ⊗ σ
+        return [
+            functools.reduce(functools.partial(_product, together), of_each) for of_each in zip(*factors, strict=True)
+        ]
+    if isinstance(rep, Product):  # the generator is one of a factor: 1 ⊗ ρ ⊗ 1
+        pairs = list(zip(group.groups, [term or Scalar() for term in rep.reps], strict=True))
+        before, after = (_size(pairs[: part.slot]), _size(pairs[part.slot + 1 :]))
+        matrices = _matrices(pairs[part.slot][0], part.part, pairs[part.slot][1])
+        return [sparse.kron(sparse.kron(sparse.eye_array(before), a), sparse.eye_array(after), "csr") for a in matrices]
+    return [sparse.csr_array(matrix) for matrix in _dense(group, part, rep)]
+
+
+def _size(pairs: list[tuple[Group, Rep]]) -> int:
+    """Dimension of an outer product of representations."""
+    return math.prod(dimension(group, rep) for group, rep in pairs)
+
+
+def _product(together: Any, a: Any, b: Any) -> Any:
+    """ρ ⊗ σ of one generator; SciPy's Kronecker sum of A and B is 1 ⊗ A + B ⊗ 1."""
+    return together(b, a, format="csr") if together.__name__ == "kronsum" else together(a, b, format="csr")
+
+
+def _dense(group: Group, part: Part, rep: Rep) -> Float[np.ndarray, "generators dim dim"]:
+    """As `_matrices`, by the representation itself."""
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+        if isinstance(rep, Tabulated) and rep.group.is_finite and not part.dim:
+            elements = own_element(rep.group, jax.jit(part.generators).lower().compile()())
+            found = rep.tabulate(places_in(rep.group, elements, len(jax.tree.leaves(elements)[0])))
+            if found is not None:
+                return found
         program = (_differential if part.dim else _values).lower(group, part, rep).compile()
         return np.asarray(program())  # a number also while something else is being traced
 
 
 # each program runs once: it need not be fast
-_program = functools.partial(jax.jit, static_argnums=(0, 1, 2), compiler_options={"xla_backend_optimization_level": 0})
+_program = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
-@_program
+@functools.partial(_program, static_argnums=(0, 1, 2))
 def _differential(group: Group, part: Part, rep: Rep) -> Float[Array, "generators dim dim"]:
     """dρ of a basis of the algebra of a part."""
     identity = group.identity()
     return jax.vmap(lambda tangent: jax.jvp(rep.matrix, (identity,), (tangent,))[1])(part.tangents())
 
 
-@_program
+@functools.partial(_program, static_argnums=(0, 1, 2))
 def _values(group: Group, part: Part, rep: Rep) -> Float[Array, "generators dim dim"]:
     """ρ of the generators of a discrete part."""
     return jax.vmap(rep.matrix)(part.generators())
-
-
-def _kronecker(a: Float[np.ndarray, "g m m"], b: Float[np.ndarray, "g n n"]) -> Float[np.ndarray, "g m*n m*n"]:
-    """ρ ⊗ σ for each generator."""
-    return np.einsum("gij,gab->giajb", a, b).reshape(len(a), a.shape[1] * b.shape[1], -1)
-
-
-def _sum(a: Float[np.ndarray, "g m m"], b: Float[np.ndarray, "g n n"]) -> Float[np.ndarray, "g m*n m*n"]:
-    """dρ ⊗ 1 + 1 ⊗ dσ for each generator."""
-    left = _kronecker(a, np.broadcast_to(np.eye(b.shape[1]), b.shape))
-    return left + _kronecker(np.broadcast_to(np.eye(a.shape[1]), a.shape), b)
 
 
 def permutes_coordinates(group: Group, rep: Rep) -> bool:
@@ -150,11 +217,11 @@ def permutes_coordinates(group: Group, rep: Rep) -> bool:
         False
     """
     for part in group.parts().values():
-        matrices = _matrices(group, part, rep)
-        if part.dim and matrices.any():
-            return False
-        if not part.dim and not (np.isin(matrices, (0, 1)).all() and (matrices.sum(-1) == 1).all()):
-            return False
+        for matrix in _matrices(group, part, rep):
+            if part.dim and abs(matrix).max():
+                return False
+            if not part.dim and not (np.isin(matrix.data, (0, 1)).all() and (matrix.sum(-1) == 1).all()):
+                return False
     return True
 
 

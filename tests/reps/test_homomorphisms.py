@@ -97,6 +97,16 @@ def test_matrix_is_what_act_multiplies_by(group, rep, shape, x64):
     np.testing.assert_allclose(jax.jit(rep.act)(g, x), expected, atol=1e-14)
 
 
+def test_matrix_of_a_product_acts_on_the_axes_of_the_factors_in_their_order(x64):
+    rep, group = reps.Product(reps.Vector(), reps.Permutation(-2)), groups.Product(O(3), groups.Permutation(4))
+    g = jax.tree.map(lambda x: x[5], group.nodes(200)[0])
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
+    np.testing.assert_allclose(rep.matrix(g) @ x.T.reshape(-1), rep.act(g, x).T.reshape(-1), atol=1e-14)
+    assert rep.dim_of(group) == 12
+    with pytest.raises(TypeError, match=r"matrix: Position.* is not a linear representation"):
+        reps.Product(reps.Position(), None).matrix(g)
+
+
 def test_tensor_matrix_acts_on_the_flattened_axes(x64):
     g = jnp.asarray(groups.Icosahedral(reflections=True).table()[77])
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3, 3)))
