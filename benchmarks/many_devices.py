@@ -69,30 +69,30 @@ def training_step(mesh, args):
     import jax
     import numpy as np
 
-    from equijax import data
+    from equijax import data, training
     from equijax.models import potential
-    from equijax.models.potential import fit, parallel
 
     frames = data.acetylacetone().train
     size = 2 * mesh.size
     model = potential_of(frames, args)
     params = potential.initialize(model, jax.random.key(0))
-    stacks = fit.stack(params)
-    batch = fit.samples(model, frames[:64], 2).batch(np.arange(size) % 64, parts=mesh.size)
+    batch = potential.samples(model, frames[:64], 2).batch(np.arange(size) % 64, parts=mesh.size)
     many = harness.compiled(
-        parallel.gradient(model, params, mesh), parallel.replicate(stacks, mesh), *parallel.split(batch, mesh)
+        training.gradient(potential.parallel.objective(model, mesh)),
+        training.replicate(params, mesh),
+        training.split(batch, mesh),
     )
     one = harness.compiled(
-        fit.gradient(model, params),
-        stacks,
-        *fit.samples(model, frames[:64], size).batch(np.arange(size) % 64),
+        training.gradient(potential.objective(model)),
+        params,
+        potential.samples(model, frames[:64], size).batch(np.arange(size) % 64),
     )
-    (loss, gradient), (loss_of_one, gradient_of_one) = many.run(), one.run()
+    (found, gradient), (found_of_one, gradient_of_one) = many.run(), one.run()
     pairs = zip(jax.tree.leaves(gradient), jax.tree.leaves(gradient_of_one), strict=True)
     return {
         "case": "training step",
         "structures": size,
-        "loss": abs(float(loss) / float(loss_of_one) - 1),
+        "loss": abs(float(found.value) / float(found_of_one.value) - 1),
         "gradient": max(float(np.max(np.abs(np.asarray(a) - b)) / np.max(np.abs(b))) for a, b in pairs),
         "seconds": seconds(many),
         "seconds_of_one": seconds(one),
@@ -106,9 +106,8 @@ def large_structure(mesh, args):
     import jax
     import numpy as np
 
-    from equijax import data, graphs
+    from equijax import data, graphs, training
     from equijax.models import potential
-    from equijax.models.potential import parallel
 
     frames = data.acetylacetone().train
     model = potential_of(frames, args)
@@ -116,7 +115,9 @@ def large_structure(mesh, args):
     structure = packed(frames, 600 if args.small else args.atoms)
     graph = jax.tree.map(single, graphs.partition(graphs.batch([structure], model.cutoff), mesh.size))
     many = harness.compiled(
-        parallel.predict(model, mesh), parallel.replicate(params, mesh), parallel.split_graph(graph, mesh)
+        potential.parallel.predict(model, mesh),
+        training.replicate(params, mesh),
+        potential.parallel.split_graph(graph, mesh),
     )
     one = harness.compiled(lambda params, graph: potential.predict(model, params, graph), params, graph)
     got, want = many.run(), one.run()
@@ -139,16 +140,10 @@ def large_structure(mesh, args):
 
 def potential_of(frames, args):
     """The model of `benchmarks/potential.py`, or a smaller one."""
-    from equijax.models.potential import Potential, fit
+    from equijax.models import potential
 
-    energies = fit.atomic_energies(frames)
     size = {"channels": 4, "radial_features": 8, "probes": 2, "layers": 1} if args.small else {}
-    return Potential(
-        species=tuple(energies),
-        atomic_energies=tuple(energies.values()),
-        **fit.statistics(frames[:50], 5.0),
-        **size,
-    )
+    return potential.for_structures(frames, **potential.statistics(frames[:50], 5.0), **size)
 
 
 def packed(frames, atoms):

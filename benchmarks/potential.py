@@ -6,7 +6,6 @@ with the files of `dataset_acac`, github.com/davkovacs/BOTNet-datasets). Ctrl-C 
 
 import argparse
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +16,9 @@ harness.keep_memory()
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
-from tqdm import tqdm  # noqa: E402
 
 from equijax import data  # noqa: E402
 from equijax.models import potential  # noqa: E402
-from equijax.models.potential import fit  # noqa: E402
-from equijax.training import checkpoint  # noqa: E402
 
 
 class Preset(NamedTuple):
@@ -80,86 +76,35 @@ def main():
 
 def run(dataset, preset, output, seed):
     """Train, or resume, then test, check and draw."""
-    began = time.perf_counter()
-    energies = fit.atomic_energies(dataset.train)
-    model = potential.Potential(
-        species=tuple(energies),
-        atomic_energies=tuple(energies.values()),
-        **fit.statistics(dataset.train, 5.0),
-        **preset.model,
-    )
-    train = fit.samples(model, dataset.train, preset.batch)
-    held = fit.samples(model, dataset.validation, preset.batch)
-    prepared = time.perf_counter() - began
-
-    graph, labels = train.batch(range(preset.batch))
+    model = potential.for_structures(dataset.train, **preset.model)
     began = time.perf_counter()
     params = potential.initialize(model, jax.random.key(seed))
     jax.block_until_ready(params)
     initialized = time.perf_counter() - began
-    transformation = fit.optimizer(preset.steps)
-    state, history, spent = fit.start(params, transformation), [], 0.0
-    folder = output / "checkpoint"
-    if folder.is_dir():
-        found = checkpoint.restore(folder, training=state)
-        if (found.config["fields"], found.config["steps"]) != (checkpoint.fields(model), preset.steps):
-            raise SystemExit(f"{folder}: holds a run of other settings; pass another --output, or remove the folder")
-        state, history, spent = found.training, found.config["history"], found.config["seconds"]
-        print(f"Resuming at step {int(state.step)} of {preset.steps}.")
-
-    began = time.perf_counter()
-    programs = (  # compiled side by side
-        (jax.jit(fit.gradient(model, params, **preset.weights)), (state.params, graph, labels)),
-        (jax.jit(fit.update(transformation), donate_argnums=0), (state, state.params)),
-    )
-    with ThreadPoolExecutor() as pool:
-        gradient, update = pool.map(lambda p: p[0].lower(*p[1]).compile(preset.compiler_options), programs)
-    predict = jax.jit(lambda params, graph: potential.predict(model, params, graph))
-    averaged = lambda: fit.unstack(state.average, params)  # noqa: E731
-    compiled = time.perf_counter() - began
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
-    print(f"{size:,} parameters, initialized in {initialized:.1f} s, training step compiled in {compiled:.1f} s.")
+    print(f"{size:,} parameters, initialized in {initialized:.1f} s.")
+    folder = output / "checkpoint"
+    trained = potential.fit(
+        dataset.train, validate=dataset.validation, model=model, params=params, steps=preset.steps,
+        batch_size=preset.batch, seed=seed, every=preset.every, directory=folder, **preset.weights,
+        counted=("batching", "stepping", "validating", "saving"), compiler_options=preset.compiler_options,
+    )  # fmt: skip
+    if trained.run.stopped == "interrupted":
+        raise SystemExit(f"Stopped at step {trained.run.state.step}; the same command goes on from there.")
+    if trained.run.stopped == "diverged":
+        raise SystemExit("The loss is not finite; lower the learning rate.")
 
-    interrupted = harness.interrupted()
-    first, durations, losses = int(state.step), [], []
-    began = time.perf_counter()
-    batches = fit.epochs(len(dataset.train), preset.batch, seed, first)
-    with tqdm(total=preset.steps, initial=first, desc="train", unit="step", mininterval=1.0) as bar:
-        for k in range(first + 1, preset.steps + 1):
-            batch = train.batch(next(batches))
-            tick = time.perf_counter()
-            value, found = gradient(state.params, *batch)
-            state = update(state, found)
-            losses.append(float(value))
-            jax.block_until_ready(state)
-            durations.append(time.perf_counter() - tick)
-            bar.update()
-            if k % preset.every == 0 or k == preset.steps or interrupted:
-                errors = fit.evaluate(predict, averaged(), held)
-                seconds = spent + time.perf_counter() - began
-                history.append([k, seconds, float(np.mean(losses)), errors.energy_rmse, errors.force_rmse])
-                losses = []
-                bar.set_postfix_str(f"validation {errors.energy_rmse:.1f} meV, {errors.force_rmse:.1f} meV/Å")
-                if not np.isfinite(history[-1][2]):
-                    raise SystemExit(f"step {k}: the loss is not finite; lower the learning rate")
-                checkpoint.save(
-                    folder, k, model, averaged(), training=state, history=history, seconds=seconds,
-                    steps=preset.steps, units="eV, Å",
-                )  # fmt: skip
-                if interrupted:
-                    raise SystemExit(f"Stopped at step {k}; the same command goes on from there.")
-
-    spent = history[-1][1] if history else spent
-    tests = {
-        temperature: fit.evaluate(predict, averaged(), fit.samples(model, frames, preset.batch))
-        for temperature, frames in (("300 K", dataset.test_300K), ("600 K", dataset.test_600K))
-    }
-    scan = fit.samples(model, dataset.dihedral, preset.batch)
-    dihedral = fit.evaluate(predict, averaged(), scan)
-    report = potential.equivariance(model, averaged(), dataset.test_300K[0])
-    milliseconds = 1e3 * float(np.median(durations)) if durations else float("nan")
+    predict = jax.jit(lambda params, graph: potential.predict(model, params, graph))
+    errors = lambda frames: potential.evaluate(  # noqa: E731
+        predict, trained.params, potential.samples(model, frames, preset.batch)
+    )
+    tests = {"300 K": errors(dataset.test_300K), "600 K": errors(dataset.test_600K)}
+    dihedral = errors(dataset.dihedral)
+    report = potential.equivariance(model, trained.params, dataset.test_300K[0])
+    history, compiled = trained.run.history, trained.run.spent.compiling
+    spent, milliseconds = history[-1].seconds, 1e3 * float(np.median([record.step_seconds for record in history]))
     print(table(tests, dihedral, published=dataset.dihedral[0].forces is None))
-    print(f"\n{spent:.0f} s of training, {milliseconds:.1f} ms a step (median), data prepared in {prepared:.1f} s.\n")
+    print(f"\n{spent:.0f} s of training, {milliseconds:.1f} ms a step (median), compiled in {compiled:.1f} s.\n")
     print(report)
     picture(output / "potential.png", history, tests, dataset.dihedral_angles, dihedral)
     print(f"\nPicture: {output / 'potential.png'}\nCheckpoint: {folder}")
@@ -205,7 +150,8 @@ def picture(path, history, tests, angles, dihedral):
         axis.axline((0, 0), slope=1, color="gray", lw=0.8, zorder=0)
         axis.set(xlabel=f"{quantity}, reference ({unit})", ylabel=f"{quantity}, model ({unit})")
         axis.legend(frameon=False, markerscale=4)
-    steps, _, _, energy, force = np.array(history).T
+    steps = [record.step for record in history]
+    force, energy = ([record.validation[f"{name}_rmse"] for record in history] for name in ("force", "energy"))
     axes[2].semilogy(steps, force, ".-", label="forces (meV/Å)")
     axes[2].semilogy(steps, energy, ".-", label="energy (meV)")
     axes[2].set(xlabel="step", ylabel="validation RMSE")

@@ -9,10 +9,9 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 import equijax as ej
-from equijax import frames, graphs, groups, lie, nn, products, reps, rotations, spherical
+from equijax import frames, graphs, groups, lie, nn, products, reps, rotations, spherical, training
 from equijax.groups import decompositions
 from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, potential
-from equijax.models.potential import fit, parallel
 
 HIDDEN = reps.Sum(*[reps.Scalar()] * 8, *[reps.Vector()] * 4)
 
@@ -147,11 +146,11 @@ def models(dtype, atoms, edges, channels):
     graph = graph_shapes(dtype, atoms, edges)
     yield Case("potential.predict", functools.partial(potential.predict, model), (params, graph), False)
     labels = label_shapes(dtype, graph)
-    stacks = jax.eval_shape(fit.stack, params)
-    yield Case("training.gradient", fit.gradient(model, params), (stacks, graph, labels), False)
-    transformation = fit.optimizer(1000)
-    state = jax.eval_shape(functools.partial(fit.start, transformation=transformation), params)
-    yield Case("training.update", fit.update(transformation), (state, stacks), False)
+    gradient = training.gradient(potential.objective(model))
+    yield Case("training.gradient", gradient, (params, (graph, labels)), False)
+    optimizer = training.optimizer(1000)
+    state = jax.eval_shape(functools.partial(training.start, optimizer=optimizer, average=True), params)
+    yield Case("training.update", training.update(optimizer, 0.99), (state, params), False)
     particles = [_shape(dtype, atoms, 5, 3)] * 2
     for network in (EGNN(channels), GauntNetwork(channels), GraphNetwork(channels), SetNetwork(channels)):
         charges = _shape(dtype, atoms, 5, *[1] * isinstance(network, SetNetwork))
@@ -166,12 +165,13 @@ def many(dtype, mesh, atoms, edges, channels):
     params = jax.eval_shape(lambda key: init(model, key), jax.random.key(0))
     whole, parted = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), mesh.axis_names))
     graph = graph_shapes(dtype, mesh.size * atoms, mesh.size * edges, mesh.size)
-    placed = _placed((jax.eval_shape(fit.stack, params), graph, label_shapes(dtype, graph)), whole, parted, parted)
-    yield Case("parallel.gradient", parallel.gradient(model, params, mesh), placed, False)
+    placed = _placed((params, (graph, label_shapes(dtype, graph))), whole, parted)
+    gradient = training.gradient(potential.parallel.objective(model, mesh))
+    yield Case("parallel.gradient", gradient, placed, False)
     graph = graph_shapes(dtype, mesh.size * atoms, mesh.size * edges)
     of_all = {name: getattr(graph, name) for name in ("cells", "pbc", "graph_mask")}
     params, graph, of_all = _placed((params, graph, of_all), whole, parted, whole)
-    yield Case("parallel.predict", parallel.predict(model, mesh), (params, graph._replace(**of_all)), False)
+    yield Case("parallel.predict", potential.parallel.predict(model, mesh), (params, graph._replace(**of_all)), False)
     network = nn.LiftingConv(channels, size=5)
     nodes = (_shape(dtype, 8, 2, 2), _shape(dtype, 8))
     images = _shape(dtype, 4 * mesh.size, 32, 32, 3)

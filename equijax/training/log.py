@@ -24,14 +24,17 @@ class Record(NamedTuple):
     terms: dict[str, float]
     """Means of what the loss returned beside its value."""
     validation: dict[str, float]
+    step_seconds: float
+    """Median time of a step since the last record, without that of its batch."""
 
 
 class Spent(NamedTuple):
     """Seconds that a run took, by what for; those before it was resumed are included."""
 
     compiling: float = 0.0
+    batching: float = 0.0
+    """Until the next batch was there."""
     stepping: float = 0.0
-    """Steps, and the batches they wait for."""
     validating: float = 0.0
     saving: float = 0.0
 
@@ -55,6 +58,7 @@ class Log:
         self.mark = every  # where the next record is due
         self.broken = False  # whether a loss was not finite
         self._queue: list[Found] = []
+        self._durations: list[float] = []  # of the steps since the last record
 
     @contextlib.contextmanager
     def time(self, what: str) -> Iterator[None]:
@@ -63,7 +67,10 @@ class Log:
         try:
             yield
         finally:
-            self.spent[what] += self.clock() - begin
+            spent = self.clock() - begin
+            self.spent[what] += spent
+            if what == "stepping":
+                self._durations.append(spent)
 
     @property
     def seconds(self) -> float:
@@ -109,8 +116,9 @@ class Log:
     def record(self, step: int, validation: dict[str, float]) -> None:
         """Note the means since the last record."""
         means = {name: total / self.count for name, total in self.totals.items()}
-        self.history.append(Record(step, self.seconds, means.pop("loss"), means, validation))
-        self.totals, self.count = {}, 0
+        step_seconds = float(np.median(self._durations or [0.0]))
+        self.history.append(Record(step, self.seconds, means.pop("loss"), means, validation, step_seconds))
+        self.totals, self.count, self._durations = {}, 0, []
         done = step if isinstance(self.every, int) else self.share(step)
         self.mark = (math.floor(done / self.every + 1e-9) + 1) * self.every
 

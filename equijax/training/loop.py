@@ -160,7 +160,7 @@ def fit(
     stream, programs = _stream(batches, step), None
     with _interruptible() as pressed, _bar(progress, steps, seconds, step, log.seconds) as advance:
         while (stopped := _budget(log, step) or ("interrupted" if pressed else None)) is None:
-            with log.time("stepping"):
+            with log.time("batching"):
                 batch = next(stream, _END)
             if batch is _END:
                 stopped = "batches"

@@ -56,10 +56,10 @@ def start(
     averaged = jax.tree.map(jnp.copy, params) if average else None
     carry = jax.tree.map(jnp.copy, carry)
     state = State(jnp.zeros((), jnp.int32), params, averaged, optimizer.init(params), carry)
-    sharding = jax.tree.leaves(params)[0].sharding
-    if not isinstance(sharding, NamedSharding):
+    first = jax.tree.leaves(params)[0]
+    if isinstance(first, jax.core.Tracer) or not isinstance(first.sharding, NamedSharding):
         return state
-    everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+    everywhere = NamedSharding(first.sharding.mesh, PartitionSpec())  # for counts, which begin on one device
     there = everywhere.device_set
     return jax.tree.map(lambda x: x if x.sharding.device_set == there else jax.device_put(x, everywhere), state)
 

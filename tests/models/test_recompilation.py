@@ -6,9 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equijax import graphs, groups, nn
+from equijax import graphs, groups, nn, training
 from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, potential
-from equijax.models.potential import fit
 
 CUTOFF = 3.0
 
@@ -42,13 +41,13 @@ def test_inference_compiles_once_a_bucket():
 
 
 def test_a_training_step_compiles_once():
-    samples = fit.samples(model(), [structure(n, seed=n) for n in range(10, 22)], 3)
-    transformation = fit.optimizer(10)
-    state = fit.start(PARAMS, transformation)
-    gradient = jax.jit(chex.assert_max_traces(fit.gradient(model(), PARAMS), n=1))
-    update = jax.jit(chex.assert_max_traces(fit.update(transformation), n=1))
-    for _, indices in zip(range(4), fit.epochs(12, 3, seed=0), strict=False):
-        _, found = gradient.trace(state.params, *samples.batch(indices)).out_info
+    samples = potential.samples(model(), [structure(n, seed=n) for n in range(10, 22)], 3)
+    optimizer = training.optimizer(10)
+    state = training.start(PARAMS, optimizer, average=True)
+    gradient = jax.jit(chex.assert_max_traces(training.gradient(potential.objective(model())), n=1))
+    update = jax.jit(chex.assert_max_traces(training.update(optimizer, decay=0.9), n=1))
+    for _, batch in zip(range(4), samples.batches(seed=0)(0), strict=False):
+        _, found = gradient.trace(state.params, batch).out_info
         update.trace(state, found)
 
 

@@ -1,120 +1,111 @@
-"""Training of potentials: losses, the optimizer, one step, errors on a test set."""
+"""Training of potentials: from structures to a model, its loss, batches and errors on a test set."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import optax.contrib
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from equijax import _validate, graphs
+from equijax import _validate, graphs, training
 from equijax.models.potential.network import Potential
-from equijax.models.potential.predict import Prediction, baseline, predict
+from equijax.models.potential.predict import Prediction, baseline, initialize, predict
+
+Batch = tuple[graphs.Graph, graphs.Labels]
 
 
-class State(NamedTuple):
-    """All that training needs to go on; a pytree of arrays. `unstack` gives the parameters their shape back."""
+class Trained(NamedTuple):
+    """What `fit` gives back."""
 
-    step: Int[Array | np.ndarray, ""]
-    params: dict[str, Any]
-    average: dict[str, Any]
-    """Exponential moving average of the parameters: the ones to test and to keep."""
-    optimizer: Any
+    model: Potential
+    params: PyTree[Array]
+    """The moving average: the ones to test and to keep."""
+    run: training.Result
 
 
-def optimizer(
-    steps: int | None,
+def fit(
+    train: Sequence[graphs.Structure],
     *,
-    muon: float = 0.02,
-    adam: float = 0.01,
-    warmup: int = 200,
-    final: float = 1e-3,
-    weight_decay: float = 0.0,
-) -> optax.GradientTransformation:
-    """Muon for matrices, Adam for the rest, both warmed up and then lowered along a cosine.
+    validate: Sequence[graphs.Structure] = (),
+    model: Potential | None = None,
+    params: PyTree | None = None,
+    steps: int = 6000,
+    batch_size: int = 5,
+    seed: int = 0,
+    energy_weight: float = 1.0,
+    force_weight: float = 1.0,
+    stress_weight: float = 0.0,
+    optimizer: optax.GradientTransformation | None = None,
+    decay: float = 0.99,
+    **options: Any,
+) -> Trained:
+    """Train a potential on structures with energies, forces or stresses.
 
-    Muon replaces the momentum of each matrix by the nearest orthogonal one; the matrices of a stack (as in `Linear`,
-    one a degree) are taken one by one. With layers as small as those of a potential it costs a few per cent of a step,
-    and reaches in one tenth of the steps what Adam reaches.
+    The same call goes on with a run that was interrupted, if it has a `directory`; `load` reads that later.
 
     Args:
-        steps: Length of the run, in steps; None for constant rates, to be multiplied by a schedule of the caller.
-        muon: Largest learning rate of the matrices.
-        adam: Largest learning rate of everything else.
-        warmup: Steps from zero to the largest rate; at most a tenth of the run.
-        final: Last rate over the largest.
-        weight_decay: Of the matrices, times their rate: it bounds their norms, which Muon lets grow in a long run.
+        train: What to learn from; labels may be missing here and there.
+        validate: Structures to watch the errors of, in meV and meV/Å; those of the forces say which state is the best.
+        model: `for_structures(train)` unless given.
+        params: Where to start from; `initialize` unless given.
+        steps: Length of the run.
+        batch_size: Structures in a batch.
+        seed: Of the first parameters and the order of the batches.
+        energy_weight: As for `loss`.
+        force_weight: As for `loss`.
+        stress_weight: As for `loss`.
+        optimizer: `training.optimizer(steps)` unless given.
+        decay: Of the moving average.
+        **options: Those of `training.fit`: directory, every, progress, seconds, compiler_options and more.
 
     Raises:
-        TypeError: If `steps` is neither an integer nor None.
-        ValueError: If it is below 1.
+        ValueError: If there are no structures, they cannot be of the model, or the directory holds another run.
 
-    References:
-        Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; optax.contrib.muon.
+    Examples:
+        >>> from equijax import data
+        >>> from equijax.models import potential
+        >>> frames = data.acetylacetone().train[:8]
+        >>> model = potential.for_structures(frames, cutoff=3.0, channels=2, layers=1, lmax=0, hidden_lmax=0)
+        >>> trained = potential.fit(frames, model=model, steps=2, batch_size=2, progress=False)
+        >>> trained.run.stopped, len(trained.run.history)
+        ('steps', 2)
     """
-
-    def schedule(peak):
-        if steps is None:
-            return peak
-        total = _validate.integer("steps", steps, 1)
-        return optax.warmup_cosine_decay_schedule(0.0, peak, min(warmup, total // 10), total, peak * final)
-
-    def axes(stacks):
-        matrix = optax.contrib.MuonDimensionNumbers(1, 2)
-        return jax.tree.map(lambda x: matrix if min(x.shape[1:]) > 1 else None, stacks)
-
-    return optax.contrib.muon(
-        schedule(muon),
-        adam_learning_rate=schedule(adam),
-        muon_weight_dimension_numbers=axes,
-        consistent_rms=None,
-        weight_decay=weight_decay,
+    model = model or for_structures(train)
+    found = samples(model, train, batch_size)
+    weights: dict[str, Any] = {
+        "energy_weight": energy_weight,
+        "force_weight": force_weight,
+        "stress_weight": stress_weight,
+    }
+    about = {"batch_size": batch_size, "seed": seed, "units": "eV, Å", **weights, **options.pop("about", {})}
+    run = training.fit(
+        objective(model, None, **weights),
+        initialize(model, jax.random.key(seed)) if params is None else params,
+        found.batches(seed),
+        optimizer=optimizer or training.optimizer(steps),
+        steps=steps,
+        decay=decay,
+        validate=_validation(model, samples(model, validate, batch_size)) if validate else None,
+        model=model,
+        about=about,
+        **options,
     )
+    return Trained(model, run.params, run)
 
 
-def stack(params: Any) -> dict[str, Float[Array, "matrices rows columns"]]:
-    """All matrices of one shape as one array, so that an optimizer updates a few large arrays, not many small ones.
+def for_structures(structures: Sequence[graphs.Structure], cutoff: float = 5.0, **fields: Any) -> Potential:
+    """A model for structures: their species, `atomic_energies` and `statistics`, other fields as given.
 
-    That is a tenth of the operations to compile. Leading axes of a leaf count as matrices, and so do the square blocks
-    of a matrix that is made of such, as several layers side by side are. Vectors and thin matrices, as those that look
-    a species up, become numbers.
-
-    Raises:
-        ValueError: If the parameters are of several dtypes.
+    Examples:
+        >>> from equijax import data
+        >>> for_structures(data.acetylacetone().train[:8], cutoff=4.0, channels=8).species
+        (1, 6, 8)
     """
-    stacks: dict[str, list] = {}
-    leaves = jax.tree.leaves(params)
-    if len({leaf.dtype for leaf in leaves}) > 1:
-        raise ValueError(f"params: expected one dtype, got {sorted({str(leaf.dtype) for leaf in leaves})}")
-    for leaf in leaves:
-        shape, rows, columns = _blocks(leaf)
-        blocks = leaf.reshape(shape).swapaxes(2, 3).reshape(-1, rows, columns)
-        stacks.setdefault(f"{rows}x{columns}", []).append(blocks)
-    return {shape: jnp.concatenate(leaves) for shape, leaves in stacks.items()}
-
-
-def unstack(stacks: dict[str, Float[Array, "matrices rows columns"]], like: Any) -> Any:
-    """The inverse of `stack`; `like` has the shapes of the parameters."""
-    leaves, tree = jax.tree.flatten(like)
-    taken, out = dict.fromkeys(stacks, 0), []
-    for leaf in leaves:
-        shape, rows, columns = _blocks(leaf)
-        name = f"{rows}x{columns}"
-        begin = taken[name]
-        taken[name] = end = begin + leaf.size // (rows * columns)
-        blocks = stacks[name][begin:end].reshape(shape[0], shape[1], shape[3], rows, columns)
-        out.append(blocks.swapaxes(2, 3).reshape(leaf.shape))
-    return jax.tree.unflatten(tree, out)
-
-
-def start(params: Any, transformation: optax.GradientTransformation) -> State:
-    """The state before the first step."""
-    stacks = stack(params)
-    return State(jnp.zeros((), jnp.int32), stacks, jax.tree.map(jnp.copy, stacks), transformation.init(stacks))
+    energies = atomic_energies(structures)
+    found: dict[str, Any] = {"species": tuple(energies), "atomic_energies": tuple(energies.values())}
+    return Potential(cutoff=cutoff, **(found | statistics(structures, cutoff) | fields))
 
 
 def loss(
@@ -141,43 +132,25 @@ def loss(
         (force_weight, force, labels.force_mask),
         (stress_weight, stress, labels.stress_mask),
     ]
-    return sum(weight * _mean(values, mask, axis_name) for weight, values, mask in terms if weight) / scale**2
+    total = sum(weight * _mean(values, mask, axis_name) for weight, values, mask in terms if weight)
+    return jnp.asarray(total) / scale**2
 
 
-def gradient(model: Potential, like: Any, axis_name: str | None = None, **weights: float):
-    """The function (stacked parameters, graph, labels) -> (loss, stacked gradient), to be jitted.
-
-    It and `update` are two programs rather than one, because they compile faster so, and at the same time.
+def objective(model: Potential, axis_name: str | None = None, **weights: float) -> Callable[[PyTree, Batch], Array]:
+    """The loss of a model's parameters on a batch of `Samples`, as `training.fit` takes it.
 
     Args:
         model: The potential.
-        like: Parameters of the model, for their shapes.
         axis_name: As for `loss`.
         **weights: Those of `loss`.
     """
-    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
 
-    def value_and_gradient(stacks, graph: graphs.Graph, labels: graphs.Labels):
-        def objective(params):
-            found = predict(model, params, graph)
-            return loss(found, labels, graph, model.scale, axis_name=axis_name, **weights)
+    def of_batch(params: PyTree, batch: Batch) -> Array:
+        graph, labels = batch
+        found = predict(model, params, graph)
+        return loss(found, labels, graph, model.scale, axis_name=axis_name, **weights)
 
-        value, found = jax.value_and_grad(objective)(unstack(stacks, like))
-        return value, stack(found)
-
-    return value_and_gradient
-
-
-def update(transformation: optax.GradientTransformation, decay: float = 0.99):
-    """The function (state, stacked gradient) -> state, to be jitted; `decay` is that of the average."""
-
-    def step(state: State, gradient) -> State:
-        change, optimizer_state = transformation.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, change)
-        average = optax.incremental_update(params, state.average, 1 - decay)
-        return State(state.step + 1, params, average, optimizer_state)
-
-    return step
+    return of_batch
 
 
 class Samples(NamedTuple):
@@ -190,9 +163,25 @@ class Samples(NamedTuple):
     nodes: int
     edges: int
 
-    def batch(
-        self, indices: Sequence[int] | Int[np.ndarray, " batch"], parts: int = 1
-    ) -> tuple[graphs.Graph, graphs.Labels]:
+    def batches(self, seed: int, parts: int = 1) -> Callable[[int], Iterator[Batch]]:
+        """Batch after batch for `training.fit`, in the order of `training.epochs`.
+
+        Args:
+            seed: Of the order.
+            parts: As for `batch`; each batch has `parts` times `batch_size` structures.
+
+        Raises:
+            ValueError: If a batch is larger than an epoch.
+        """
+        size = parts * self.batch_size
+        training.epochs(len(self.structures), size, seed)  # a wrong size is said here, not at the first batch
+
+        def from_step(first: int) -> Iterator[Batch]:
+            return (self.batch(i, parts) for i in training.epochs(len(self.structures), size, seed, first))
+
+        return from_step
+
+    def batch(self, indices: Sequence[int] | Int[np.ndarray, " batch"], parts: int = 1) -> Batch:
         """One padded graph of these structures, and its labels, in one shape for up to `batch_size` structures.
 
         With `parts` as many graphs behind each other, one for each device, each of up to `batch_size`.
@@ -208,10 +197,10 @@ class Samples(NamedTuple):
             raise ValueError(f"indices: expected at most {self.batch_size} for each graph, got {len(indices)}")
         size, pairs = len(indices) // parts, []
         for begin in range(0, len(indices), size):
-            part = indices[begin : begin + size]
+            some = indices[begin : begin + size]
             sizes = {"nodes": self.nodes, "edges": self.edges, "graphs": self.batch_size + 1}
-            graph = graphs.concatenate([self.singles[i] for i in part], **sizes)
-            pairs.append((graph, graphs.labels([self.structures[i] for i in part], graph)))
+            graph = graphs.concatenate([self.singles[i] for i in some], **sizes)
+            pairs.append((graph, graphs.labels([self.structures[i] for i in some], graph)))
         return jax.tree.map(lambda *leaves: _single_precision(np.concatenate(leaves)), *pairs)
 
 
@@ -235,24 +224,6 @@ def samples(model: Potential, structures: Sequence[graphs.Structure], batch_size
     return Samples(singles, less, batch_size, _rounded(nodes + 1), _rounded(edges))
 
 
-def epochs(count: int, batch_size: int, seed: int, first_step: int = 0) -> Iterator[np.ndarray]:
-    """Indices of batch after batch, each epoch in an order of its own; the same ones whenever training resumes.
-
-    Raises:
-        ValueError: If a batch is empty, or larger than an epoch.
-    """
-    if not 1 <= batch_size <= count:
-        raise ValueError(f"batch_size: expected 1 to {count}, the number of structures, got {batch_size}")
-    batches = count // batch_size
-    epoch, skip = divmod(first_step, batches)
-
-    def of_epoch(epoch):
-        order = np.random.default_rng([seed, epoch]).permutation(count)
-        return order[: batches * batch_size].reshape(batches, batch_size)
-
-    return itertools.islice(itertools.chain.from_iterable(map(of_epoch, itertools.count(epoch))), skip, None)
-
-
 class Errors(NamedTuple):
     """Errors over a test set: energies in meV a structure, forces in meV/Å a component."""
 
@@ -265,7 +236,7 @@ class Errors(NamedTuple):
     forces: Float[np.ndarray, "components 2"]
 
 
-def evaluate(predict, params: Any, test: Samples) -> Errors:
+def evaluate(predict: Callable[[PyTree, graphs.Graph], Prediction], params: PyTree, test: Samples) -> Errors:
     """Errors of a model.
 
     Args:
@@ -321,17 +292,22 @@ def statistics(structures: Sequence[graphs.Structure], cutoff: float) -> dict[st
     }
 
 
-def _blocks(leaf, thin=8):
-    """The shape (matrices, blocks, rows, blocks, columns) of a leaf cut into blocks, and rows and columns of these."""
-    rows, columns = leaf.shape[-2:] if len(leaf.shape) > 1 else (1, leaf.size)
-    small, large = sorted((rows, columns))
-    if small < thin:
-        return (1, leaf.size, 1, 1, 1), 1, 1
-    block = (small, small) if large % small == 0 else (rows, columns)
-    return (-1, rows // block[0], block[0], columns // block[1], block[1]), *block
+def _validation(model: Potential, test: Samples) -> Callable[[PyTree], dict[str, float]]:
+    """The function params -> errors of what is labeled."""
+    predicted = jax.jit(lambda params, graph: predict(model, params, graph))
+
+    def errors(params: PyTree) -> dict[str, float]:
+        of = evaluate(predicted, params, test)
+        named = {"force_rmse": (of.force_rmse, of.forces), "energy_rmse": (of.energy_rmse, of.energies)}
+        return {name: error for name, (error, rows) in named.items() if len(rows)}
+
+    return errors
 
 
-def _mean(values, mask, axis_name):
+def _mean(
+    values: Float[Array, "..."], mask: Bool[Array | np.ndarray, "..."], axis_name: str | None
+) -> Float[Array, ""]:
+    """Of the values where the mask is true, on all devices of the axis together; 0 if there are none."""
     mask = jnp.asarray(mask)
     total, count = jnp.sum(jnp.where(mask, values, 0)), jnp.sum(mask)
     if axis_name is not None:
@@ -339,9 +315,10 @@ def _mean(values, mask, axis_name):
     return total / jnp.maximum(count, 1)
 
 
-def _rounded(size, step=8):
+def _rounded(size: int, step: int = 8) -> int:
+    """Up to a multiple, so that fewer shapes are compiled."""
     return -(-size // step) * step
 
 
-def _single_precision(a):
+def _single_precision(a: np.ndarray) -> np.ndarray:
     return a.astype(np.float32) if a.dtype == np.float64 else a

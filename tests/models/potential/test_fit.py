@@ -1,18 +1,15 @@
-"""Training: stacks, the loss, batches that resume, errors, and that a model learns."""
+"""Training of potentials: the loss, batches, errors, and that a model learns."""
 
-import itertools
+import signal
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equijax import graphs
+from equijax import graphs, training
 from equijax.graphs import Structure
 from equijax.models import potential
-from equijax.models.potential import Potential, fit
-from equijax.training import checkpoint
 
 
 def morse(seed, atoms=4):
@@ -28,41 +25,37 @@ def morse(seed, atoms=4):
 
 
 FRAMES = [morse(k) for k in range(24)]
-ENERGIES = fit.atomic_energies(FRAMES)
-MODEL = Potential(
-    species=tuple(ENERGIES), atomic_energies=tuple(ENERGIES.values()), cutoff=3.0, channels=4, lmax=1, hidden_lmax=1,
-    order=2, probes=2, radial_features=8, **fit.statistics(FRAMES, 3.0),
-)  # fmt: skip
+ENERGIES = potential.atomic_energies(FRAMES)
+MODEL = potential.for_structures(
+    FRAMES, cutoff=3.0, channels=4, lmax=1, hidden_lmax=1, order=2, probes=2, radial_features=8
+)
 
 
-def test_stacks_hold_every_matrix_once():
-    shapes = {"a": (2, 8, 16), "b": (24, 8), "c": (9, 12), "d": (3, 40), "e": (5,)}
-    params = {name: jax.random.normal(jax.random.key(k), shape) for k, (name, shape) in enumerate(shapes.items())}
-    stacks = fit.stack(params)
-    assert {name: x.shape for name, x in stacks.items()} == {"8x8": (7, 8, 8), "9x12": (1, 9, 12), "1x1": (125, 1, 1)}
-    np.testing.assert_array_equal(stacks["8x8"][3], params["a"][1, :, 8:])
-    chex.assert_trees_all_equal(fit.unstack(stacks, params), params)
+def predict(params, graph):
+    return potential.predict(MODEL, params, graph)
+
+
+def test_a_model_of_the_structures():
+    assert MODEL.species == tuple(ENERGIES) == (1, 6)
+    assert MODEL.atomic_energies == tuple(ENERGIES.values())
+    assert (MODEL.cutoff, MODEL.channels) == (3.0, 4)
+    assert MODEL.scale == potential.statistics(FRAMES, 3.0)["scale"]
 
 
 def test_it_learns():
-    samples = fit.samples(MODEL, FRAMES, 4)
-    params = potential.initialize(MODEL, jax.random.key(0))
-    transformation = fit.optimizer(300, warmup=10)
-    state = fit.start(params, transformation)
-    gradient = jax.jit(chex.assert_max_traces(fit.gradient(MODEL, params), n=1))
-    update = jax.jit(chex.assert_max_traces(fit.update(transformation, decay=0.9), n=1))
-    predict = jax.jit(lambda params, graph: potential.predict(MODEL, params, graph))
-    before = fit.evaluate(predict, params, samples)
-    for _, indices in zip(range(300), fit.epochs(len(FRAMES), 4, 0), strict=False):
-        value, found = gradient(state.params, *samples.batch(indices))
-        state = update(state, found)
-    assert int(state.step) == 300
-    assert np.isfinite(value)
-    after = fit.evaluate(predict, fit.unstack(state.average, params), samples)
+    options = {"model": MODEL, "batch_size": 4, "decay": 0.9, "every": 100, "progress": False}
+    samples = potential.samples(MODEL, FRAMES, 4)
+    before = potential.evaluate(jax.jit(predict), potential.initialize(MODEL, jax.random.key(0)), samples)
+    optimizer = training.optimizer(300, warmup=10)
+    trained = potential.fit(FRAMES, steps=300, optimizer=optimizer, validate=FRAMES, **options)
+    assert (trained.model, trained.run.stopped, int(trained.run.state.step)) == (MODEL, "steps", 300)
+    after = potential.evaluate(jax.jit(predict), trained.params, samples)
     assert after.force_rmse < 0.05 * before.force_rmse
     assert after.force_rmse < 0.1 * 1e3 * MODEL.scale
     assert after.energies.shape == (24, 2)
     assert after.forces.shape == (24 * 12, 2)
+    noted = trained.run.history[-1].validation
+    assert noted == pytest.approx({"force_rmse": after.force_rmse, "energy_rmse": after.energy_rmse}, rel=1e-3)
 
 
 def test_the_loss_counts_what_is_labeled():
@@ -70,21 +63,13 @@ def test_the_loss_counts_what_is_labeled():
     labels = graphs.labels([FRAMES[0], FRAMES[1]._replace(forces=None)], graph)
     zero = potential.Prediction(np.zeros(3), np.zeros((16, 3)), np.zeros((3, 3, 3)), np.zeros(16))
     off = zero._replace(energies=np.asarray(labels.energies) + 2.0, forces=np.asarray(labels.forces) + 3.0)
-    assert float(fit.loss(off, labels, graph, 1.0)) == pytest.approx(2.0**2 / 4 + 3.0**2)
-    assert float(fit.loss(off, labels, graph, 2.0, force_weight=0.0)) == pytest.approx(2.0**2 / 4 / 4)
-
-
-def test_batches_resume_where_they_stopped():
-    whole = fit.epochs(11, 3, seed=5)
-    first = [next(whole) for _ in range(10)]
-    again = fit.epochs(11, 3, seed=5, first_step=4)
-    np.testing.assert_array_equal(first[4:], [next(again) for _ in range(6)])
-    assert len(np.unique(first[:3])) == 9  # an epoch shows no structure twice
+    assert float(potential.loss(off, labels, graph, 1.0)) == pytest.approx(2.0**2 / 4 + 3.0**2)
+    assert float(potential.loss(off, labels, graph, 2.0, force_weight=0.0)) == pytest.approx(2.0**2 / 4 / 4)
 
 
 @pytest.mark.parametrize("sizes", [[4] * 5, [4, 2, 2, 2, 2, 2], [2, 3]], ids=["alike", "the first is large", "few"])
 def test_errors_count_every_structure_once_in_one_shape(sizes):
-    samples = fit.samples(MODEL, [morse(k, atoms) for k, atoms in enumerate(sizes)], 4)
+    samples = potential.samples(MODEL, [morse(k, atoms) for k, atoms in enumerate(sizes)], 4)
     rest, shapes = iter(samples.structures), set()
 
     def predict(params, graph):
@@ -92,7 +77,7 @@ def test_errors_count_every_structure_once_in_one_shape(sizes):
         target = graphs.labels([next(rest) for _ in range(np.count_nonzero(graph.graph_mask))], graph)
         return potential.Prediction(target.energies + 0.001, target.forces - 0.002, None, None)
 
-    errors = fit.evaluate(predict, None, samples)
+    errors = potential.evaluate(predict, None, samples)
     assert len(shapes) == 1
     assert errors.energy_rmse == pytest.approx(1.0, rel=1e-3)
     assert errors.force_mae == pytest.approx(2.0, rel=1e-3)
@@ -104,60 +89,48 @@ def test_isolated_atoms_by_least_squares():
     total = sum(sum(ENERGIES[z] for z in s.species) for s in FRAMES)
     assert total == pytest.approx(sum(s.energy for s in FRAMES))
     some = [s._replace(energy=s.energy if k % 2 else None) for k, s in enumerate(FRAMES)]
-    assert fit.atomic_energies(some) == pytest.approx(fit.atomic_energies(FRAMES[1::2]))
+    assert potential.atomic_energies(some) == pytest.approx(potential.atomic_energies(FRAMES[1::2]))
 
 
 def test_training_goes_on_as_if_it_had_not_stopped(tmp_path):
-    samples, params = fit.samples(MODEL, FRAMES, 4), potential.initialize(MODEL, jax.random.key(0))
-    transformation = fit.optimizer(8, warmup=2)
-    gradient, update = jax.jit(fit.gradient(MODEL, params)), jax.jit(fit.update(transformation))
+    def fit(steps, **options):
+        optimizer = training.optimizer(8, warmup=2)
+        return potential.fit(FRAMES, model=MODEL, batch_size=4, seed=1, steps=8, optimizer=optimizer, progress=False,
+                             validate=FRAMES[:4], every=2, directory=tmp_path / steps, **options).run  # fmt: skip
 
-    def train(state, steps):
-        order = fit.epochs(len(FRAMES), 4, seed=1, first_step=int(state.step))
-        for indices in itertools.islice(order, steps):
-            state = update(state, gradient(state.params, *samples.batch(indices))[1])
-        return state
+    half, pressed = [], []
 
-    start = fit.start(params, transformation)
-    half = train(start, 3)
-    checkpoint.save(tmp_path, 3, MODEL, params, training=half)
-    chex.assert_trees_all_equal(train(checkpoint.restore(tmp_path, training=half).training, 5), train(start, 8))
+    def clock():  # of the host, which presses Ctrl-C
+        half.append(True)
+        if len(half) == 20 and not pressed:
+            pressed.append(signal.raise_signal(signal.SIGINT))
+        return 0.0
+
+    stopped = fit("half", clock=clock)
+    assert stopped.stopped == "interrupted"
+    assert 0 < int(stopped.state.step) < 8
+    chex.assert_trees_all_equal(fit("half").state, fit("whole").state)
+    model, params = potential.load(tmp_path / "half")
+    assert model == MODEL
+    chex.assert_trees_all_equal(params, fit("whole").params)
+    with pytest.raises(ValueError, match="holds a run of other about"):
+        potential.fit(FRAMES, model=MODEL, batch_size=4, seed=2, steps=8, directory=tmp_path / "half")
 
 
 def test_clear_errors():
-    samples = fit.samples(MODEL, FRAMES, 2)
+    samples = potential.samples(MODEL, FRAMES, 2)
     alone = [s._replace(positions=20 * s.positions) for s in FRAMES]
     bare = [s._replace(forces=None, energy=None) for s in FRAMES]
     cases = {
-        "structures: expected at least one": lambda: fit.samples(MODEL, [], 2),
-        "batch_size: expected an integer of at least 1": lambda: fit.samples(MODEL, FRAMES, 0),
+        "structures: expected at least one": lambda: potential.samples(MODEL, [], 2),
+        "batch_size: expected an integer of at least 1": lambda: potential.samples(MODEL, FRAMES, 0),
         "indices: expected at least one": lambda: samples.batch([]),
         "indices: expected at most 2 .* got 3": lambda: samples.batch([0, 1, 2]),
-        "batch_size: expected 1 to 3": lambda: fit.epochs(3, 4, 0),
-        "steps: expected an integer of at least 1": lambda: fit.optimizer(0),
-        "params: expected one dtype": lambda: fit.stack([jnp.ones(3), jnp.ones(3, jnp.bfloat16)]),
-        "with an energy": lambda: fit.atomic_energies(bare),
-        "two atoms nearer to each other than 3.0": lambda: fit.statistics(alone, 3.0),
-        "forces that are not all zero": lambda: fit.statistics(bare, 3.0),
+        "batch_size: expected 1 to 24": lambda: samples.batches(0, parts=13),
+        "with an energy": lambda: potential.atomic_energies(bare),
+        "two atoms nearer to each other than 3.0": lambda: potential.statistics(alone, 3.0),
+        "forces that are not all zero": lambda: potential.statistics(bare, 3.0),
     }
     for message, call in cases.items():
         with pytest.raises(ValueError, match=message):
             call()
-    fit.optimizer(1)  # no warmup, but a run
-
-
-def test_weight_decay_bounds_the_matrices_under_a_gradient_that_never_turns():
-    weights = {"4x3": jnp.ones((2, 4, 3)), "1x1": jnp.ones((5, 1, 1))}
-
-    def largest(weight_decay):
-        rule = fit.optimizer(None, muon=0.1, weight_decay=weight_decay)
-
-        def step(carry, _):
-            w, state = carry
-            updates, state = rule.update(jax.tree.map(jnp.ones_like, w), state, w)
-            return (jax.tree.map(jnp.add, w, updates), state), None
-
-        (w, _), _ = jax.lax.scan(step, (weights, rule.init(weights)), length=1000)
-        return jnp.linalg.norm(w["4x3"], ord=2, axis=(1, 2)).max()
-
-    assert largest(1.0) < 1.5 < 20 < largest(0.0)

@@ -10,10 +10,10 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 import equijax as ej
-from equijax import graphs, nn
+from equijax import graphs, nn, training
 from equijax.graphs import Structure
 from equijax.models import potential
-from equijax.models.potential import Potential, fit, parallel
+from equijax.models.potential import Potential, parallel
 from equijax.training import checkpoint
 
 MESH = jax.make_mesh((8,), ("devices",))
@@ -51,18 +51,17 @@ def test_training_on_eight_devices_is_training_on_one():
     """Structures of different size and missing labels, so that a mean of the devices' means would be another one."""
     structures = [periodic(k, 6 + k) for k in range(12)] + [periodic(k, 5)._replace(forces=None) for k in range(4)]
     weights = {"energy_weight": 1.0, "force_weight": 10.0, "stress_weight": 1.0}
-    params = parameters(SHALLOW)
-    stacks, indices = fit.stack(params), np.arange(16)
-    one = jax.jit(fit.gradient(SHALLOW, params, **weights))
-    want = one(stacks, *fit.samples(SHALLOW, structures, 16).batch(indices))
+    params, indices = parameters(SHALLOW), np.arange(16)
+    one = jax.jit(training.gradient(potential.objective(SHALLOW, **weights)))
+    want = one(params, potential.samples(SHALLOW, structures, 16).batch(indices))
 
-    many = compiled_once(parallel.gradient(SHALLOW, params, MESH, **weights))
-    samples, everywhere = fit.samples(SHALLOW, structures, 2), parallel.replicate(stacks, MESH)
+    many = compiled_once(training.gradient(parallel.objective(SHALLOW, MESH, **weights)))
+    samples, everywhere = potential.samples(SHALLOW, structures, 2), training.replicate(params, MESH)
     for order in (indices, indices[::-1]):
-        got = many(everywhere, *parallel.split(samples.batch(order, parts=8), MESH))
+        got = many(everywhere, training.split(samples.batch(order, parts=8), MESH))
         chex.assert_trees_all_close(got, want, rtol=2e-4, atol=1e-5)
     with pytest.raises(AssertionError):  # structures that count differently are seen
-        chex.assert_trees_all_close(many(everywhere, *parallel.split(samples.batch(indices * 0, parts=8), MESH)), want)
+        chex.assert_trees_all_close(many(everywhere, training.split(samples.batch(indices * 0, parts=8), MESH)), want)
 
 
 def test_a_structure_in_parts_is_the_structure_in_one():
@@ -72,7 +71,7 @@ def test_a_structure_in_parts_is_the_structure_in_one():
     one = jax.jit(lambda params, graph: potential.predict(MODEL, params, graph))
     many = compiled_once(parallel.predict(MODEL, MESH))
     want, padded = one(params, graph), one(params, parts)
-    got = many(parallel.replicate(params, MESH), parallel.split_graph(parts, MESH))
+    got = many(training.replicate(params, MESH), parallel.split_graph(parts, MESH))
     for a, b, c in zip(want, padded, got, strict=True):
         for other in (b, c):
             np.testing.assert_allclose(other[: len(a)], a, rtol=1e-5, atol=1e-5 * np.max(np.abs(a)))
@@ -105,13 +104,13 @@ def test_images_split_over_eight_devices_are_the_images_on_one():
         return jax.value_and_grad(loss, has_aux=True)(variables["params"])
 
     want = jax.jit(step)(variables, x, labels, nodes)
-    (everywhere, there), many = parallel.replicate((variables, nodes), MESH), compiled_once(step)
+    (everywhere, there), many = training.replicate((variables, nodes), MESH), compiled_once(step)
     for order in (np.arange(16), np.arange(16)[::-1]):
-        got = many(everywhere, *parallel.split((x[order], labels[order]), MESH), there)
+        got = many(everywhere, *training.split((x[order], labels[order]), MESH), there)
         chex.assert_trees_all_close(got, want, rtol=1e-3, atol=1e-5)
     with pytest.raises(AssertionError):  # a wrong picture is seen
-        chex.assert_trees_all_close(many(everywhere, *parallel.split((x, labels[::-1]), MESH), there), want, atol=1e-3)
-    split = parallel.split((x, labels), MESH)
+        chex.assert_trees_all_close(many(everywhere, *training.split((x, labels[::-1]), MESH), there), want, atol=1e-3)
+    split = training.split((x, labels), MESH)
     jax.jit(step).trace(everywhere, *split, there).lower(lowering_platforms=("tpu",))  # kernels decompose their nodes
 
 
@@ -126,11 +125,11 @@ def test_parts_hold_what_ends_there():
 
 
 def test_a_checkpoint_of_eight_devices_goes_on_on_four(tmp_path):
-    state = fit.start(parameters(), fit.optimizer(10))
-    sharded = state._replace(average=parallel.split({"w": np.arange(48.0).reshape(16, 3)}, MESH))
-    checkpoint.save(tmp_path, 1, MODEL, parallel.replicate(parameters(), MESH), training=sharded)
+    state = training.start(parameters(), training.optimizer(10), average=True)
+    sharded = state._replace(average=training.split({"w": np.arange(48.0).reshape(16, 3)}, MESH))
+    checkpoint.save(tmp_path, 1, MODEL, training.replicate(parameters(), MESH), training=sharded)
     four = jax.make_mesh((4,), ("devices",), devices=jax.devices()[4:])
-    like = state._replace(average=parallel.split({"w": np.zeros((16, 3))}, four))
+    like = state._replace(average=training.split({"w": np.zeros((16, 3))}, four))
     found = checkpoint.restore(tmp_path, training=like)
     assert found.training.average["w"].sharding.mesh.devices.tolist() == jax.devices()[4:]
     chex.assert_trees_all_equal(found.training, sharded)
@@ -159,9 +158,9 @@ def test_products_and_layers_on_an_explicit_mesh():
 def test_clear_errors():
     structures = [periodic(0), periodic(1)]
     with pytest.raises(ValueError, match=r"parts: expected a divisor of the 3 structures"):
-        fit.samples(MODEL, structures, 1).batch([0, 1, 0], parts=2)
+        potential.samples(MODEL, structures, 1).batch([0, 1, 0], parts=2)
     with pytest.raises(ValueError, match=r"tree\['w'\]: .* 8 devices .* got shape \(9, 2\)"):
-        parallel.split({"w": np.zeros((9, 2))}, MESH)
+        training.split({"w": np.zeros((9, 2))}, MESH)
     with pytest.raises(ValueError, match=r"mesh: expected one axis, got \('a', 'b'\)"):
         parallel.predict(MODEL, jax.make_mesh((4, 2), ("a", "b")))
     graph = graphs.batch(structures, MODEL.cutoff)
