@@ -25,9 +25,8 @@ import optax  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import equijax as ej  # noqa: E402
-from equijax import data, frames, groups, reps  # noqa: E402
+from equijax import data, frames, groups, reps, training  # noqa: E402
 from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork  # noqa: E402
-from equijax.models.potential import fit  # noqa: E402
 
 E3 = ej.Symmetry(groups.E(3), inputs=(None, reps.Position(), reps.Vector(), None), outputs=reps.Position())
 O3 = ej.Symmetry(groups.O(3), inputs=(reps.Vector(), reps.Vector(), None), outputs=reps.Vector())
@@ -167,8 +166,8 @@ def run(model, sets, seed, seconds, epochs, decay):
     )
     random = jax.random.key(seed)
     params = jax.jit(model.module.init)(random, *(a[0] for a in train[:3]))
-    unstack, weights = functools.partial(fit.unstack, like=params), fit.stack(params)
-    optimizer = optax.adam(5e-4) if epochs else fit.optimizer(None, adam=RATE, weight_decay=decay)
+    unstack, weights = functools.partial(training.unstack, like=params), training.stack(params)
+    optimizer = optax.adam(5e-4) if epochs else training.optimizer(None, adam=RATE, weight_decay=decay)
     step, errors = one_epoch(model, unstack, optimizer, falling=not epochs), tester(model, unstack)
     state, best, lowest, curve = (weights, optimizer.init(weights)), weights, math.inf, []
     step = step.lower(state, train, random, 0.0, 0.0).compile()
