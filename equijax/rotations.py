@@ -1,4 +1,5 @@
-"""Rotations from the numbers that a network gives, and back: 6D, 5D, matrices, quaternions, rotation vectors.
+"""Rotations from the numbers that a network gives, and back: 6D, 5D, matrices, quaternions, rotation vectors,
+Euler angles.
 
 Every map returns rotations to rounding, for any finite input (a rotation vector: if its square is finite), with right
 derivatives, and NaN for NaN. Where the input leaves the rotation open (a zero vector, parallel columns) it is one of
@@ -195,6 +196,92 @@ def to_axis_angle(r: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch 3"]:
         [0. 0. 0.]
     """
     return SO(3).log(_in_space(r))
+
+
+def from_euler(angles: Float[Array, "*batch 3"], sequence: str) -> Float[Array, "*batch 3 3"]:
+    """The rotation of three turns about coordinate axes, by angles in radians; for conversion, not for networks.
+
+    Small letters turn about the axes of space one after the other (extrinsic): "zyx" is X(c) Y(b) Z(a) for the angles
+    (a, b, c). Capital letters turn about the axes of the body (intrinsic): "ZYX" is Z(a) Y(b) X(c). All 24 sequences
+    whose neighbors differ exist: six of three axes, six with the first axis again, each in both ways, as in
+    `scipy.spatial.transform.Rotation`. Quantum mechanics has "ZYZ", aircraft have "ZYX" (yaw, pitch, roll), e3nn "YXY".
+
+    Args:
+        angles: In radians, in the order of the letters.
+        sequence: Three letters of "xyz", or of "XYZ".
+
+    Raises:
+        ValueError: If the last axis is not of length 3, or there is no such sequence.
+
+    Examples:
+        >>> print(from_euler(jnp.array([0.0, 0.0, jnp.pi / 2]), "xyz").round(3) + 0)
+        [[ 0. -1.  0.]
+         [ 1.  0.  0.]
+         [ 0.  0.  1.]]
+    """
+    last_axis("angles", angles, 3)
+    angles, (axes, extrinsic) = floating("angles", angles), _axes_of(sequence)
+    turns = [SO(3).exp(angles[..., k, None] * jnp.eye(3, dtype=angles.dtype)[axis]) for k, axis in enumerate(axes)]
+    first, second, third = reversed(turns) if extrinsic else turns
+    return matmul(matmul(first, second), third)
+
+
+def to_euler(r: Float[Array, "*batch 3 3"], sequence: str) -> Float[Array, "*batch 3"]:
+    """Angles (a, b, c) in radians with from_euler((a, b, c), sequence) = r; for conversion, not for networks.
+
+    a and c are in [−π, π]; b is in [0, π] where the first axis comes again, else in [−π/2, π/2]. At the ends of the
+    range of b (gimbal lock) only one combination of a and c is determined: c is zero there. Derivatives grow as the
+    inverse of the distance from these ends; at them, where there are none, those of b are zero, and all are finite.
+
+    Raises:
+        ValueError: If `r` is no rotation, where its numbers are known, or there is no such sequence.
+
+    References:
+        Bernardes and Viollet 2022, PLOS ONE 17, e0276302, algorithm 1.
+
+    Examples:
+        >>> turned = from_euler(jnp.array([0.3, 0.5, -0.2]), "ZYZ")
+        >>> bool(jnp.allclose(to_euler(turned, "ZYZ"), jnp.array([0.3, 0.5, -0.2]), atol=1e-6))
+        True
+    """
+    axes, extrinsic = _axes_of(sequence)
+    w, *v = jnp.moveaxis(to_quaternion(r), -1, 0)
+    i, j, k = axes if extrinsic else axes[::-1]
+    again = i == k
+    k = 3 - i - j if again else k
+    parity = (i - j) * (j - k) * (k - i) // 2  # of the permutation (i, j, k)
+    a, b, c, d = w, v[i], v[j], v[k] * parity
+    if not again:
+        a, b, c, d = a - c, b + d, c + a, d - b
+    eps = 16 * jnp.finfo(w.dtype).eps
+    near, far = (jnp.sqrt(x**2 + y**2) <= eps for x, y in ((c, d), (a, b)))  # the middle turn is by 0, or by π
+    half_sum = jnp.arctan2(jnp.where(far, 0.0, b), jnp.where(far, 1.0, a))
+    half_difference = jnp.arctan2(jnp.where(near, 0.0, d), jnp.where(near, 1.0, c))
+    locked = near | far
+    sine2, cosine2 = (jnp.where(locked, 1.0, x**2 + y**2) for x, y in ((c, d), (a, b)))
+    middle = jnp.where(locked, jnp.where(far, jnp.pi, 0.0), 2 * jnp.arctan2(jnp.sqrt(sine2), jnp.sqrt(cosine2)))
+    # the quaternion is of turns about i, j and k in space, whose angles are the sum and the difference of the halves
+    one, other = half_sum - half_difference, half_sum + half_difference
+    alone = jnp.where(near, 2 * half_sum, 2 * half_difference * (-1 if extrinsic else 1))
+    first, third = (one, other) if extrinsic else (other, one)
+    first, third = jnp.where(locked, alone, first), jnp.where(locked, 0.0, third)
+    if not again:
+        middle = middle - jnp.pi / 2
+        first, third = (first, parity * third) if extrinsic else (parity * first, third)
+    wrapped = [jnp.where(x > jnp.pi, x - 2 * jnp.pi, jnp.where(x < -jnp.pi, x + 2 * jnp.pi, x)) for x in (first, third)]
+    return jnp.stack([wrapped[0], middle, wrapped[1]], axis=-1)
+
+
+def _axes_of(sequence: str) -> tuple[list[int], bool]:
+    """Numbers of the axes of a sequence of Euler angles, and whether it is extrinsic."""
+    axes = ["xyz".find(letter) for letter in sequence.lower()] if isinstance(sequence, str) else []
+    one_case = axes and (sequence.islower() or sequence.isupper())
+    if not one_case or len(axes) != 3 or -1 in axes or axes[0] == axes[1] or axes[1] == axes[2]:
+        raise ValueError(
+            'sequence: expected three letters of "xyz" (extrinsic) or "XYZ" (intrinsic), no two neighbors equal, '
+            f'such as "zyz" or "ZYX", got {sequence!r}'
+        )
+    return axes, sequence.islower()
 
 
 def angle(r: Float[Array, "*batch 3 3"], s: Float[Array, "*batch 3 3"]) -> Float[Array, "*batch"]:

@@ -1,11 +1,14 @@
 """Maps to rotations and back: rotations for every input, round trips, equivariances, right and finite derivatives."""
 
 import functools
+import itertools
+import warnings
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from equijax import groups, rotations
 
@@ -155,9 +158,65 @@ def test_angles_between_rotations(x64):
     assert np.isfinite(gradient(jnp.diag(jnp.array([1.0, -1, -1])))).all()
 
 
+SEQUENCES = ["".join(s) for s in itertools.product("xyz", repeat=3) if s[0] != s[1] != s[2]]
+SEQUENCES += [sequence.upper() for sequence in SEQUENCES]
+
+
+@functools.partial(jax.jit, static_argnums=1, compiler_options=QUICK)
+def euler_and_back(angles, sequence):
+    r = rotations.from_euler(angles, sequence)
+    again = rotations.to_euler(r, sequence)
+    back = rotations.from_euler(again, sequence)
+    return r, again, back, jax.vmap(jax.jacrev(lambda m: rotations.to_euler(m, sequence)))(r)
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES)
+def test_euler_angles_are_those_of_scipy(sequence, x64):
+    rng = np.random.default_rng(0)
+    ends = [0.0, np.pi] if sequence[0] == sequence[2] else [-np.pi / 2, np.pi / 2]  # gimbal lock
+    angles = rng.uniform(-np.pi, np.pi, (12, 3))
+    angles[8:10, 1], angles[10:, 1] = ends
+    angles[10, [0, 2]] = 0
+    r, again, back, derivative = map(np.asarray, euler_and_back(angles, sequence))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of gimbal lock
+        expected = Rotation.from_euler(sequence, angles)
+        known = expected.as_euler(sequence)
+    np.testing.assert_allclose(r, expected.as_matrix(), atol=1e-14)
+    apart = again - known
+    np.testing.assert_allclose(apart - 2 * np.pi * np.round(apart / (2 * np.pi)), 0, atol=1e-7)
+    np.testing.assert_allclose(again[:8], known[:8], atol=1e-12)
+    np.testing.assert_allclose(back, r, atol=1e-7)
+    np.testing.assert_array_equal(again[8:, 2], 0)
+    assert np.isfinite(derivative).all()
+
+
+def test_euler_angles_in_float32_and_their_derivatives():
+    angles = jnp.array([[0.3, 0.0, 0.4], [0.3, jnp.pi, 0.4], [1.0, 0.5, -2.0]])
+    r = rotations.from_euler(angles, "zyz")
+    assert r.dtype == jnp.float32
+    np.testing.assert_allclose(rotations.from_euler(rotations.to_euler(r, "zyz"), "zyz"), r, atol=2e-6)
+    there, back = (
+        jax.jacfwd(f)(x)
+        for f, x in (
+            (lambda a: rotations.from_euler(a, "zyz"), angles[2]),
+            (lambda m: rotations.to_euler(m, "zyz"), r[2]),
+        )
+    )
+    np.testing.assert_allclose(jnp.einsum("aij,ijb->ab", back, there), np.eye(3), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
+        (
+            lambda: rotations.from_euler(jnp.ones(3), "zzy"),
+            ValueError,
+            "sequence: .* no two neighbors equal, .*'zzy'",
+        ),
+        (lambda: rotations.from_euler(jnp.ones(3), "xYz"), ValueError, "sequence: expected three letters"),
+        (lambda: rotations.to_euler(jnp.eye(3), "xy"), ValueError, "sequence: expected three letters"),
+        (lambda: rotations.to_euler(2 * jnp.eye(3), "xyz"), ValueError, "r: expected elements of SO"),
         (
             lambda: rotations.from_columns(jnp.ones((3, 3))),
             ValueError,

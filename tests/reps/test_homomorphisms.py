@@ -41,6 +41,7 @@ CASES = [  # group, representation, shape of what it acts on
     (ATOMS, reps.Product(None, reps.Permutation(0)), (5, 3)),
     (CUBE, reps.Image(), (5, 5, 2)),
     (CUBE, reps.Image(), (4, 4, 2)),
+    (groups.Octahedral(True), reps.Image(3), (3, 3, 3, 2)),
     (CUBE, reps.Joint(reps.Image(), reps.Vector()), (5, 5, 2)),
     (groups.Semidirect(groups.Translation(2), CUBE), reps.Regular(CUBE), (8,)),
 ]

@@ -97,6 +97,27 @@ def test_an_image_shifts_right_and_up():
     np.testing.assert_allclose(half[2, 3:5, 0], 0.5)
 
 
+def test_a_volume_moves_with_its_axes():
+    """The k-th coordinate grows along the k-th axis: signed permutations are transposes and flips, bit by bit."""
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 4, 3)), jnp.float32)
+    act = jax.jit(reps.Image(3).act)
+    for matrix in groups.Octahedral(reflections=True).table()[::7]:
+        expected = np.transpose(x, (0, *(1 + np.abs(matrix).argmax(1)), 4))
+        for axis in range(3):
+            expected = np.flip(expected, 1 + axis) if matrix[axis].sum() < 0 else expected
+        np.testing.assert_array_equal(act(matrix, x), expected, err_msg=str(matrix))
+    moved = act(groups.AffineElement(jnp.array([1.0, 0.0, -1.0]), jnp.eye(3)), x)
+    np.testing.assert_array_equal(moved[:, 1:, :, :-1], x[:, :-1, :, 1:])
+
+
+def test_a_line_is_flipped_and_four_axes_are_turned():
+    x = jnp.arange(5.0)[:, None]
+    np.testing.assert_array_equal(reps.Image(1).act(-jnp.eye(1), x), x[::-1])
+    y = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3, 3, 3, 1)), jnp.float32)
+    swap = jnp.eye(4)[np.array([1, 0, 2, 3])]
+    np.testing.assert_array_equal(reps.Image(4).act(swap, y), jnp.swapaxes(y, 0, 1))
+
+
 def test_the_floor_of_an_image_between_grid_points_is_seen():
     """A smooth image comes back from a turn by 20° to a few percent only, which `approximate` announces."""
     grid = np.stack(np.meshgrid(*[np.linspace(-2, 2, 33)] * 2), -1)
@@ -245,6 +266,13 @@ BAD = [
     (lambda: reps.Element(SO(3)).check(SO(2)), ValueError, "was made for SO.3., got SO.2."),
     (lambda: reps.Product(reps.Vector()).check(E(3)), TypeError, "acts for a groups.Product of 1 factors"),
     (lambda: reps.Image().check(SO(3)), ValueError, "needs a group that acts on the plane"),
+    (lambda: reps.Image(3).check(SO(2)), ValueError, "needs a group that acts on 3 coordinates, got SO"),
+    (
+        lambda: reps.Image(3).act(np.eye(2), jnp.ones((4, 4, 4, 1))),
+        ValueError,
+        r"x: .* \(..., n0, n1, n2, channels\)",
+    ),
+    (lambda: reps.Image(0), ValueError, "axes: expected an integer of at least 1"),
 ]
 
 
