@@ -1,7 +1,7 @@
 """Several structures as one graph of fixed shape."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,9 @@ from equijax.numerics import norm
 
 
 class Structure(NamedTuple):
-    """Atoms on the host, with labels where there are any. NumPy arrays; Å and eV.
+    """Atoms on the host, with labels where there are any; Å and eV.
+
+    What NumPy makes such arrays of is taken too, lists among it: `checked` makes them.
 
     Examples:
         >>> water = Structure(np.array([8, 1, 1]), np.array([[0.0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]))
@@ -33,6 +35,9 @@ class Structure(NamedTuple):
     forces: Float[np.ndarray, "n 3"] | None = None
     stress: Float[np.ndarray, "3 3"] | None = None
     """(∂E/∂ε)/volume, tensile positive."""
+
+
+Made = TypeVar("Made")
 
 
 @jax.tree_util.register_static
@@ -151,13 +156,53 @@ def batch(
         >>> int(graph.edge_mask.sum()), len(graph.edge_mask)
         (4, 64)
     """
-    singles = []
+    singles = each(lambda s: from_structure(s, cutoff), structures)
+    return concatenate(singles, nodes=nodes, edges=edges, graphs=graphs)
+
+
+def each(make: Callable[[Structure], Made], structures: Sequence[Structure]) -> list[Made]:
+    """What `make` makes of each structure; its errors say which one it was.
+
+    Raises:
+        ValueError: Those of `make`, with "structures[k]." in front.
+
+    Examples:
+        >>> pair = Structure(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, 0.74]]))
+        >>> each(lambda s: len(s.species), [pair, pair])
+        [2, 2]
+    """
+    made = []
     for k, structure in enumerate(structures):
         try:
-            singles.append(from_structure(structure, cutoff))
+            made.append(make(structure))
         except ValueError as error:
             raise ValueError(f"structures[{k}].{error}") from error
-    return concatenate(singles, nodes=nodes, edges=edges, graphs=graphs)
+    return made
+
+
+def checked(structure: Structure) -> Structure:
+    """The structure in arrays of NumPy, as its fields say, made of whatever NumPy makes them of.
+
+    Returns:
+        Species in int32, all else in float64, the cell invertible: rows of zeros along open axes become unit vectors.
+
+    Raises:
+        ValueError: If the structure is empty, its arrays do not fit, or a number is not finite.
+
+    Examples:
+        >>> checked(Structure([1, 1], [[0, 0, 0], [0, 0, 0.74]], energy=-31.7)).positions.shape
+        (2, 3)
+    """
+    positions, cell, pbc = _neighbors.checked(structure.positions, structure.cell, structure.pbc)
+    n = len(positions)
+    species = np.asarray(structure.species)
+    if species.shape != (n,) or not np.issubdtype(species.dtype, np.integer):
+        raise ValueError(f"species: expected {n} atomic numbers, got {species.dtype} of shape {species.shape}")
+    if not np.all((species >= 1) & (species <= MAX_SPECIES)):
+        raise ValueError(f"species: expected atomic numbers from 1 to {MAX_SPECIES}, got {species}")
+    labels = {"energy": (), "forces": (n, 3), "stress": (3, 3)}
+    found = {name: _label(name, getattr(structure, name), shape) for name, shape in labels.items()}
+    return Structure(species.astype(np.int32), positions, cell, tuple(pbc.tolist()), **found)
 
 
 def from_structure(structure: Structure, cutoff: float) -> Graph:
@@ -179,16 +224,11 @@ def from_structure(structure: Structure, cutoff: float) -> Graph:
         >>> graph.senders, graph.receivers
         (array([1, 0], dtype=int32), array([0, 1], dtype=int32))
     """
-    positions, cell, pbc = _neighbors.checked(structure.positions, structure.cell, structure.pbc)
-    n = len(positions)
-    species = np.asarray(structure.species)
-    if species.shape != (n,) or not np.issubdtype(species.dtype, np.integer):
-        raise ValueError(f"species: expected {n} atomic numbers, got {species.dtype} of shape {species.shape}")
-    if not np.all((species >= 1) & (species <= MAX_SPECIES)):
-        raise ValueError(f"species: expected atomic numbers from 1 to {MAX_SPECIES}, got {species}")
+    species, positions, cell, pbc, *_ = checked(structure)
+    n = len(species)
     senders, receivers, shifts = _neighbors.neighbor_list(positions, cell, pbc, cutoff)
     return Graph(
-        species=species.astype(np.int32),
+        species=species,
         node_mask=np.ones(n, bool),
         graph_of_node=np.zeros(n, np.int32),
         senders=senders,
@@ -196,8 +236,8 @@ def from_structure(structure: Structure, cutoff: float) -> Graph:
         shifts=shifts,
         vectors=positions[senders] - positions[receivers] + shifts @ cell,
         edge_mask=np.ones(len(senders), bool),
-        cells=cell[None],
-        pbc=pbc[None],
+        cells=np.array(cell)[None],
+        pbc=np.array(pbc)[None],
         graph_mask=np.ones(1, bool),
         cutoff=Length(cutoff),
     )
@@ -331,6 +371,18 @@ def known_species(
     """
     _check_table(table)
     return jnp.isin(jnp.asarray(species), np.array([0, *table]))
+
+
+def _label(name, value, shape):
+    """A label in float64, a float where it is one number; None if there is none."""
+    if value is None:
+        return None
+    value = np.asarray(value, np.float64)
+    if value.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {value.shape}")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name}: expected finite numbers, got {value}; None stands for one that is not known")
+    return float(value) if shape == () else value
 
 
 def _check_table(table):

@@ -208,15 +208,21 @@ def samples(model: Potential, structures: Sequence[graphs.Structure], batch_size
     """Neighbor lists of all structures, and the shape that every batch of that size, or a smaller one, fits in.
 
     Raises:
-        ValueError: If there are no structures, or one is empty, has coincident atoms or species that the model lacks.
+        ValueError: If there are no structures, or one is empty, has coincident atoms, labels that do not fit or species
+            that the model lacks.
     """
     if not structures:
         raise ValueError("structures: expected at least one, got none")
     _validate.integer("batch_size", batch_size, 1)
-    singles = [graphs.from_structure(s, model.cutoff) for s in structures]
-    less = [
-        s if s.energy is None else s._replace(energy=s.energy - baseline(model, s.species).sum()) for s in structures
-    ]
+    baseline(model, np.array(model.species))  # has one E0 for each species
+
+    def ready(structure: graphs.Structure) -> tuple[graphs.Graph, graphs.Structure]:
+        structure = graphs.checked(structure)
+        alone = baseline(model, structure.species).sum()
+        less = None if structure.energy is None else structure.energy - alone
+        return graphs.from_structure(structure, model.cutoff), structure._replace(energy=less)
+
+    singles, less = map(list, zip(*graphs.each(ready, structures), strict=True))
     nodes, edges = (
         sum(sorted((len(getattr(g, name)) for g in singles), reverse=True)[:batch_size])
         for name in ("species", "senders")
@@ -242,7 +248,8 @@ def evaluate(predict: Callable[[PyTree, graphs.Graph], Prediction], params: PyTr
     Args:
         predict: The jitted function (params, graph) -> Prediction.
         params: Parameters.
-        test: From `samples`; as many structures a call as it was told.
+        test: From `samples` of that model, which refuses species that the model does not know (`predict` gives NaN for
+            them, and so would the errors); as many structures a call as it was told.
     """
     energies, forces, count = [], [], len(test.structures)
     for begin in range(0, count, test.batch_size):
@@ -266,6 +273,7 @@ def atomic_energies(structures: Sequence[graphs.Structure]) -> dict[int, float]:
     Raises:
         ValueError: If no structure has an energy.
     """
+    structures = graphs.each(graphs.checked, structures)
     species = sorted({int(z) for s in structures for z in s.species})
     known = [s for s in structures if s.energy is not None]
     if not known:
@@ -281,7 +289,8 @@ def statistics(structures: Sequence[graphs.Structure], cutoff: float) -> dict[st
     Raises:
         ValueError: If no atom has a neighbor, or there are no forces other than 0.
     """
-    edges = sum(len(graphs.from_structure(s, cutoff).senders) for s in structures)
+    structures = graphs.each(graphs.checked, structures)
+    edges = sum(len(single.senders) for single in graphs.each(lambda s: graphs.from_structure(s, cutoff), structures))
     forces = np.concatenate([np.zeros((0, 3)), *(s.forces for s in structures if s.forces is not None)])
     if not edges or not forces.any():
         missing = "forces that are not all zero" if edges else f"two atoms nearer to each other than {cutoff}"

@@ -92,6 +92,43 @@ def test_isolated_atoms_by_least_squares():
     assert potential.atomic_energies(some) == pytest.approx(potential.atomic_energies(FRAMES[1::2]))
 
 
+def test_what_numpy_takes_is_taken():
+    lists = [
+        Structure(s.species.tolist(), s.positions.tolist(), energy=s.energy, forces=s.forces.tolist()) for s in FRAMES
+    ]
+    assert potential.atomic_energies(lists) == ENERGIES
+    assert potential.statistics(lists, 3.0) == potential.statistics(FRAMES, 3.0)
+    batches = [potential.samples(MODEL, frames, 4).batch(range(4)) for frames in (lists, FRAMES)]
+    chex.assert_trees_all_equal(*batches)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"species": [1, 6, 7, 6], "energy": None},
+            r"species: atomic numbers \[7\] are unknown to a model of \[1, 6\]",
+        ),
+        ({"species": [1.0, 6.0, 1.0, 6.0]}, "species: expected 4 atomic numbers, got float64"),
+        ({"species": [1, 6]}, r"species: expected 4 atomic numbers, got int64 of shape \(2,\)"),
+        ({"positions": np.zeros((4, 3))}, "positions: atoms 0 and 1 coincide"),
+        ({"energy": np.nan}, "energy: expected finite numbers, got nan; None stands for"),
+        ({"forces": np.zeros((3, 3))}, r"forces: expected shape \(4, 3\), got \(3, 3\)"),
+        ({"stress": np.zeros(6)}, r"stress: expected shape \(3, 3\), got \(6,\)"),
+    ],
+)
+def test_errors_name_the_structure(wrong, message):
+    frames = [*FRAMES[:3], FRAMES[3]._replace(**wrong)]
+    calls = {"samples": lambda: potential.samples(MODEL, frames, 2)}
+    if "unknown" not in message:
+        calls["statistics"] = lambda: potential.statistics(frames, 3.0)
+        if "coincide" not in message:
+            calls["atomic_energies"] = lambda: potential.atomic_energies(frames)
+    for call in calls.values():
+        with pytest.raises(ValueError, match=rf"structures\[3\]\.{message}"):
+            call()
+
+
 def test_training_goes_on_as_if_it_had_not_stopped(tmp_path):
     def fit(steps, **options):
         optimizer = training.optimizer(8, warmup=2)
