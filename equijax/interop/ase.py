@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from jaxtyping import PyTree
 
@@ -14,12 +14,18 @@ from equijax import graphs
 from equijax.models import potential
 
 
+_predict = jax.jit(potential.predict, static_argnums=0)  # one program for all calculators of a model
+
+
 class PotentialCalculator(Calculator):
     """Energy, forces and stress of a potential for ASE, in eV, eV/Å and eV/Å³ (tensile positive, Voigt order).
 
     Neighbor lists are made anew at every step. Atoms and edges are padded to sizes that only grow, and that in large
-    steps (`graphs.bucket`), so that molecular dynamics compiles a few times at most. Species, cell and number of atoms
-    may change between calls.
+    steps (`graphs.bucket`), so that molecular dynamics compiles a few times at most, and a second calculator of an
+    equal model not at all. Species, cell and number of atoms may change between calls. It can be pickled.
+
+    As of ASE's own calculators, there is a stress where the cell has three vectors, periodic or not: it is that per
+    volume of the cell. Otherwise it is asked for in vain (PropertyNotImplementedError).
 
     Args:
         model: A `models.Potential`.
@@ -36,7 +42,6 @@ class PotentialCalculator(Calculator):
     def __init__(self, model: potential.Potential, params: PyTree, **kwargs):
         super().__init__(**kwargs)
         self.model, self.params = model, params
-        self._predict = jax.jit(lambda params, graph: potential.predict(model, params, graph))
         self._nodes = self._edges = 0
 
     def calculate(
@@ -45,7 +50,12 @@ class PotentialCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Called by ASE; raises a ValueError for empty structures, coincident atoms and unknown species."""
+        """Called by ASE.
+
+        Raises:
+            ValueError: If there are no atoms, two coincide, or the model does not know a species.
+            PropertyNotImplementedError: If a stress is asked for and the cell has not three vectors.
+        """
         super().calculate(atoms, properties, system_changes)
         numbers = self.atoms.get_atomic_numbers()
         # in float64, so that what is far from the origin keeps its digits
@@ -57,7 +67,7 @@ class PotentialCalculator(Calculator):
         self._edges = max(self._edges, graphs.bucket(len(single.senders), 64))
         graph = graphs.concatenate([single], nodes=self._nodes, edges=self._edges)
         # the first graph and the first n nodes are the structure, what comes after them is padding
-        found = jax.tree.map(lambda a: np.asarray(a, np.float64), self._predict(self.params, graph))
+        found = jax.tree.map(lambda a: np.asarray(a, np.float64), _predict(self.model, self.params, graph))
         n, energy = len(numbers), float(found.energies[0]) + baseline.sum()
         self.results = {
             "energy": energy,
@@ -65,5 +75,12 @@ class PotentialCalculator(Calculator):
             "energies": found.node_energies[:n] + baseline,
             "forces": found.forces[:n],
         }
-        if all(self.atoms.pbc):
-            self.results["stress"] = full_3x3_to_voigt_6_stress(found.stresses[0])
+        if self.atoms.cell.rank == 3:
+            stress = found.stresses[0]
+            if not any(self.atoms.pbc):  # a molecule in a box: ∂E/∂ε = -Σ_i F_i x_iᵀ
+                stress = -self.results["forces"].T @ positions / self.atoms.get_volume()
+            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+        elif "stress" in properties:
+            raise PropertyNotImplementedError(
+                f"stress: expected a cell of three vectors, got one of {self.atoms.cell.rank}; there is no volume"
+            )

@@ -1,13 +1,16 @@
 """The calculator of ASE: units, buckets, changes of cell and species, errors."""
 
+import pickle
+
 import ase
 import ase.build
 import jax
 import numpy as np
 import pytest
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces
 
-from equijax.interop.ase import PotentialCalculator
+from equijax.interop.ase import PotentialCalculator, _predict
 from equijax.models import potential
 from equijax.models.potential import Potential
 
@@ -28,35 +31,48 @@ def test_energy_forces_and_stress():
     want = calculate_numerical_forces(atoms, eps=1e-2, iatoms=[1])  # of float32 energies
     np.testing.assert_allclose(forces[1], want[0], atol=2e-2 * np.abs(forces).max())
 
-    crystal = ase.build.bulk("C", "diamond", 3.57)  # smaller than the cut-off, species and cell changed
-    crystal.calc = calculator
-    stress = crystal.get_stress(voigt=False)
+
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, True, False), (False, False, False)], ids=str)
+def test_stress(pbc):
+    """Of a crystal smaller than the cut-off, a slab and a molecule in a box: per volume of the cell, as ASE has it."""
+    atoms = ase.build.bulk("C", "diamond", 3.57)
+    atoms.rattle(0.1, seed=0)
+    atoms.pbc = pbc
+    atoms.calc = PotentialCalculator(MODEL, PARAMS)
     strained = []
     for step in (1e-2, -1e-2):
-        other = crystal.copy()
-        other.set_cell(crystal.cell * (1 + step), scale_atoms=True)
-        other.calc = calculator
+        other = atoms.copy()
+        other.set_cell(atoms.cell * (1 + step), scale_atoms=True)
+        other.calc = PotentialCalculator(MODEL, PARAMS)
         strained.append(other.get_potential_energy())
-    want = (strained[0] - strained[1]) / 2e-2 / crystal.get_volume()
-    assert np.trace(stress) == pytest.approx(want, rel=2e-2, abs=1e-4)
+    want = (strained[0] - strained[1]) / 2e-2 / atoms.get_volume()
+    assert np.trace(atoms.get_stress(voigt=False)) == pytest.approx(want, rel=2e-2, abs=1e-4)
 
 
-def test_molecular_dynamics_compiles_once():
-    calculator = PotentialCalculator(MODEL, PARAMS)
-    count = {"traces": 0}
-    predict = potential.predict
+@pytest.mark.parametrize("atoms", [ase.build.molecule("CH3OH"), ase.build.graphene("C2")], ids=str)
+def test_no_stress_without_a_volume(atoms):
+    atoms.calc = PotentialCalculator(MODEL, PARAMS)
+    assert np.isfinite(atoms.get_forces()).all()
+    with pytest.raises(PropertyNotImplementedError):
+        atoms.get_stress()
 
-    def counted(*args):
-        count["traces"] += 1
-        return predict(*args)
 
-    calculator._predict = jax.jit(lambda params, graph: counted(MODEL, params, graph))
+def test_one_program_for_all_calculators_and_steps():
+    """A calculator that came out of a pickle, and one of an equal model, too."""
     atoms = ase.build.molecule("CH3OH")
-    atoms.calc = calculator
+    first = atoms.calc = PotentialCalculator(MODEL, PARAMS)
+    energy = atoms.get_potential_energy()
+    programs = _predict._cache_size()
+    for calculator in (pickle.loads(pickle.dumps(first)), PotentialCalculator(MODEL.clone(), PARAMS)):
+        atoms.calc = calculator
+        calculator.reset()
+        assert atoms.get_potential_energy() == energy
     for seed in range(4):
-        atoms.rattle(0.02, seed=seed)
-        atoms.get_forces()
-    assert count["traces"] == 1
+        moved = atoms.copy()
+        moved.rattle(0.02, seed=seed)
+        moved.calc = first
+        moved.get_forces()
+    assert _predict._cache_size() == programs
 
 
 def test_far_from_the_origin():

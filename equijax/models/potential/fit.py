@@ -120,7 +120,8 @@ def loss(
 ) -> Float[Array, ""]:
     """w_E mean (ΔE)²/n + w_F mean (ΔF)² + w_σ mean (Δσ)², in units of `scale` squared; means over what is labeled.
 
-    n is the number of atoms of the structure: errors of atoms that add up at random count the same at any size. Inside
+    Squares of forces and stresses are means over their components. Stresses of structures without a periodic axis are
+    left out, labeled or not: see `Prediction`. n is the number of atoms of the structure: errors of atoms that add up at random count the same at any size. Inside
     of `jax.shard_map` over `axis_name` the means are those over the structures of all devices.
     """
     atoms = jax.ops.segment_sum(jnp.asarray(graph.node_mask, jnp.float32), graph.graph_of_node, len(graph.graph_mask))
@@ -130,7 +131,7 @@ def loss(
     terms = [
         (energy_weight, energy, labels.energy_mask),
         (force_weight, force, labels.force_mask),
-        (stress_weight, stress, labels.stress_mask),
+        (stress_weight, stress, labels.stress_mask & jnp.any(jnp.asarray(graph.pbc), axis=-1)),
     ]
     total = sum(weight * _mean(values, mask, axis_name) for weight, values, mask in terms if weight)
     return jnp.asarray(total) / scale**2

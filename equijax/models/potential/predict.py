@@ -23,7 +23,11 @@ class Prediction(NamedTuple):
     forces: Float[Array, "N 3"]
     """-∂E/∂x in eV/Å."""
     stresses: Float[Array, "B 3 3"]
-    """(∂E/∂ε)/volume in eV/Å³, tensile positive; of use for periodic structures only."""
+    """(∂E/∂ε)/volume in eV/Å³, tensile positive.
+
+    Zero without a periodic axis, as for padding: there is no volume. Open axes without a cell vector count 1 Å, so that
+    a sheet with two cell vectors has its tension in eV/Å².
+    """
     node_energies: Float[Array, " N"]
     """Each atom's share of the energy in eV, less E0."""
 
@@ -100,10 +104,11 @@ def predict(
         push = jax.lax.psum_scatter(push, axis_name, tiled=True)
         energies, virial = jax.lax.psum((energies, virial), axis_name)
     volumes = jnp.abs(jnp.linalg.det(jnp.asarray(graph.cells, vectors.dtype)))
+    periodic = jnp.any(jnp.asarray(graph.pbc), axis=-1)  # (B,)
     found = Prediction(
         energies=energies,
         forces=pull - push,
-        stresses=virial / volumes[:, None, None],
+        stresses=jnp.where(periodic[:, None, None], virial / volumes[:, None, None], 0),
         node_energies=node_energies,
     )
     return _nowhere_unknown(found, model, graph, axis_name)

@@ -127,6 +127,47 @@ class TestDerivatives:
         np.testing.assert_allclose(b.forces[7:14], a.forces[:7], atol=1e-11)
         np.testing.assert_allclose(b.stresses[0], a.stresses[0], atol=1e-12)
 
+    @pytest.mark.parametrize("third", [6.0, 0.0], ids=["slab", "sheet"])
+    def test_stress_of_a_slab(self, third):
+        """Per volume of the cell; without a third cell vector per area."""
+        cell = np.array([[3.1, 0.2, 0], [0.5, 3.3, 0.1], [0, 0.4, third]]) * [[1], [1], [third > 0]]
+        slab = molecule(cell=cell)._replace(pbc=(True, True, False))
+        params, step = double(parameters()), 1e-5
+        size = abs(np.linalg.det(cell)) if third else np.linalg.norm(np.cross(cell[0], cell[1]))
+        strained = []
+        for s in (step, -step):
+            strain = np.diag([1 + s, 1, 1])
+            one = slab._replace(cell=cell @ strain, positions=slab.positions @ strain)
+            strained.append(float(predict(MODEL, params, graphs.batch([one], MODEL.cutoff, edges=512)).energies[0]))
+        found = predict(MODEL, params, graphs.batch([slab], MODEL.cutoff, edges=512)).stresses
+        assert (strained[0] - strained[1]) / (2 * step) == pytest.approx(size * float(found[0, 0, 0]), rel=1e-6)
+
+    def test_no_stress_without_a_period(self):
+        """And a batch with molecules teaches the same stresses as one without."""
+        crystal, alone = molecule(cell=np.diag([3.1, 3.3, 3.2]))._replace(stress=np.eye(3)), molecule(1)
+        params = double(parameters())
+
+        @jax.jit
+        def slope(params, graph, labels):
+            def loss(params):
+                found = potential.predict(MODEL, params, graph)
+                weights = {"energy_weight": 0.0, "force_weight": 0.0, "stress_weight": 1.0}
+                return potential.loss(found, labels, graph, 2.0, **weights), found.stresses
+
+            return jax.value_and_grad(loss, has_aux=True)(params)
+
+        def of(*structures):
+            graph = graphs.batch(structures, MODEL.cutoff, nodes=24, edges=512, graphs=4)
+            return slope(params, graph, graphs.labels(structures, graph))
+
+        (value, stresses), gradient = of(crystal)
+        assert float(value) == pytest.approx(float(np.mean((stresses[0] - np.eye(3)) ** 2)) / 2.0**2)
+        for label in (None, np.eye(3)):
+            (mixed, stresses), found = of(crystal, alone._replace(stress=label))
+            assert not stresses[1:].any()
+            assert float(mixed) == pytest.approx(float(value), rel=1e-12)
+            chex.assert_trees_all_close(found, gradient, rtol=1e-9, atol=1e-12)
+
     def test_smooth_through_the_cutoff(self):
         """Energy, force and curvature of a pair vanish where it parts, and are smooth on the way."""
         params = double(parameters())
