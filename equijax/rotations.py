@@ -70,9 +70,9 @@ def from_columns(a: Float[Array, "*batch n m"]) -> Float[Array, "*batch n n"]:
     if a.ndim < 2 or a.shape[-1] != a.shape[-2] - 1 or not a.shape[-1]:
         raise ValueError(f"a: expected shape (..., n, n - 1) with n ≥ 2, got {a.shape}")
     n = a.shape[-2]
-    axes = jnp.zeros((*a.shape[:-2], 0, n), a.dtype)  # the columns, one a row
-    for k in range(n - 1):
-        v = _direction(a[..., k], jnp.full(n, n**-0.5, a.dtype))
+    directions = [_direction(a[..., k], jnp.full(n, n**-0.5, a.dtype)) for k in range(n - 1)]
+    axes = directions[0][..., None, :]  # the columns, one a row
+    for v in directions[1:]:
         axes = jnp.concatenate([axes, unit_across(v, axes, 16 * float(jnp.finfo(a.dtype).eps))[..., None, :]], axis=-2)
     axes = jnp.concatenate([axes, completion(axes)[..., None, :]], axis=-2)
     return jnp.swapaxes(axes, -1, -2)
