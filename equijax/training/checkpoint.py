@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import PyTree
 
 from equijax import _validate
+from equijax.training import trees
 
-VERSION = 1
+VERSION = 2
 Model = TypeVar("Model")
 
 
@@ -46,15 +47,18 @@ def save(
         directory: Made if need be.
         step: Number of the checkpoint, larger than those that are there.
         model: A flax module, or another dataclass; its fields are stored as JSON. None stores none.
-        params: Nested dict of arrays.
-        training: Pytree of arrays to resume from, such as the state of the optimizer.
+        params: Nested dicts, lists and tuples of arrays; keys are names or integers. Other nodes of pytrees come back
+            as dicts of their fields.
+        training: Pytree of arrays to resume from, such as the state of the optimizer. Leaves, here and in `params`, may
+            be arrays of numbers, keys of `jax.random.key` and numbers of Python.
         keep: How many checkpoints to keep.
         **extra: Anything that JSON can hold, stored beside the fields of the model: units, data, versions.
 
     Raises:
-        TypeError: If a field of the model or something of `extra` is no data that JSON can hold.
+        TypeError: If a field of the model or something of `extra` is no data that JSON can hold, or a leaf or a key of
+            `params` or `training` is another thing than above.
         ValueError: If `step` is not larger than those that are there, `keep` is below 1, or `extra` has a reserved
-            name.
+            name. `check` raises the same before a run, which would be lost.
 
     Examples:
         >>> import tempfile
@@ -66,20 +70,55 @@ def save(
     """
     import orbax.checkpoint as ocp
 
-    step, keep = _validate.integer("step", step), _validate.integer("keep", keep, 1)
+    keep = _validate.integer("keep", keep, 1)
+    items = _items(directory, step, model, params, training, extra)
+    with _manager(directory, create=True, keep=keep) as manager:
+        manager.save(step, args=ocp.args.Composite(**items))
+        manager.wait_until_finished()
+
+
+def check(
+    directory: str | Path,
+    step: int,
+    model: object,
+    params: PyTree,
+    *,
+    training: PyTree | None = None,
+    **extra: object,
+) -> None:
+    """Raise what `save` would raise for the same arguments, and write nothing: to be called before training.
+
+    Examples:
+        >>> check("no such folder", 7, None, {"w": np.ones(3), "activation": np.tanh})
+        Traceback (most recent call last):
+        TypeError: params['activation']: expected an array, a key or a number, got <ufunc 'tanh'>
+    """
+    _items(directory, step, model, params, training, extra)
+
+
+def _items(directory, step, model, params, training, extra):
+    """What is written, as Orbax takes it, once all of it is seen to be of use."""
+    import orbax.checkpoint as ocp
+
+    step = _validate.integer("step", step)
     name = None if model is None else type(model).__name__
     config: dict[str, Any] = {"version": VERSION, "model": name, "fields": fields(model)}
     if reserved := sorted(config.keys() & extra):
         raise ValueError(f"extra: expected other names than {', '.join(config)}, got {reserved}")
-    config |= plain(extra)  # before anything is written
-    items = {"params": ocp.args.StandardSave(params), "config": ocp.args.JsonSave(config)}
+    config |= plain(extra)
+    if (last := latest(directory)) is not None and step <= last:
+        raise ValueError(
+            f"step: expected more than {last}, which is there already, got {step}; name another folder, or a later step"
+        )
+    arrays, form = trees.nested(params, "params")
+    forms, items = {"params": form, "training": None}, {"config": ocp.args.JsonSave(config)}
+    if arrays:
+        items["params"] = ocp.args.StandardSave(arrays)
     if training is not None:
-        items["training"] = ocp.args.StandardSave(training)
-    with _manager(directory, create=True, keep=keep) as manager:
-        if (last := manager.latest_step()) is not None and step <= last:
-            raise ValueError(f"step: expected more than {last}, which is there already, got {step}")
-        manager.save(step, args=ocp.args.Composite(**items))
-        manager.wait_until_finished()
+        flat, forms["training"] = trees.flat(training, "training")
+        if flat:
+            items["training"] = ocp.args.StandardSave(flat)
+    return items | {"trees": ocp.args.JsonSave(forms)}
 
 
 def latest(directory: str | Path) -> int | None:
@@ -118,23 +157,31 @@ def restore(directory: str | Path, *, training: PyTree | None = None) -> Checkpo
             raise FileNotFoundError(f"{directory}: holds no checkpoint; train first, or name the folder that has one")
         try:
             folder = manager.directory / str(step)
-            saved = ocp.StandardCheckpointHandler().metadata(folder / "params")
-            on_host = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved.tree)
-            items = {"params": ocp.args.StandardRestore(on_host), "config": ocp.args.JsonRestore()}
-            if training is not None:
-                _same_dtypes(ocp.StandardCheckpointHandler().metadata(folder / "training").tree, training)
-                items["training"] = ocp.args.StandardRestore(training)
-            found = manager.restore(step, args=ocp.args.Composite(**items))
-            config, params = found["config"], found["params"]
+            config = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))["config"]
             if config["version"] != VERSION:
                 raise ValueError(f"version {config['version']}, expected {VERSION}")
+            forms = manager.restore(step, args=ocp.args.Composite(trees=ocp.args.JsonRestore()))["trees"]
+            items = {}
+            if (folder / "params").exists():
+                saved = ocp.StandardCheckpointHandler().metadata(folder / "params")
+                on_host = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), saved.tree)
+                items["params"] = ocp.args.StandardRestore(on_host)
+            if training is not None:
+                wanted, form = trees.flat(training, "training")
+                trees.same(forms["training"], form)
+                if wanted:
+                    items["training"] = ocp.args.StandardRestore(wanted)
+            found = manager.restore(step, args=ocp.args.Composite(**items)) if items else {}
+            params = trees.rebuilt(forms["params"], found.get("params") or {})
+            if training is not None:
+                training = trees.refilled(training, forms["training"], found.get("training") or {})
         except Exception as error:
             others = sorted(set(manager.all_steps()) - {step})
             way_out = f"remove the folder {step} to go back to {others[-1]}" if others else "train again"
             raise ValueError(
                 f"{directory}: checkpoint {step} cannot be read, it is damaged or of another model; {way_out} ({error})"
             ) from error
-    return Checkpoint(step, params, config, found["training"] if training is not None else None)
+    return Checkpoint(step, params, config, training)
 
 
 def fields(model: Any) -> dict[str, Any]:
@@ -176,19 +223,6 @@ def plain(found: dict[str, object]) -> dict[str, Any]:
         except (TypeError, AttributeError) as error:
             raise TypeError(f"{name}: expected data that JSON can hold, got {value!r}") from error
     return values
-
-
-def _same_dtypes(saved, wanted):
-    def dtypes(tree):
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        return {
-            jax.tree_util.keystr(path, simple=True, separator="/"): a.dtype for path, a in leaves if hasattr(a, "dtype")
-        }
-
-    saved, wanted = dtypes(saved), dtypes(wanted)
-    for name in saved.keys() & wanted:
-        if saved[name] != wanted[name]:
-            raise ValueError(f"{name} is of {saved[name]}, expected {wanted[name]}")
 
 
 def _hashable(value):

@@ -134,6 +134,9 @@ def fit(
     def shown() -> PyTree:
         return state.params if decay is None else state.average
 
+    if directory is not None:  # what cannot be saved is refused before it costs a run
+        checkpoint.check(directory, step + 1, model, shown(), training=(state, best), run=run, log=log.dump())
+
     def save() -> None:
         nonlocal saved
         if directory is not None and step > saved:
