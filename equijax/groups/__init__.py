@@ -20,6 +20,7 @@ from equijax.groups.finite import (
     Tetrahedral,
 )
 from equijax.groups.general_linear import SL
+from equijax.groups.indefinite import IndefiniteOrthogonal
 from equijax.groups.lorentz import Lorentz
 from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import SO, O
@@ -27,12 +28,14 @@ from equijax.groups.parts import Embedded, Part, Whole
 from equijax.groups.quadrature import effective_size
 from equijax.groups.scaled import GLPlus, Scaled
 from equijax.groups.semidirect import SE, Affine, E, Semidirect, Similarity
+from equijax.groups.unitary import SU, Sp, U, complex_form, real_form
 from equijax.groups.vector import Scaling, Translation
 
 __all__ = [
     "SE",
     "SL",
     "SO",
+    "SU",
     "Affine",
     "AffineElement",
     "Axial",
@@ -47,6 +50,7 @@ __all__ = [
     "GLPlus",
     "Group",
     "Icosahedral",
+    "IndefiniteOrthogonal",
     "Lorentz",
     "Matrices",
     "O",
@@ -60,11 +64,15 @@ __all__ = [
     "Semidirect",
     "Shift",
     "Similarity",
+    "Sp",
     "Tetrahedral",
     "Translation",
+    "U",
     "Whole",
     "check_element",
+    "complex_form",
     "effective_size",
     "linear_part",
+    "real_form",
     "static",
 ]

@@ -7,6 +7,7 @@ decomposition have no derivative where singular values meet; what is computed he
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -148,16 +149,10 @@ def _log(a, rotation):
     eye = jnp.eye(n, dtype=a.dtype)
     q = a + eps**0.5 * _generic_skew(n).astype(a.dtype) if rotation else a  # decides how to halve a turn by π
 
-    def root(_, q):
+    def root(q):
         return orthogonal_factor(eye + q, True) if rotation else _square_root(q)
 
-    # near the identity log Q = 2 artanh(Y) = 2 Y Σ_k Y²ᵏ / (2k + 1), by Horner's rule
-    q = jax.lax.fori_loop(0, _ROOTS[rotation], root, q)
-    y = jnp.linalg.solve(q + eye, q - eye)
-    square, total = matmul(y, y), jnp.zeros_like(y)
-    for k in reversed(range(_TERMS)):
-        total = matmul(square, total) + eye / (2 * k + 1)
-    log = 2 ** (_ROOTS[rotation] + 1) * matmul(y, total)
+    log = log_by_roots(q, _ROOTS[rotation], root)
     # a Newton step: A e^{−L} = I + rest, whose logarithm is rest − rest²/2 + …
     rest = matmul(a, exp_and_phi(-log)[0]) - eye
     step = _inverse_of_dexp(log, rest - matmul(rest, rest) / 2, rotation)
@@ -173,6 +168,22 @@ def _(rotation, primals, tangents):
     log = _log(a, rotation)
     inverse = _transpose(a) if rotation else jnp.linalg.inv(a)
     return log, _inverse_of_dexp(log, matmul(da, inverse), rotation)
+
+
+def log_by_roots(
+    q: Float[Array, "*batch n n"], count: int, root: Callable[[Array], Array]
+) -> Float[Array, "*batch n n"]:
+    """log Q by `count` square roots, which bring Q near the identity, and the series of the inverse tangent.
+
+    log Q = 2 artanh(Y) = 2 Y Σ_k Y²ᵏ / (2k + 1) with Y = (Q − I)(Q + I)⁻¹, by Horner's rule.
+    """
+    eye = jnp.eye(q.shape[-1], dtype=q.dtype)
+    q = jax.lax.fori_loop(0, count, lambda _, q: root(q), q)
+    y = jnp.linalg.solve(q + eye, q - eye)
+    square, total = matmul(y, y), jnp.zeros_like(y)
+    for k in reversed(range(_TERMS)):
+        total = matmul(square, total) + eye / (2 * k + 1)
+    return 2 ** (count + 1) * matmul(y, total)
 
 
 _compiled_log = jax.jit(_log, static_argnums=1)  # one program, where every operation on its own would be compiled too

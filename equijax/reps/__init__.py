@@ -2,6 +2,7 @@
 
 from equijax.reps.base import Rep
 from equijax.reps.combine import Dual, Ignore, Joint, Product, Quadrature, Sum, TensorProduct
+from equijax.reps.complex import Complex, ComplexTensor
 from equijax.reps.decomposition import Decomposition, character, decompose
 from equijax.reps.finite import Element, Index, Permutation, Regular, Shift
 from equijax.reps.geometric import Position, Scalar, Tensor, Vector
@@ -14,6 +15,8 @@ from equijax.reps.subgroups import Induced, Restricted, induce, restrict
 
 __all__ = [
     "BlockBasis",
+    "Complex",
+    "ComplexTensor",
     "Decomposition",
     "Dual",
     "Element",
