@@ -14,10 +14,16 @@ from equijax.numerics import completion, matmul, sqrt, unit_across
 def pivoted(group: Group, points: ArrayLike, mask: ArrayLike | None = None) -> tuple[Element, Float[Array, " 1"], Info]:
     """Axes along the farthest point, then along the one farthest from that axis, and so on; for unordered points.
 
-    One element. It jumps where two points are equally far: the gap is the smallest relative difference of the farthest
-    and the second farthest. Where a symmetry of the points maps the one to the other, the choice between them changes
-    nothing if the function takes the points as a set (for SO(d), if that symmetry is a rotation); `degenerate` is true
-    nevertheless.
+    One element. Of points that are equally far to rounding it takes the one farthest from the center, and of those the
+    first. The last two points off the axes always are equally far where the group translates, as what is left of all
+    points adds up to zero: three points of SE(3), and four of E(3), have axes by this rule.
+
+    It jumps where two points are equally far: the gap is the smallest relative difference of the farthest and the
+    second farthest, or of the distances from the center of the last two points. Where it is zero, the result depends
+    on the order of the points, except where a symmetry maps the one to the other and the function takes the points as
+    a set (for SO(d), if that symmetry is a rotation); `degenerate` is true in either case. Two points about their
+    center are such a pair. Where the points span too few dimensions, as any two of SE(3), invariant results are exact
+    and vectors need `span_projection`.
 
     Args:
         group: SO(d), O(d), SE(d), E(d), Similarity(d), or the like about an axis, with d > 1.
@@ -79,7 +85,7 @@ def _gram_schmidt(points, valid, proper, choose):
     for _ in range(d - proper):
         square = jnp.where(valid, jnp.sum(jnp.square(rest), axis=-1), 0)
         lengths = sqrt(square)
-        index, margin = choose(points, valid, lengths)
+        index, margin = choose(points, valid, rest, lengths)
         axes = jnp.concatenate([axes, unit_across(rest[index], axes, zero_length(points.dtype))[None]])
         gap = jnp.minimum(gap, margin)
         rest = points - matmul(matmul(points, axes.T), axes)
@@ -89,17 +95,28 @@ def _gram_schmidt(points, valid, proper, choose):
     return Rotations(axes.T[None], jnp.ones(1, points.dtype), gap, spanned, spanned < d - proper)
 
 
-def _farthest(points, valid, lengths):
-    """The index of the point farthest from the axes, and how much farther it is than the second, relative to it."""
-    index = jnp.argmax(lengths)
-    apart = jnp.sum(jnp.square(points - points[index]), axis=-1) > zero_length(points.dtype) ** 2
-    second = jnp.max(jnp.where(apart, lengths, 0))
-    longest = lengths[index]
-    decided = longest > zero_length(points.dtype)
+def _farthest(points, valid, rest, lengths):
+    """The index of the point farthest from the axes, and how much farther it is than the second, relative to it.
+
+    Of points equally far, the one farthest from the center, then the first. The last two off the axes, if opposite
+    across them, differ in their distance from the center only.
+    """
+    tiny = zero_length(points.dtype)
+    radii = jnp.where(valid, sqrt(jnp.sum(jnp.square(points), axis=-1)), 0)
+    tied = lengths >= (1 - tiny) * jnp.max(lengths)
+    highest = jnp.max(jnp.where(tied, radii, 0))
+    index = jnp.argmax(tied & (radii >= (1 - tiny) * highest))  # the first
+
+    off = lengths > tiny
+    opposite = (jnp.sum(off) == 2) & (jnp.max(jnp.abs(jnp.sum(rest, axis=0))) <= tiny)
+    measure = jnp.where(opposite, jnp.where(off, radii, 0), lengths)
+    apart = jnp.sum(jnp.square(points - points[index]), axis=-1) > tiny**2
+    second, longest = jnp.max(jnp.where(apart, measure, 0)), measure[index]
+    decided = lengths[index] > tiny
     return index, jnp.where(decided, (longest - second) / jnp.where(decided, longest, 1), 1)
 
 
-def _first_off_axes(points, valid, lengths, tolerance):
+def _first_off_axes(points, valid, rest, lengths, tolerance):
     """The index of the first point off the axes by more than the tolerance, else of the farthest, and the gap."""
     off = lengths > tolerance
     found, longest = jnp.any(off), jnp.max(lengths, initial=0)
