@@ -40,14 +40,17 @@ def norm(
 def unit(v: Float[Array, "..."], axis: int = -1) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """v/‖v‖ along `axis`, and its squared length: 1, or 0 for a zero vector, whose direction and derivatives are 0.
 
-    NaN for what is not finite.
+    NaN for what is not finite. Vectors so short that 1/‖v‖² times a million may not fit into the dtype (below 1e-16 in
+    float32, 1e-151 in float64) have their direction, as a constant: all derivatives are 0, not infinite.
 
     Examples:
         >>> direction, square = unit(jnp.array([[0.0, 2.0], [0.0, 0.0]]))
         >>> print(direction.tolist(), square.tolist())
         [[0.0, 1.0], [0.0, 0.0]] [[1.0], [0.0]]
     """
-    v, _, moving = _of_size_one(v, axis)
+    fixed = jax.lax.stop_gradient(v)
+    short = jnp.max(jnp.abs(fixed), axis=axis, keepdims=True, initial=0) < 2.0 ** (jnp.finfo(v.dtype).minexp // 2 + 10)
+    v, _, moving = _of_size_one(jnp.where(short, fixed, v), axis)
     v = v * jax.lax.rsqrt(jnp.sum(v * v, axis=axis, keepdims=True))
     return jnp.where(moving, v, 0.0), moving.astype(v.dtype)
 

@@ -68,6 +68,23 @@ def test_only_the_direction_counts_however_long_the_vector():
         np.testing.assert_allclose(spherical.harmonics(v * np.float32(scale), 3), want, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_short_vectors_have_harmonics_and_two_finite_derivatives(dtype, x64):
+    """The derivative of order k is ‖x‖⁻ᵏ times that at length 1, or zero where that may not fit into the dtype."""
+    single = dtype == np.float32
+    exponents = np.array([-37, -30, -20, -17, -14, -6, 0] if single else [-307, -200, -156, -152, -148, -20, 0])
+    v = np.array([[1.0, 0, 0], [-0.48, 0.6, 0.64]])[:, None] * 10.0 ** exponents[:, None]  # (2, exponents, 3)
+    f = lambda v: spherical.harmonics(v, 2)  # noqa: E731
+    found = jax.jit(jax.vmap(jax.vmap(lambda v: (f(v), jax.jacrev(f)(v), jax.hessian(f)(v)))))(jnp.asarray(v, dtype))
+    short = exponents < (-16 if single else -151)
+    for order, values in enumerate(np.asarray(a, float) for a in found):
+        assert np.isfinite(values).all()
+        sizes = np.where(short & (order > 0), 0, 10.0 ** np.clip(-order * exponents, -400.0, 300))
+        exact = values[:, -1:] * sizes.reshape(-1, *[1] * (values.ndim - 2))
+        scale = np.maximum(sizes, 1e-300).reshape(-1, *[1] * (values.ndim - 2))
+        np.testing.assert_allclose(values / scale, exact / scale, atol=1e-5 if single else 1e-13)
+
+
 def test_program_of_value_and_gradient_grows_by_at_most_a_hundred_operations_a_degree():
     # compile time follows the length of the program: a second and a half at degree 8
     def operations(lmax):
