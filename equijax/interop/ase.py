@@ -13,7 +13,6 @@ from jaxtyping import PyTree
 from equijax import graphs
 from equijax.models import potential
 
-
 _predict = jax.jit(potential.predict, static_argnums=0)  # one program for all calculators of a model
 
 

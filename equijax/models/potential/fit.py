@@ -1,5 +1,6 @@
 """Training of potentials: from structures to a model, its loss, batches and errors on a test set."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -98,13 +99,23 @@ def fit(
 def for_structures(structures: Sequence[graphs.Structure], cutoff: float = 5.0, **fields: Any) -> Potential:
     """A model for structures: their species, `atomic_energies` and `statistics`, other fields as given.
 
+    Where energies of isolated atoms are known, give them as `atomic_energies`, in the order of the atomic numbers, or
+    have structures of each atom alone; with `exact_alone` too the model is held to them.
+
+    Warns:
+        UserWarning: That of `atomic_energies`, unless these are given.
+
     Examples:
         >>> from equijax import data
         >>> for_structures(data.acetylacetone().train[:8], cutoff=4.0, channels=8).species
         (1, 6, 8)
     """
-    energies = atomic_energies(structures)
-    found: dict[str, Any] = {"species": tuple(energies), "atomic_energies": tuple(energies.values())}
+    if "atomic_energies" in fields:
+        structures = graphs.each(graphs.checked, structures)
+        found: dict[str, Any] = {"species": tuple(sorted({int(z) for s in structures for z in s.species}))}
+    else:
+        energies = atomic_energies(structures, cutoff)
+        found = {"species": tuple(energies), "atomic_energies": tuple(energies.values())}
     return Potential(cutoff=cutoff, **(found | statistics(structures, cutoff) | fields))
 
 
@@ -121,8 +132,9 @@ def loss(
     """w_E mean (ΔE)²/n + w_F mean (ΔF)² + w_σ mean (Δσ)², in units of `scale` squared; means over what is labeled.
 
     Squares of forces and stresses are means over their components. Stresses of structures without a periodic axis are
-    left out, labeled or not: see `Prediction`. n is the number of atoms of the structure: errors of atoms that add up at random count the same at any size. Inside
-    of `jax.shard_map` over `axis_name` the means are those over the structures of all devices.
+    left out, labeled or not: see `Prediction`. n is the number of atoms of the structure: errors of atoms that add up
+    at random count the same at any size. Inside of `jax.shard_map` over `axis_name` the means are those over the
+    structures of all devices.
     """
     atoms = jax.ops.segment_sum(jnp.asarray(graph.node_mask, jnp.float32), graph.graph_of_node, len(graph.graph_mask))
     energy = (prediction.energies - labels.energies) ** 2 / jnp.maximum(atoms, 1)
@@ -265,23 +277,59 @@ def evaluate(predict: Callable[[PyTree, graphs.Graph], Prediction], params: PyTr
     return Errors(rmse[0], mae[0], rmse[1], mae[1], *pairs)
 
 
-def atomic_energies(structures: Sequence[graphs.Structure]) -> dict[int, float]:
-    """E0 by atomic number from a least-squares fit to the energies, the smallest one where it is not unique.
+def atomic_energies(structures: Sequence[graphs.Structure], cutoff: float = 5.0) -> dict[int, float]:
+    """E0 by atomic number: the energies of isolated atoms where the structures have them, a fit for the others.
 
-    Energies of isolated atoms are the better choice where they are known and the energies span a wide range; the fit
-    leaves less to learn. Structures without an energy tell which species there are.
+    A structure of one atom that has no neighbor is an isolated atom; of several of one kind the mean is taken. For the
+    other species it is the least-squares fit of sums of E0 to the energies, the smallest one where that is not unique.
+    These E0 leave little to learn, and are not the energies of isolated atoms: an atom in a molecule is bound. Of
+    structures that all have one composition, or few, they mean nothing one by one, only their sums there.
+
+    Structures without an energy tell which species there are.
+
+    Args:
+        structures: Two or more of different composition, or each atom alone.
+        cutoff: An atom that sees none of its images nearer than this is alone.
 
     Raises:
-        ValueError: If no structure has an energy.
+        ValueError: If no structure has an energy, or one is not as `graphs.checked` takes it.
+
+    Warns:
+        UserWarning: If the compositions do not tell the species apart.
+
+    Examples:
+        >>> H, O = (graphs.Structure([z], [[0, 0, 0]], energy=e) for z, e in ((1, -13.6), (8, -2041.0)))
+        >>> water = graphs.Structure([8, 1, 1], [[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]], energy=-2078.0)
+        >>> atomic_energies([H, O, water])
+        {1: -13.6, 8: -2041.0}
+        >>> {z: round(e, 1) for z, e in atomic_energies([H, water]).items()}
+        {1: -13.6, 8: -2050.8}
     """
     structures = graphs.each(graphs.checked, structures)
     species = sorted({int(z) for s in structures for z in s.species})
-    known = [s for s in structures if s.energy is not None]
+    known = [(s, s.energy) for s in structures if s.energy is not None]
     if not known:
         raise ValueError("structures: expected one with an energy at least, got none")
-    counts = np.array([[np.count_nonzero(s.species == z) for z in species] for s in known], float)
-    fit = np.linalg.lstsq(counts, np.array([s.energy for s in known], float))[0]
-    return dict(zip(species, fit.tolist(), strict=True))
+    alone: dict[int, list[float]] = {}
+    for s, energy in known:
+        if len(s.species) == 1 and not len(graphs.from_structure(s, cutoff).senders):
+            alone.setdefault(int(s.species[0]), []).append(energy)
+    energies = {z: float(np.mean(found)) for z, found in alone.items()}
+    rest = [z for z in species if z not in energies]
+    if rest:
+        counts = np.array([[np.count_nonzero(s.species == z) for z in rest] for s, _ in known], float)
+        less = [energy - sum(energies.get(int(z), 0.0) for z in s.species) for s, energy in known]
+        fit, _, rank, _ = np.linalg.lstsq(counts, np.array(less))
+        if rank < len(rest):
+            warnings.warn(
+                f"structures: their compositions do not tell the energies of species {rest} apart (rank {rank} of "
+                f"{len(rest)}); atomic_energies are then no energies of atoms, and the model is of use at compositions "
+                "like these only. Add a structure of each atom alone, or give atomic_energies to the model",
+                UserWarning,
+                stacklevel=2,
+            )
+        energies |= dict(zip(rest, fit.tolist(), strict=True))
+    return {z: energies[z] for z in species}
 
 
 def statistics(structures: Sequence[graphs.Structure], cutoff: float) -> dict[str, float]:

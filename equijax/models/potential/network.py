@@ -34,7 +34,8 @@ class Potential(nn.Module):
 
     Attributes:
         species: Atomic numbers that the model knows.
-        atomic_energies: E0 of each of them in eV: energies of isolated atoms, or from a fit.
+        atomic_energies: E0 of each of them in eV, added to the network's energies: those of isolated atoms, or what a
+            fit finds, which need not be near these.
         cutoff: Radius of a neighborhood in Å.
         channels: Channels of all features.
         lmax: Degree of the one-particle basis A.
@@ -47,6 +48,8 @@ class Potential(nn.Module):
         radial_functions: Bessel functions.
         mean_neighbors: n̄, over the training set.
         scale: Unit of the network's energies in eV: the root mean square of the training forces' components, in eV/Å.
+        exact_alone: Whether an atom without neighbors has exactly E0: what the network says of one is taken off. Of use
+            where E0 are energies of isolated atoms.
 
     References:
         Batatia et al. 2022, arXiv:2206.07697 (many-body messages); Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216
@@ -67,6 +70,7 @@ class Potential(nn.Module):
     radial_functions: int = 8
     mean_neighbors: float = 12.0
     scale: float = 1.0
+    exact_alone: bool = False
 
     @nn.compact
     def __call__(
@@ -89,18 +93,40 @@ class Potential(nn.Module):
         basis = bessel_basis(r, self.cutoff, self.radial_functions) * (cutoff[:, None] * self.cutoff**0.5)
         Y = spherical.harmonics(vectors, max(self.lmax, self.hidden_lmax)) * (4 * np.pi) ** 0.5  # (E, coefficients)
 
-        h = Dense(self.channels, name="embedding")(species)[:, None]  # (N, coefficients, channels), scalars at first
-        scalars = []
-        for t in range(self.layers):
-            sent = Linear(self.channels, self.lmax, name=f"senders_{t}")(h)
-            messages = EdgeConvolution(self.radial_features, self.lmax, self.probes, name=f"messages_{t}")
-            A = messages(h, sent, Y, edges, basis, cutoff=cutoff)
-            lmax = self.hidden_lmax if t + 1 < self.layers else 0
-            h = Update(lmax, self.order, self.bracket, name=f"update_{t}")(A, h, species)
-            scalars.append(h[:, 0])
-        x = Dense(self.channels, name="readout_hidden")(jnp.concatenate(scalars, axis=-1))
-        energies = Dense(1, name="readout")(jax.nn.silu(x) * gain(jax.nn.silu))[:, 0]
+        def energies_of(species: Array, edges: GraphEdges, Y: Array, basis: Array, cutoff: Array) -> Float[Array, " N"]:
+            h = embedding(species)[:, None]  # (N, coefficients, channels), scalars at first
+            scalars = []
+            for send, message, update in layers:
+                A = message(h, send(h), Y, edges, basis, cutoff=cutoff)
+                h = update(A, h, species)
+                scalars.append(h[:, 0])
+            x = hidden(jnp.concatenate(scalars, axis=-1))
+            return readout(jax.nn.silu(x) * gain(jax.nn.silu))[:, 0]
+
+        embedding = Dense(self.channels, name="embedding")
+        layers = [
+            (
+                Linear(self.channels, self.lmax, name=f"senders_{t}"),
+                EdgeConvolution(self.radial_features, self.lmax, self.probes, name=f"messages_{t}"),
+                Update(self.hidden_lmax if t + 1 < self.layers else 0, self.order, self.bracket, name=f"update_{t}"),
+            )
+            for t in range(self.layers)
+        ]
+        hidden, readout = Dense(self.channels, name="readout_hidden"), Dense(1, name="readout")
+        energies = energies_of(species, edges, Y, basis, cutoff)
+        if self.exact_alone:  # one atom of each species, and no edges
+            one_each = jnp.eye(len(self.species), dtype=vectors.dtype)
+            energies = energies - species @ energies_of(
+                one_each, _no_edges(graph, one_each), Y[:0], basis[:0], cutoff[:0]
+            )
         return jnp.where(graph.node_mask, energies * self.scale, 0)
+
+
+def _no_edges(graph, nodes):
+    """Edges of a graph of these nodes, each alone."""
+    arrays = ("senders", "receivers", "shifts", "vectors", "edge_mask")
+    none = {name: getattr(graph, name)[:0] for name in arrays}
+    return GraphEdges(graph._replace(**none, species=np.arange(len(nodes))))
 
 
 class Update(nn.Module):

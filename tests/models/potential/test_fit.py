@@ -25,9 +25,17 @@ def morse(seed, atoms=4):
 
 
 FRAMES = [morse(k) for k in range(24)]
-ENERGIES = potential.atomic_energies(FRAMES)
+ENERGIES = {1: -38.0, 6: -38.0}
 MODEL = potential.for_structures(
-    FRAMES, cutoff=3.0, channels=4, lmax=1, hidden_lmax=1, order=2, probes=2, radial_features=8
+    FRAMES,
+    cutoff=3.0,
+    atomic_energies=tuple(ENERGIES.values()),
+    channels=4,
+    lmax=1,
+    hidden_lmax=1,
+    order=2,
+    probes=2,
+    radial_features=8,
 )
 
 
@@ -85,18 +93,76 @@ def test_errors_count_every_structure_once_in_one_shape(sizes):
     assert len(errors.forces) == 3 * sum(sizes)
 
 
-def test_isolated_atoms_by_least_squares():
-    total = sum(sum(ENERGIES[z] for z in s.species) for s in FRAMES)
-    assert total == pytest.approx(sum(s.energy for s in FRAMES))
-    some = [s._replace(energy=s.energy if k % 2 else None) for k, s in enumerate(FRAMES)]
-    assert potential.atomic_energies(some) == pytest.approx(potential.atomic_energies(FRAMES[1::2]))
+def some(species, energy, **fields):
+    """A structure of these species, far from each other or alone."""
+    return Structure(species, 4.0 * np.eye(3)[: len(species)], energy=energy, **fields)
+
+
+def test_energies_of_atoms_by_least_squares():
+    """Two species and two compositions: exact; structures without an energy are left out."""
+    frames = [some([1, 8], -15.0), some([1, 1, 8], -17.0), some([8, 8], None)]
+    assert potential.atomic_energies(frames) == pytest.approx({1: -2.0, 8: -13.0})
+
+
+def test_energies_of_isolated_atoms_are_taken_from_the_data():
+    """And others fitted to what is left; an atom that sees its images is not alone, nor is one without an energy."""
+    box = {"cell": 12.0 * np.eye(3), "pbc": (True, True, True)}
+    crystal = {"cell": 3.0 * np.eye(3), "pbc": (True, True, True)}
+    frames = [
+        some([1], -13.0), some([1], -14.0, **box), some([8], -2050.0, **crystal), some([8], None),
+        some([1, 1, 8], -2076.0), some([1, 8, 8], -4113.0),
+    ]  # fmt: skip
+    energies = potential.atomic_energies(frames)
+    assert list(energies) == [1, 8]
+    assert energies[1] == pytest.approx(-13.5)
+    less = np.array([-2050.0, -2076.0 + 27.0, -4113.0 + 13.5])  # of one, one and two oxygens
+    assert energies[8] == pytest.approx(less @ [1, 1, 2] / 6)
+    assert potential.atomic_energies(frames, cutoff=13.0)[1] != pytest.approx(-13.5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_energies_that_compositions_do_not_tell_are_warned_of():
+    frames = [some([1, 1, 8], -2078.0), some([1, 1, 8], -2077.0)]
+    hydrogen = some([1], -13.6)
+    with pytest.warns(UserWarning, match=r"species \[1, 8\] apart \(rank 1 of 2\).*Add a structure of each atom alone"):
+        energies = potential.atomic_energies(frames)
+    assert 2 * energies[1] + energies[8] == pytest.approx(-2077.5)
+    with pytest.warns(UserWarning, match=r"\[1, 6, 8\] apart \(rank 2 of 3\)"):
+        potential.atomic_energies([*frames, some([1, 8], -2064.0), some([6], None)])
+    assert potential.atomic_energies([*frames, hydrogen]) == pytest.approx({1: -13.6, 8: -2077.5 + 27.2})
+    water = frames[0]._replace(positions=np.eye(3), forces=np.eye(3))
+    given = potential.for_structures([water], atomic_energies=(-13.6, -2041.0))  # no fit, no warning
+    assert (given.species, given.atomic_energies) == ((1, 8), (-13.6, -2041.0))
+
+
+def test_the_loss_of_energies_forces_and_stresses_is_a_number():
+    """Of two crystals and a molecule whose stress is not looked at: by hand."""
+    cells = {"cell": 3.0 * np.eye(3), "pbc": (True, True, True), "stress": np.zeros((3, 3))}
+    structures = [some([1], 0.0, **cells), some([1, 1], 0.0, **cells), some([1, 1, 1], 0.0, stress=np.zeros((3, 3)))]
+    graph = graphs.batch(structures, 2.0)
+    labels = graphs.labels(structures, graph)
+    found = potential.Prediction(
+        np.array([1.0, 2.0, 3.0, 9.0]), np.zeros((8, 3)),
+        np.arange(36.0).reshape(4, 3, 3), np.zeros(8),
+    )  # fmt: skip
+    energy = (1 / 1 + 4 / 2 + 9 / 3) / 3
+    stress = np.mean(np.arange(18.0) ** 2)
+    cases = {
+        (1.0, 0.0, 0.0): energy,
+        (0.0, 1.0, 0.0): 0,
+        (0.0, 0.0, 1.0): stress,
+        (2.0, 1.0, 3.0): 2 * energy + 3 * stress,
+    }
+    for weights, expected in cases.items():
+        assert float(potential.loss(found, labels, graph, 0.5, *weights)) == pytest.approx(expected / 0.25)
 
 
 def test_what_numpy_takes_is_taken():
     lists = [
         Structure(s.species.tolist(), s.positions.tolist(), energy=s.energy, forces=s.forces.tolist()) for s in FRAMES
     ]
-    assert potential.atomic_energies(lists) == ENERGIES
+    alone = [some([1], -38.0), some([6], -38.0)]
+    assert potential.atomic_energies(lists + alone) == potential.atomic_energies(FRAMES + alone) == ENERGIES
     assert potential.statistics(lists, 3.0) == potential.statistics(FRAMES, 3.0)
     batches = [potential.samples(MODEL, frames, 4).batch(range(4)) for frames in (lists, FRAMES)]
     chex.assert_trees_all_equal(*batches)

@@ -168,6 +168,19 @@ class TestDerivatives:
             assert float(mixed) == pytest.approx(float(value), rel=1e-12)
             chex.assert_trees_all_close(found, gradient, rtol=1e-9, atol=1e-12)
 
+    def test_an_atom_alone_has_exactly_its_energy(self):
+        """Where that is asked for; differences of energies stay what they are, and forces."""
+        exact, params = MODEL.clone(exact_alone=True), double(parameters())
+        alone = [Structure(np.array([z]), np.zeros((1, 3))) for z in MODEL.species]
+        graph = graphs.batch([*alone, molecule()], MODEL.cutoff)
+        free, held = predict(MODEL, params, graph), predict(exact, params, graph)
+        assert np.abs(free.energies[:3]).min() > 1e-3
+        np.testing.assert_allclose(held.energies[:3], 0, atol=1e-12)
+        off = free.energies[graphs.species_index(molecule().species, MODEL.species)]
+        np.testing.assert_allclose(held.node_energies[3:10], free.node_energies[3:10] - off, rtol=1e-12)
+        np.testing.assert_allclose(held.forces, free.forces, atol=1e-12)
+        assert not held.node_energies[10:].any()
+
     def test_smooth_through_the_cutoff(self):
         """Energy, force and curvature of a pair vanish where it parts, and are smooth on the way."""
         params = double(parameters())
@@ -194,6 +207,26 @@ def test_equal_molecules_have_equal_forces_however_far_apart():
         both = Structure(np.tile(one.species, 2), np.concatenate([one.positions, one.positions + distance]))
         forces = predict(MODEL, parameters(), graphs.from_structure(both, MODEL.cutoff)).forces
         np.testing.assert_allclose(forces[7:], forces[:7], atol=1e-5 * np.abs(forces).max())
+
+
+@pytest.mark.usefixtures("x64")
+def test_an_atom_hears_its_senders():
+    """With edges in one direction alone, the energy of an atom depends on those that send to it, and on no others."""
+    model = MODEL.clone(layers=1)
+    chain = Structure(np.array([1, 6, 8]), np.array([[0, 0, 0], [1.1, 0, 0], [2.0, 0.5, 0]]))
+    graph = graphs.from_structure(chain, MODEL.cutoff)
+    up = graph.senders > graph.receivers  # 1 and 2 send to 0, 2 sends to 1, nobody to 2
+    one_way = {name: getattr(graph, name)[up] for name in ("senders", "receivers", "shifts", "vectors", "edge_mask")}
+    graph, params = graph._replace(**one_way), double(parameters(model))
+    energies = lambda x: predict(model, params, graph, x).node_energies  # noqa: E731
+    depends = np.abs(jax.jacobian(energies)(chain.positions)).max(axis=-1) > 1e-6
+    np.testing.assert_array_equal(depends, [[True, True, True], [False, True, True], [False, False, False]])
+    other = graph._replace(species=np.array([1, 6, 1]))
+    changed = np.asarray(predict(model, params, other).node_energies != predict(model, params, graph).node_energies)
+    np.testing.assert_array_equal(changed, [True, True, True])
+    other = graph._replace(species=np.array([8, 6, 8]))
+    changed = np.asarray(predict(model, params, other).node_energies != predict(model, params, graph).node_energies)
+    np.testing.assert_array_equal(changed, [True, False, False])
 
 
 def test_a_graph_of_a_smaller_cutoff_is_refused_and_a_skin_is_not():
