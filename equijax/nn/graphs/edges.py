@@ -164,10 +164,11 @@ class EdgeConvolution(nn.Module):
         sums = []
         for l in range(self.lmax + 1):
             of_degree = slice(l * l, (l + 1) ** 2)
-            made = dense(sent.shape[-1], name=f"made_{l}")(R) * scalars
-            message = Y[..., of_degree, :] * made[..., None, :]
-            if l <= lmax_sent and (l > 0 or not self.scaled):  # the scalars are in what is made
-                passed = dense(sent.shape[-1], name=f"passed_{l}")(R) * f
-                message = message + at_sender[..., of_degree, :] * passed[..., None, :]
+            passes = l <= lmax_sent and (l > 0 or not self.scaled)  # the scalars are in what is made
+            filters = dense((1 + passes) * sent.shape[-1], name=f"filters_{l}")(R)  # R_l and R'_l in one product
+            made, *passed = jnp.split(filters, 1 + passes, axis=-1)
+            message = Y[..., of_degree, :] * (made * scalars)[..., None, :]
+            if passes:
+                message = message + at_sender[..., of_degree, :] * (passed[0] * f)[..., None, :]
             sums.append(edges.total(message))
         return jnp.concatenate(sums, axis=-2)
