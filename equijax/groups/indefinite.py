@@ -25,7 +25,8 @@ class IndefiniteOrthogonal(Matrices):
 
     It has four components; `exp` reaches a part of that of the identity. Coordinates: the p q boosts, row by row, then
     those of SO(p) and of SO(q). `coords` is the polar chart Λ = e^X R of the component of the identity, with X a
-    symmetric matrix of boosts and R in SO(p) × SO(q). `Lorentz()` is that component of O(1, 3), with a logarithm in closed form.
+    symmetric matrix of boosts and R in SO(p) × SO(q). `Lorentz()` is that component of O(1, 3), with a logarithm in
+    closed form.
 
     `nodes` have normal boosts with the standard deviation `window`, and weights of the Haar measure.
 
