@@ -184,6 +184,22 @@ def positional(args: PyTree) -> tuple:
     return tuple(args)
 
 
+def selected(name: str, choice: int | Callable[..., PyTree], args: tuple[PyTree, ...]) -> PyTree:
+    """One array among some arguments, by the position of the argument, or by a function of all of them.
+
+    Raises:
+        ValueError: If there is no such argument, or it is not one array.
+    """
+    if callable(choice):
+        return choice(*args)
+    index = integer(name, choice)
+    if index >= len(args):
+        raise ValueError(f"{name}: expected a position among {len(args)} arguments, got {index}")
+    if len(jax.tree.leaves(args[index])) != 1:
+        raise ValueError(f"{name}: argument {index} is not one array; pass a function of the arguments that returns it")
+    return jax.tree.leaves(args[index])[0]
+
+
 def inexact(x: ArrayLike) -> Array:
     """`x` in at least float32."""
     return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))

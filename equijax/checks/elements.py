@@ -11,6 +11,8 @@ from equijax import groups
 from equijax.groups import Element, Group, Part
 
 TOGETHER = "all together"
+PADDING = "padding"  # a part beside those of the group
+FILLS = 4  # other numbers in padded rows, so many times
 
 
 def random_key(key: object) -> Array | np.ndarray:
@@ -28,16 +30,20 @@ def random_key(key: object) -> Array | np.ndarray:
     return key
 
 
-def elements_by_part(group: Group, key: Array | np.ndarray, samples: int, spread: float) -> dict[str, list[Element]]:
+def elements_by_part(
+    group: Group, key: Array | np.ndarray, samples: int, spread: float, padding: bool = False
+) -> dict[str, list[Element]]:
     """Elements that blame one part of the group each, then elements of the whole group, on the host in float64.
 
     A connected part gives `samples` random elements; a discrete part all of its elements where there are at most
     4 `samples`, else that many random ones, because half of them may lie in a subgroup that is not broken.
-    Translations are multiplied by `spread`. Call it inside `on_cpu()`.
+    Translations are multiplied by `spread`. With `padding`, there is the identity a few times for it. Call it inside
+    `on_cpu()`.
     """
     stacked = jax.device_get(_elements(group, samples, key, spread))
     names = [name for name in (*group.parts(), TOGETHER) if name in stacked]  # jit has sorted them
-    return {name: _unstack(stacked[name]) for name in names}
+    found = {name: _unstack(stacked[name]) for name in names}
+    return found | {PADDING: [jax.device_get(group.identity())] * FILLS} if padding else found
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), compiler_options={"xla_backend_optimization_level": 0})

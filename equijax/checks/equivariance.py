@@ -12,8 +12,16 @@ from jaxtyping import Array, PyTree
 from equijax._validate import integer
 from equijax.checks import verdicts
 from equijax.checks.casts import narrowing
-from equijax.checks.elements import elements_by_part, random_key
-from equijax.checks.errors import Errors, array_reps, find_errors, quadrature_nodes
+from equijax.checks.elements import PADDING, elements_by_part, random_key
+from equijax.checks.errors import (
+    Errors,
+    array_reps,
+    array_rows,
+    find_errors,
+    has_padding,
+    host_mask,
+    quadrature_nodes,
+)
 from equijax.checks.inputs import hard_inputs, positions_spread
 from equijax.checks.programs import Arrays, Program, on_cpu
 from equijax.checks.report import WORDS, Report, Row
@@ -29,6 +37,7 @@ def check(
     symmetry: Symmetry,
     args: PyTree,
     *,
+    mask: int | Callable[..., PyTree] | None = None,
     key: Any = None,
     samples: int = 8,
     degenerate: Sequence[str] | Mapping[str, Sequence[PyTree]] = (),
@@ -50,6 +59,10 @@ def check(
             equinox module. Parameters may be arguments (with the representation None), attributes or captured.
         symmetry: The group, and how it acts on the arguments and on the result.
         args: The positional arguments, as a tuple.
+        mask: Which rows are real, as for `frame_average`: the position of an argument of shape (n,), or a function of
+            the arguments that returns it. Padded rows are those of the arrays, among the inputs that the group acts on
+            and the outputs, whose first axis has n entries that stay in their places. The group does not move them,
+            they are not compared, and "padding" is a part of its own: other numbers in the padded rows.
         key: Random key; fixed if None.
         samples: Elements for each connected part of the group; discrete parts get up to four times as many.
         degenerate: Hard inputs to try as well: names among "zeros", "coincident" and "collinear", or a dict with
@@ -61,7 +74,8 @@ def check(
     Raises:
         TypeError: If called under `jax.jit`, `jax.grad` or `jax.vmap`, if `args` is not a tuple or list, or `key` is no
             random key.
-        ValueError: If `samples` is not positive, or a degenerate input is unknown.
+        ValueError: If `samples` is not positive, a degenerate input is unknown, or `mask` fits no input or has no real
+            row.
 
     Examples:
         >>> from equijax import groups, reps, Symmetry, check
@@ -70,20 +84,32 @@ def check(
         >>> report = check(f, Symmetry(groups.E(3), reps.Position(), reps.Vector()), (np.eye(3),))
         >>> report.verdict
         'exact'
+
+        The mean above counts padding, if there is any:
+
+        >>> def masked(x, mask):
+        ...     return jnp.where(mask[:, None], x - x.mean(0), 0)
+        >>> symmetry = Symmetry(groups.E(3), (reps.Position(), None), reps.Vector())
+        >>> check(masked, symmetry, (np.eye(3), np.array([True, True, False])), mask=1).worst.part
+        'padding'
     """
     integer("samples", samples, 1)
     args, key = _touched_as_arrays(symmetry, positional(args)), random_key(key)
     program = Program(f, args)
-    report = _report(program, program.arrays, symmetry, key, samples)
+    valid = host_mask(mask, args)
+    report = _report(program, program.arrays, symmetry, key, samples, valid)
     hard = {}
     if isinstance(degenerate, Mapping):
         for name, other in degenerate.items():
-            hard_program = Program(f, _touched_as_arrays(symmetry, positional(other)))
-            hard[name] = _report(hard_program, hard_program.arrays, symmetry, key, samples)
+            other = _touched_as_arrays(symmetry, positional(other))
+            hard_program = Program(f, other)
+            hard[name] = _report(hard_program, hard_program.arrays, symmetry, key, samples, host_mask(mask, other))
     else:
         acting = array_reps(symmetry, program.layout)
+        rows = array_rows(symmetry, program.layout, program.arrays, valid)
         for name in [degenerate] if isinstance(degenerate, str) else degenerate:
-            hard[name] = _report(program, hard_inputs(name, program.arrays, acting), symmetry, key, samples)
+            arrays = hard_inputs(name, program.arrays, acting, rows)
+            hard[name] = _report(program, arrays, symmetry, key, samples, valid)
     return _with_degenerate(report, hard)
 
 
@@ -112,20 +138,28 @@ def assert_equivariant(
         raise AssertionError(f"expected {' or '.join(allow)}\n{report}")
 
 
-def _report(program: Program, arrays: Arrays, symmetry: Symmetry, key: Array | np.ndarray, samples: int) -> Report:
+def _report(
+    program: Program,
+    arrays: Arrays,
+    symmetry: Symmetry,
+    key: Array | np.ndarray,
+    samples: int,
+    valid: np.ndarray | None,
+) -> Report:
     # group elements, part by part, with translations of the size of the data
-    spread = positions_spread(arrays, array_reps(symmetry, program.layout))
+    rows_of = array_rows(symmetry, program.layout, arrays, valid)
+    spread = positions_spread(arrays, array_reps(symmetry, program.layout), rows_of)
     with on_cpu():
-        by_part = elements_by_part(symmetry.group, key, samples, spread)
+        by_part = elements_by_part(symmetry.group, key, samples, spread, has_padding(valid))
     # the errors of all elements in both precisions, and where digits get lost on the way
     notes = _try_to_compile(program, arrays)
-    errors = find_errors(program, arrays, symmetry, by_part, key)
+    errors = find_errors(program, arrays, symmetry, by_part, key, valid)
     looked = not notes and errors.in64 is not None
     casts = narrowing(program.trace(arrays, 64)) if looked else ()
     # one row a part
     ends = np.cumsum([len(elements) for elements in by_part.values()])
     rows = tuple(
-        _row(part, elements, errors, slice(end - len(elements), end))
+        _row(part, elements, errors, slice(end - len(elements), end), bool(casts))
         for (part, elements), end in zip(by_part.items(), ends, strict=True)
     )
     verdict, reason = _verdict(rows, errors)
@@ -142,14 +176,14 @@ def _report(program: Program, arrays: Arrays, symmetry: Symmetry, key: Array | n
     )
 
 
-def _row(part: str, elements: list[Element], errors: Errors, span: slice) -> Row:
+def _row(part: str, elements: list[Element], errors: Errors, span: slice, narrowed: bool) -> Row:
     in32 = errors.in32[span]
     best = in32 if errors.in64 is None else errors.in64[span]
     if best.size == 0:
         return Row(part, len(elements), 0.0, None if errors.problem else 0.0, "exact", False, None, "", ())
     # the leaf with the worst verdict, and the element and the entry with the largest error in it
     highest32, highest = in32.max(axis=0), best.max(axis=0)
-    found = [verdicts.judge(*pair) for pair in zip(highest32, highest, errors.noise, strict=True)]
+    found = [verdicts.judge(*three, narrowed) for three in zip(highest32, highest, errors.noise, strict=True)]
     leaf = max(range(len(found)), key=lambda i: (verdicts.ORDER.index(found[i]), highest[i]))
     element = int(np.argmax(best[:, leaf]))
     flat = errors.where[span][element, leaf]
@@ -175,7 +209,11 @@ def _verdict(rows: tuple[Row, ...], errors: Errors) -> tuple[str, str]:
         for nothing, why in (
             (not errors.paths, "no output is compared"),
             (errors.zero.all(), "the output is zero wherever it was evaluated"),
-            (not errors.moves.any(), "the group moves none of the inputs"),
+            (not any(row.moves for row in rows if row.part != PADDING), "the group moves none of the inputs"),
+            (
+                not errors.depends.any() and errors.integers.all(),
+                "the output is of integers, and was the same at all inputs that were tried",
+            ),
             (not errors.depends.any(), "the output does not depend on any input that the group moves"),
         ):
             if nothing:

@@ -11,20 +11,42 @@ from equijax.checks.programs import Arrays
 from equijax.measures.equivariance import spread
 from equijax.reps import Rep
 
+Rows = Sequence[np.ndarray | None]  # for each array a mask of its rows, False for padding; None where it has none
 
-def perturbed(arrays: Arrays, moves: Sequence[bool], rng: np.random.Generator, size: float) -> list[Array | np.ndarray]:
-    """`arrays` with noise of `size` times their spread on those that the group moves.
+
+def perturbed(
+    arrays: Arrays, moves: Sequence[bool], rng: np.random.Generator, size: float, rows: Rows
+) -> list[Array | np.ndarray]:
+    """`arrays` with noise of `size` times their spread on those that the group moves, but for padded rows.
 
     Integers stay, unless `size` is 1: then they are drawn anew among the values that they have.
     """
+    found = zip(arrays, moves, rows, strict=True)
+    return [_where(real, _perturbed(x, rng, size, real), x) if moved and x.size else x for x, moved, real in found]
 
-    return [_perturbed(x, rng, size) if moved and x.size else x for x, moved in zip(arrays, moves, strict=True)]
+
+def padded(arrays: Arrays, rng: np.random.Generator, rows: Rows) -> list[Array | np.ndarray]:
+    """`arrays` with other numbers in their padded rows: of the size of the real ones, and about their mean."""
+    return [x if real is None else _where(~real, _fill(x, rng, real), x) for x, real in zip(arrays, rows, strict=True)]
 
 
-def _perturbed(x: Array | np.ndarray, rng: np.random.Generator, size: float) -> Array | np.ndarray:
+def _fill(x: Array | np.ndarray, rng: np.random.Generator, real: np.ndarray) -> np.ndarray:
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return np.asarray(rng.choice(np.ravel(x[real]), x.shape))
+    wide = np.asarray(x, np.float64)
+    return wide[real].mean(axis=0) + float(spread(wide, real)) * rng.standard_normal(x.shape)
+
+
+def _where(rows: np.ndarray | None, x: Array | np.ndarray, other: Array | np.ndarray) -> Array | np.ndarray:
+    return x if rows is None else np.asarray(np.where(rows.reshape(-1, *(1,) * (x.ndim - 1)), x, other))
+
+
+def _perturbed(
+    x: Array | np.ndarray, rng: np.random.Generator, size: float, real: np.ndarray | None
+) -> Array | np.ndarray:
     if jnp.issubdtype(x.dtype, jnp.floating):
         wide = np.asarray(x, np.float64)
-        return np.asarray(wide + size * float(spread(wide)) * rng.standard_normal(x.shape))
+        return np.asarray(wide + size * float(spread(wide, real)) * rng.standard_normal(x.shape))
     return np.asarray(rng.choice(np.ravel(x), x.shape)) if size == 1 else x
 
 
@@ -53,7 +75,7 @@ DEGENERATE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def hard_inputs(name: str, arrays: Arrays, arrays_reps: Sequence[Rep | None]) -> list[Array | np.ndarray]:
+def hard_inputs(name: str, arrays: Arrays, arrays_reps: Sequence[Rep | None], rows: Rows) -> list[Array | np.ndarray]:
     """`arrays` with the positions and vectors that the group moves (for zeros: all numbers) made degenerate.
 
     Raises:
@@ -62,22 +84,31 @@ def hard_inputs(name: str, arrays: Arrays, arrays_reps: Sequence[Rep | None]) ->
     if name not in DEGENERATE:
         raise ValueError(f"degenerate: expected names among {', '.join(DEGENERATE)}, or a dict of inputs; got {name!r}")
 
-    def fits(x: Array | np.ndarray, rep: Rep | None) -> bool:
+    def degenerate(x: Array | np.ndarray, real: np.ndarray | None) -> np.ndarray:
+        x = np.array(x)
+        if real is None:
+            return DEGENERATE[name](x)
+        x[real] = DEGENERATE[name](x[real])
+        return x
+
+    def fits(x: Array | np.ndarray, rep: Rep | None, real: np.ndarray | None) -> bool:
         if rep is None or not jnp.issubdtype(x.dtype, jnp.floating):
             return False
-        return name == "zeros" or (_is_points(rep) and x.ndim >= 2 and x.shape[-2] >= 2)
+        count = np.sum(real) if real is not None else x.shape[-2] if x.ndim >= 2 else 0
+        return name == "zeros" or (_is_points(rep) and bool(count >= 2))
 
-    chosen = [fits(x, rep) for x, rep in zip(arrays, arrays_reps, strict=True)]
+    chosen = [fits(*each) for each in zip(arrays, arrays_reps, rows, strict=True)]
     if not any(chosen):
         raise ValueError(f"degenerate: no input to make {name}; expected positions or vectors of shape (n >= 2, d)")
-    return [DEGENERATE[name](np.asarray(x)) if fit else x for x, fit in zip(arrays, chosen, strict=True)]
+    found = zip(arrays, rows, chosen, strict=True)
+    return [degenerate(x, real) if fit else x for x, real, fit in found]
 
 
-def positions_spread(arrays: Arrays, arrays_reps: Sequence[Rep | None]) -> float:
+def positions_spread(arrays: Arrays, arrays_reps: Sequence[Rep | None], rows: Rows) -> float:
     """The largest spread among the positions, 1 without any."""
     found = [
-        float(spread(np.asarray(x, np.float64)))
-        for x, rep in zip(arrays, arrays_reps, strict=True)
+        float(spread(np.asarray(x, np.float64), real))
+        for x, rep, real in zip(arrays, arrays_reps, rows, strict=True)
         if _is_points(rep, (reps.Position,))
     ]
     return max(found, default=1.0)

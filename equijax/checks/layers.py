@@ -8,8 +8,9 @@ from jaxtyping import PyTree
 
 from equijax._validate import integer
 from equijax.checks import verdicts
+from equijax.checks.casts import narrowing
 from equijax.checks.elements import elements_by_part, random_key
-from equijax.checks.errors import Errors, array_reps, find_errors
+from equijax.checks.errors import Errors, array_reps, array_rows, find_errors, has_padding, host_mask
 from equijax.checks.inputs import positions_spread
 from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import axes, table
@@ -96,6 +97,7 @@ def layerwise(
     args: PyTree,
     outputs: Mapping[str, PyTree],
     *,
+    mask: int | Callable[..., PyTree] | None = None,
     key: Any = None,
     samples: int = 8,
 ) -> Layers:
@@ -111,6 +113,8 @@ def layerwise(
         sym: The symmetry of `module(*args)`, without the variables.
         args: The positional arguments, as a tuple.
         outputs: The representation of each layer's output, by path such as "block_0/Dense_1"; None for invariants.
+        mask: As for `check`; a position is one of `args`. Layers whose first axis lists the rows are compared in the
+            real ones, and padding counts as an element of the group.
         key: Random key; fixed if None.
         samples: Elements for each connected part of the group.
 
@@ -135,30 +139,33 @@ def layerwise(
     """
     integer("samples", samples, 1)
     args, key, wanted = positional(args), random_key(key), dict(outputs)
+    valid = host_mask(mask, args)
     # one function whose outputs are those of the layers, then the output; the variables are its first argument
     run = _tapped(module, tuple(wanted))
     inputs = sym.inputs if isinstance(sym.inputs, tuple) else (sym.inputs,) * len(args)
     symmetry = Symmetry(sym.group, (None, *inputs), [*wanted.values(), sym.outputs])
     program = Program(run, (variables, *args))
     with on_cpu():
-        spread = positions_spread(program.arrays, array_reps(symmetry, program.layout))
-        by_part = elements_by_part(sym.group, key, samples, spread)
-    errors = find_errors(program, program.arrays, symmetry, by_part, key)
+        rows = array_rows(symmetry, program.layout, program.arrays, valid)
+        spread = positions_spread(program.arrays, array_reps(symmetry, program.layout), rows)
+        by_part = elements_by_part(sym.group, key, samples, spread, has_padding(valid))
+    errors = find_errors(program, program.arrays, symmetry, by_part, key, valid)
+    narrowed = errors.in64 is not None and bool(narrowing(program.trace(program.arrays, 64)))
     # the leaves of the i-th of these outputs have paths that begin with [i]
     layers = []
     for i, path in enumerate((*wanted, OUTPUT)):
         leaves = [k for k, leaf in enumerate(errors.paths) if leaf.startswith(f"[{i}]")]
-        layers.append(_layer(path, leaves, errors))
+        layers.append(_layer(path, leaves, errors, narrowed))
     return Layers(tuple(layers), str(sym.group), errors.problem)
 
 
-def _layer(path: str, leaves: list[int], errors: Errors) -> Layer:
+def _layer(path: str, leaves: list[int], errors: Errors, narrowed: bool) -> Layer:
     """The errors of one layer, from those of the leaves of its output."""
     highest32 = errors.in32[:, leaves].max(axis=0, initial=0.0)
     if errors.in64 is None:
         return Layer(path, float(highest32.max(initial=0.0)), None, "unresolved")
     highest = errors.in64[:, leaves].max(axis=0, initial=0.0)
-    found = [verdicts.judge(*pair) for pair in zip(highest32, highest, errors.noise[leaves], strict=True)]
+    found = [verdicts.judge(*three, narrowed) for three in zip(highest32, highest, errors.noise[leaves], strict=True)]
     worst = max(range(len(leaves)), key=lambda k: (verdicts.ORDER.index(found[k]), highest[k]), default=None)
     if worst is None or errors.zero[leaves].all():
         return Layer(path, 0.0, 0.0, "vacuous")

@@ -5,15 +5,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from equijax.checks.elements import TOGETHER, describe
+from equijax.checks.elements import PADDING, TOGETHER, describe
 from equijax.checks.programs import on_cpu
 from equijax.checks.verdicts import BROKEN, EPS32, EPS64, ORDER, ratio
 from equijax.groups import Element, Group
 
 WORDS = {
     "exact": "the error is rounding alone, it shrinks with the precision",
-    "limited": "the error shrinks in float64 but does not vanish: a float32 constant, cast or operation inside, or a "
-    "violation below float32 rounding",
+    "limited": "the error in float64 is no larger than float32 rounding but does not vanish: a float32 constant, cast "
+    "or operation inside, or a violation below float32 rounding",
     "approximate": f"the error does not depend on the precision, and is below {BROKEN:g}",
     "broken": f"the error does not depend on the precision, and is above {BROKEN:g}",
     "vacuous": "nothing was tested",
@@ -68,7 +68,7 @@ class Report:
             "unresolved" (no verdict in float64).
         reason: The verdict in a sentence.
         error: Largest error relative to the scale of the output leaf, in float64 where that runs.
-        rows: One a part of the group, and one for elements of the whole group.
+        rows: One a part of the group, one for elements of the whole group, and one for padding if there is a mask.
         group: The group.
         casts: Casts to fewer digits in the float64 program, with their source lines.
         notes: What else to know.
@@ -96,10 +96,14 @@ class Report:
 
     @property
     def worst(self) -> Row | None:
-        """The row with the largest error, elements of the whole group only where no part has the same verdict."""
+        """The row with the largest error, elements of the whole group only where no part has the same verdict.
 
-        def badness(row: Row) -> tuple[int, bool, float]:
-            return ORDER.index(row.verdict) if row.verdict in ORDER else 0, row.part != TOGETHER, row.error
+        Of parts with the same verdict it is the padding, for what it does to real rows shows in other parts too.
+        """
+
+        def badness(row: Row) -> tuple[int, bool, bool, float]:
+            word = ORDER.index(row.verdict) if row.verdict in ORDER else 0
+            return word, row.part == PADDING, row.part != TOGETHER, row.error
 
         return max(self.rows, key=badness, default=None)
 
@@ -141,7 +145,8 @@ class Report:
         worst = self.worst
         if worst and worst.error > 0:
             with on_cpu():
-                element = describe(worst.element, self.group.identity())
+                at = describe(worst.element, self.group.identity())
+                element = "other numbers in the padded rows" if worst.part == PADDING else at
             lines += ["", f"largest error in {worst.place}, {worst.part}: {element}"]
         if self.floor is not None:
             lines.append(f"floor: the representation itself has a round-trip error of {self.floor:.1e}")

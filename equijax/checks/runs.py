@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, PyTreeDef
 
 from equijax import reps
+from equijax.checks.inputs import Rows
 from equijax.checks.programs import Arrays, Layout, Program, cast, on_cpu, on_host, precision
 from equijax.groups import Element
 from equijax.measures.equivariance import NEARBY, departure, largest
+from equijax.measures.padding import blank, where_valid
 from equijax.reps import Rep
 from equijax.symmetry import Symmetry
 
@@ -23,7 +25,7 @@ class Run(NamedTuple):
     """What a function gives in one precision, for each output leaf that is compared.
 
     Evaluations are at the given input, the nearby ones, the probe, and the moved inputs: the given one by each element,
-    then the first nearby one by some of them.
+    then the first nearby one by some of them; then at the given input once more.
 
     Attributes:
         paths: The output leaves that are compared.
@@ -47,6 +49,7 @@ def run(
     elements: Sequence[Element],
     bases: Sequence[int],
     bits: int,
+    valid: np.ndarray | None = None,
 ) -> Run:
     """`program` at all inputs, in float32 or float64, and what it gives held against the action on its outputs.
 
@@ -57,6 +60,7 @@ def run(
         elements: Group elements, one for each moved input.
         bases: Which of the inputs each of them has moved.
         bits: 32 or 64.
+        valid: The mask of rows, False for padding, which counts as zero in the outputs.
     """
     base = inputs[0]
     outputs: list[list[np.ndarray]] = []
@@ -71,14 +75,15 @@ def run(
             if not outputs:
                 acting = symmetry.output_reps(out)
                 kept = [i for i, rep in enumerate(acting) if not isinstance(rep, reps.Ignore)]
-            outputs.append([np.asarray(x) if i in kept else _NOTHING for i, x in enumerate(leaves)])
+            host = [np.asarray(x) if i in kept else _NOTHING for i, x in enumerate(leaves)]
+            outputs.append(jax.tree.leaves(blank(symmetry, valid, jax.tree.unflatten(tree, host))))
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(out)]
     # the action on the outputs, in float64 whatever the precision of the function
     found = []
     with on_cpu():
         before = [[cast(x, 64) for x in row] for row in outputs[:2]]
-        for g, source, moved in zip(elements, bases, outputs[BEFORE:], strict=True):
-            image = _act_outputs(symmetry, tree, g, before[source])
+        for g, source, moved in zip(elements, bases, outputs[BEFORE:], strict=False):
+            image = jax.tree.leaves(blank(symmetry, valid, _act_outputs(symmetry, tree, g, before[source])))
             found.append([_compare(moved[i], image[i]) if _counts(source, before[source][i]) else _SAME for i in kept])
     table = np.array(found, float).reshape(len(found), len(kept), 3)
     return Run(
@@ -96,14 +101,23 @@ def act(
     acting: Sequence[Rep | None],
     elements: Sequence[Element],
     inputs: Sequence[Arrays],
+    rows: Rows,
 ) -> list[list[Array | np.ndarray]]:
-    """Each input moved by its element, in float64; arrays that the group does not touch are the same objects."""
+    """Each input moved by its element, in float64; arrays that the group does not touch are the same objects.
+
+    Padded rows stay.
+    """
     moved = []
     with on_cpu():
         for g, arrays in zip(elements, inputs, strict=True):
             new = _act_inputs(symmetry, layout, g, [cast(x, 64) for x in arrays])
-            moved.append([x if r is None else on_host(y) for x, y, r in zip(arrays, new, acting, strict=True)])
+            found = zip(arrays, new, acting, rows, strict=True)
+            moved.append([x if r is None else _but_padding(real, on_host(y), x) for x, y, r, real in found])
     return moved
+
+
+def _but_padding(real: np.ndarray | None, moved: np.ndarray, x: Array | np.ndarray) -> np.ndarray:
+    return moved if real is None else np.asarray(where_valid(real, moved, np.asarray(x)))
 
 
 def wide(x: Array | np.ndarray) -> np.ndarray:
@@ -139,5 +153,5 @@ def _act_inputs(symmetry: Symmetry, layout: Layout, g: Element, arrays: Arrays) 
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _act_outputs(symmetry: Symmetry, tree: PyTreeDef, g: Element, leaves: Arrays) -> list[PyTree]:
-    return jax.tree.leaves(symmetry.act_outputs(g, jax.tree.unflatten(tree, leaves)))
+def _act_outputs(symmetry: Symmetry, tree: PyTreeDef, g: Element, leaves: Arrays) -> PyTree:
+    return symmetry.act_outputs(g, jax.tree.unflatten(tree, leaves))

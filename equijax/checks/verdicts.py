@@ -12,6 +12,7 @@ EPS64 = 2.0**-52
 
 EXACT = 1e6  # error shrinks by more: rounding alone; the machine epsilons are 5.4e8 apart
 LIMITED = 3.0  # error shrinks by less: it does not depend on the precision
+INSIDE32 = 16 * EPS32  # error of less is float32 rounding, where the float64 program has casts to fewer digits
 BROKEN = 1e-2  # error of more is no approximation
 
 # The measured error in float32 is the yardstick for that in float64. Rounding may spare it by luck (one reflection is
@@ -28,13 +29,14 @@ def ratio(error32: float, error64: float) -> float:
     return math.inf if error64 == 0 else max(error32, EPS32) / error64
 
 
-def judge(error32: float, error64: float, noise: float = 0.0) -> str:
+def judge(error32: float, error64: float, noise: float = 0.0, narrowed: bool = False) -> str:
     """The verdict on one part of the group, or one output.
 
     Args:
         error32: Largest relative equivariance error in float32.
         error64: The same in float64.
         noise: Largest relative difference of the float32 and the float64 run themselves.
+        narrowed: Whether the float64 program holds casts to fewer digits.
 
     Returns:
         "exact", "limited", "approximate" or "broken".
@@ -44,7 +46,8 @@ def judge(error32: float, error64: float, noise: float = 0.0) -> str:
         return "exact"
     if error64 >= BROKEN:
         return "broken"
-    return "limited" if ratio(error32, error64) >= LIMITED else "approximate"
+    limited = ratio(error32, error64) >= LIMITED or (narrowed and max(error32, error64) <= INSIDE32)
+    return "limited" if limited else "approximate"
 
 
 def worst(verdicts: list[str]) -> str:

@@ -10,7 +10,7 @@ from equijax import reps
 from equijax._validate import integer
 from equijax.frames.base import Frame, centroid
 from equijax.groups import AffineElement, Permutation, Semidirect
-from equijax.symmetry import Symmetry, weighted_mean
+from equijax.symmetry import Symmetry, selected, weighted_mean
 
 STRATEGIES = ("auto", "vmap", "map")
 
@@ -83,7 +83,7 @@ def frame_average(
                 f"{', '.join(keywords)}: only positional arguments are moved; bind others by functools.partial"
             )
         points = _points(symmetry, args, frame_input)
-        valid = None if mask is None else _select("mask", mask, args)
+        valid = None if mask is None else selected("mask", mask, args)
         elements, weights, info = _elements(frame, group, points, valid)
         if samples is not None:
             elements, weights = _draw(elements, weights, samples, key)
@@ -232,7 +232,7 @@ def _points(symmetry, args, choice):
             f"frame_input: expected one input with the representation {kind.__name__}, found {len(found)}; "
             f"choose by a position or a function of the arguments{': ' + names if names else ''}"
         )
-    points = _select("frame_input", choice, args)
+    points = selected("frame_input", choice, args)
     # if they are an argument as it is, its representation must be one that moves, with translations where the group has
     located = points[0] if isinstance(points, tuple) else points
     for (path, leaf), rep in zip(paths, moving, strict=True):
@@ -247,18 +247,6 @@ def _points(symmetry, args, choice):
                 "points, or a function that returns a pair (points, vectors)"
             )
     return points
-
-
-def _select(name, choice, args):
-    """The argument at a position, or a function of the arguments."""
-    if callable(choice):
-        return choice(*args)
-    index = integer(name, choice)
-    if index >= len(args):
-        raise ValueError(f"{name}: expected a position among {len(args)} arguments, got {index}")
-    if len(jax.tree.leaves(args[index])) != 1:
-        raise ValueError(f"{name}: argument {index} is not one array; pass a function of the arguments that returns it")
-    return jax.tree.leaves(args[index])[0]
 
 
 def _has(rep, kind):

@@ -19,6 +19,8 @@ from jaxtyping import Array, ArrayLike, Float, Inexact, PRNGKeyArray, PyTree, Re
 
 from equijax import reps
 from equijax._validate import integer
+from equijax.groups import Element
+from equijax.measures.padding import Mask, blank, rows_of_inputs, valid_rows, where_valid
 from equijax.reps import Rep
 from equijax.symmetry import Symmetry, inexact, positional
 
@@ -27,7 +29,13 @@ NUDGE = 0.05  # size of these perturbations, relative to the spread of the input
 
 
 def equivariance_error(
-    f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree, *, key: PRNGKeyArray, samples: int = 8
+    f: Callable[..., PyTree],
+    symmetry: Symmetry,
+    args: PyTree,
+    *,
+    key: PRNGKeyArray,
+    mask: int | Callable[..., PyTree] | None = None,
+    samples: int = 8,
 ) -> Float[Array, ""]:
     """Largest relative error  max_g max|f(ρ(g) x) − σ(g) f(x)| / scale  over random g; pure and jittable.
 
@@ -41,11 +49,13 @@ def equivariance_error(
         symmetry: The symmetry to hold it against.
         args: Its arguments, as a tuple.
         key: For the group elements and the perturbations of the scale.
+        mask: Which rows are real: a position of an argument, or a function of the arguments. Padded rows are not moved
+            and not compared, and every second evaluation has other numbers in them: they must not matter.
         samples: Number of group elements.
 
     Raises:
         TypeError: If `args` is not a tuple or list.
-        ValueError: If nothing of the output is compared, or `samples` is not positive.
+        ValueError: If nothing of the output is compared, `samples` is not positive, or `mask` fits no input.
 
     Examples:
         >>> from equijax import groups, reps, Symmetry
@@ -61,11 +71,18 @@ def equivariance_error(
     key_near, key_g = jax.random.split(key)
     # the identity comes first, so that f is compiled once for the given input and the moved ones
     g = jax.tree.map(lambda e, h: jnp.concatenate([e[None], h]), group.identity(), group.sample(key_g, (samples,)))
+    valid = valid_rows(mask, args)
+
+    def real(*args):
+        return blank(symmetry, valid, f(*args))
+
     with jax.default_matmul_precision("highest"):  # TPU and TF32 defaults hide small errors
-        near = size_nearby(f, symmetry, args, key_near)
-        moved = jax.vmap(lambda g: f(*symmetry.act_inputs(g, args)))(g)
+        near = size_nearby(real, symmetry, args, key_near, valid)
+        moved = jax.vmap(lambda g, i: real(*_move(symmetry, g, args, valid, jax.random.fold_in(key_near, i), i % 2)))(
+            g, jnp.arange(samples + 1)
+        )
     out = jax.tree.map(lambda y: y[0], moved)
-    image = jax.vmap(lambda g: symmetry.act_outputs(g, out))(g)
+    image = jax.vmap(lambda g: blank(symmetry, valid, symmetry.act_outputs(g, out)))(g)
 
     def error(a, b, size):
         a, b = inexact(a), inexact(b)
@@ -77,26 +94,48 @@ def equivariance_error(
     return jnp.max(jnp.stack(errors))
 
 
-def size_nearby(
-    f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree, key: PRNGKeyArray
-) -> PyTree[Float[Array, ""]]:
-    """Largest magnitude of each output that is compared, over `args` and a few random perturbations of them."""
+def _move(symmetry: Symmetry, g: Element, args: tuple, valid: Mask | None, key: Array, fill: Array) -> tuple:
+    """The arguments moved by `g`, but for padded rows, which stay, or hold other numbers if `fill` is 1."""
+    moved = symmetry.act_inputs(g, args)
+    if valid is None:
+        return moved
     leaves, treedef = jax.tree.flatten(args)
+    rows, acting = rows_of_inputs(symmetry, valid, args), symmetry.input_reps(args)
+    new = []
+    for i, (x, y, real, rep) in enumerate(zip(leaves, jax.tree.leaves(moved), rows, acting, strict=True)):
+        if real is not None and can_be_perturbed(x, rep):
+            noise = jax.random.normal(jax.random.fold_in(key, i), x.shape, x.dtype)
+            x = jnp.where(fill == 1, jax.lax.stop_gradient(spread(x, real)) * noise, x)
+        new.append(y if real is None else where_valid(real, y, x))
+    return jax.tree.unflatten(treedef, new)
+
+
+def size_nearby(
+    f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree, key: PRNGKeyArray, valid: Mask | None = None
+) -> PyTree[Float[Array, ""]]:
+    """Largest magnitude of each output that is compared, over `args` and a few random perturbations of them.
+
+    Rows that are not `valid` are not perturbed.
+    """
+    leaves, treedef = jax.tree.flatten(args)
+    rows = rows_of_inputs(symmetry, valid, args)
     free = [i for i, rep in enumerate(symmetry.input_reps(args)) if can_be_perturbed(leaves[i], rep)]
     ends = np.cumsum([jnp.size(leaves[i]) for i in free], dtype=int)
     noise = jax.random.normal(key, (1 + NEARBY, ends[-1] if free else 0)).at[0].set(0)  # the given input first
 
-    def nudge(x, noise):
+    def nudge(x, noise, real):
         # the standard deviation of equal rows has no derivative
-        by = jax.lax.stop_gradient(NUDGE * spread(x) * noise.reshape(-1, *x.shape))  # (1 + NEARBY, ...)
-        return by.astype(x.dtype)
+        by = jax.lax.stop_gradient(NUDGE * spread(x, real) * noise.reshape(-1, *x.shape))  # (1 + NEARBY, ...)
+        return by.astype(x.dtype) if real is None else jax.vmap(lambda b: where_valid(real, b, 0))(by.astype(x.dtype))
 
     def sizes(nudges):
         near = dict(zip(free, nudges, strict=True))
         inputs = [x + near[i] if i in near else x for i, x in enumerate(leaves)]
         return jax.tree.map(lambda y: largest(inexact(y)), symmetry.compared(f(*treedef.unflatten(inputs))))
 
-    nudges = [nudge(leaves[i], part) for i, part in zip(free, jnp.split(noise, ends[:-1], axis=1), strict=False)]
+    nudges = [
+        nudge(leaves[i], part, rows[i]) for i, part in zip(free, jnp.split(noise, ends[:-1], axis=1), strict=False)
+    ]
     _, found = jax.lax.scan(lambda _, near: (None, sizes(near)), None, nudges, length=1 + NEARBY)
     return jax.tree.map(jnp.max, found)
 
@@ -110,16 +149,17 @@ def can_be_perturbed(x: ArrayLike, rep: Rep | None) -> bool:
     return real and rep is not None and not isinstance(rep, reps.Element | reps.Quadrature)
 
 
-def spread(x: Float[Array | np.ndarray, "..."]) -> Float[Array | np.ndarray, ""]:
+def spread(x: Float[Array | np.ndarray, "..."], real: Mask | None = None) -> Float[Array | np.ndarray, ""]:
     """How far the rows of `x` lie apart: the largest standard deviation of any column, over all axes but the last.
 
-    Of a single row, or equal ones, it is the largest magnitude; 1 if that is zero too.
+    Of a single row, or equal ones, it is the largest magnitude; 1 if that is zero too. Only `real` rows count.
     """
     xp = _namespace(x)
     if x.size == 0:
         return xp.ones((), x.dtype)
     rows = tuple(range(max(1, x.ndim - 1))) if x.ndim else ()  # of a vector its only axis
-    return first_nonzero(xp.asarray(xp.max(xp.std(x, axis=rows))), largest(x))
+    counted = True if real is None else xp.broadcast_to(real.reshape(-1, *(1,) * (x.ndim - 1)), x.shape)
+    return first_nonzero(xp.asarray(xp.max(xp.std(x, axis=rows, where=counted))), largest(xp.where(counted, x, 0)))
 
 
 def departure(

@@ -96,6 +96,7 @@ def test_two_points_that_may_be_swapped_are_swapped():
     [
         (lambda x, q: x * 0, reps.Vector(), reps.Vector(), "zero"),
         (lambda x, q: jnp.sum(q), reps.Vector(), None, "does not depend"),
+        (lambda x, q: jnp.int32(jnp.sum(x) > -1e9), reps.Vector(), None, "integers, and was the same"),
         (lambda x, q: jnp.sum(x), None, None, "moves none"),
         (lambda x, q: x * q[0], reps.Vector(), reps.Ignore(), "no output is compared"),
         (lambda x, q: jnp.cross(x, x) + (x - 3 * (x / 3)), reps.Vector(), reps.Vector(), "zero"),
@@ -224,6 +225,28 @@ def test_narrowing_casts_are_named_with_their_lines(narrow):
     assert not check(lambda x: 2 * x, O3, (X,)).casts
 
 
+def test_casts_are_found_in_the_branches_of_a_condition():
+    def branches(x):
+        return jax.lax.cond(jnp.sum(x) > 1e9, lambda y: y.astype(jnp.bfloat16).astype(y.dtype), lambda y: y, x)
+
+    assert "bfloat16" in check(branches, O3, (X,)).casts[0]
+
+
+def test_two_answers_for_one_input_are_said():
+    rng, calls = np.random.default_rng(0), itertools.count()
+    for f in (lambda x: x + rng.normal(), lambda x: np.asarray(x) * next(calls)):
+        report = check(f, O3, (X,))
+        assert report.verdict == "unresolved"
+        assert "not deterministic" in report.reason
+
+
+def test_not_a_number_at_some_moved_inputs_is_broken():
+    report = check(lambda x: jnp.where(x[0, 0] > 0, x, jnp.nan), O3, (np.abs(X),))
+    assert report.verdict == "broken"
+    assert report.error == np.inf
+    assert any("not a number at some" in note for note in report.notes)
+
+
 def test_a_float32_table_is_limited():
     rotation = jnp.asarray(np.linalg.qr(RNG.standard_normal((3, 3)))[0], jnp.float32)
     report = check(lambda x: x @ rotation.T @ rotation, O3, (X,))
@@ -277,8 +300,15 @@ def captured(w):
     return lambda x: inner(x)
 
 
+def by_default(w):
+    def inner(x, w=w, *, one=w / w):
+        return jax.lax.mul(jax.lax.mul(x, w), one)
+
+    return inner
+
+
 @pytest.mark.core
-@pytest.mark.parametrize("make", [Holder, captured, lambda w: functools.partial(jax.lax.mul, y=w)])
+@pytest.mark.parametrize("make", [Holder, captured, by_default, lambda w: functools.partial(jax.lax.mul, y=w)])
 def test_parameters_are_found_wherever_they_are(make):
     symmetry = ej.Symmetry(groups.Permutation(5), reps.Permutation(-2), reps.Permutation(-2))
     report = check(make(jnp.full((5, 3), 2.0)), symmetry, (X,))
@@ -426,6 +456,21 @@ def test_verdicts_cover_the_plane():
         assert verdict in ORDER
         assert verdict != "exact" or e64 < 1e-7
         assert verdict == "exact" or e64 > 1e-14
+
+
+@pytest.mark.parametrize(
+    ("shrinks_by", "verdict"),
+    [(2e6, "exact"), (5e5, "limited"), (4, "limited"), (2, "approximate"), (1, "approximate")],
+)
+def test_verdicts_change_where_conventions_say(shrinks_by, verdict):
+    from equijax.checks.verdicts import judge
+
+    for error in (1e-6, 5e-3):
+        assert judge(error, error / shrinks_by) == verdict
+    assert judge(1e-3, 9e-3) == "approximate"
+    assert judge(1e-3, 1.1e-2) == "broken"
+    assert judge(2e-7, 1e-7, narrowed=True) == "limited"
+    assert judge(5e-3, 5e-3, narrowed=True) == "approximate"
 
 
 def test_indices_of_numpy_do_not_stop_the_float64_program():
