@@ -21,7 +21,7 @@ class Quaternions(groups.FiniteMatrices):
         return np.stack([np.eye(4), -np.eye(4), i, -i, j, -j, i @ j, -i @ j])
 
 
-# Dimension and real type of the irreducible representations of each group, by the books; escnn 1.0.11 lists the same for
+# Dimension and real type of the irreducible representations of each group, by the books; escnn 1.0.11 has the same for
 # C5, C6, D5, D6, SO(2) and O(2).
 KNOWN = {
     Cyclic(1): "1r",
