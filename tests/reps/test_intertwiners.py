@@ -57,7 +57,7 @@ KNOWN = [  # group, source, target, number of maps
     (groups.Product(SO(2), SO(3)), S, TensorProduct(*[reps.Product(V, V)] * 2), 2),  # 2 · 1
 ]
 INVARIANTS = [  # group, number of invariant tensors of rank 0, 1, 2, ...
-    (SO(3), [1, 0, 1, 1, 3, 6, 15, 36]),  # Motzkin sums, OEIS A005043; emlp's test problems agree to rank 5
+    (SO(3), [1, 0, 1, 1, 3, 6, 15, 36]),  # Motzkin sums, OEIS A005043
     (O(3), [1, 0, 1, 0, 3, 0, 15]),
     (O(5), [1, 0, 1, 0, 3, 0]),  # (2k − 1)!! pairings for n ≥ k
     (Lorentz(), [1, 0, 1, 0, 4]),  # 3 pairings and the determinant
