@@ -110,7 +110,7 @@ def models():
         "linear": exact(Line()),
         "GNN": exact(graph),
         "GNN, augmented": augmented(graph),
-        "EGNN": exact(EGNN()),
+        "EGNN": exact(EGNN(normalize=False)),
         "set network, a PCA frame": averaged(sets, frames.pca, 1),
         "GNN, PCA frames": averaged(graph, frames.pca),
         "GNN, a PCA frame": averaged(graph, frames.pca, 1),

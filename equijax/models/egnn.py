@@ -20,16 +20,23 @@ class EGNN(nn.Module):
 
     all from the values before the layer, with h_i = W ‖v_i‖ + b at first; every particle sees all others.
 
+    That is as published, and overflows for positions far apart: each layer multiplies the size of x by its square.
+    Normalized, x_i − x_j is divided by ‖x_i − x_j‖ + 1, and messages see log(1 + ‖x_i − x_j‖²) in place of the square:
+    then positions and gradients are finite at all scales.
+
     Attributes:
         features: Width of all layers.
         layers: How often messages are passed.
+        normalize: Whether to normalize; False is the published form, for positions of size one.
 
     References:
-        Satorras, Hoogeboom and Welling 2021, arXiv:2102.09844, equations 3 to 7.
+        Satorras, Hoogeboom and Welling 2021, arXiv:2102.09844, equations 3 to 7; the division is that
+        of Hoogeboom et al. 2022, arXiv:2203.17003, equation 12.
     """
 
     features: int = 64
     layers: int = 4
+    normalize: bool = True
 
     @nn.compact
     def __call__(self, positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -> Float[Array, "n d"]:
@@ -43,21 +50,27 @@ class EGNN(nn.Module):
         x, n, silu = positions, len(positions), jax.nn.silu
         pairs = AllPairs(n)
         h = Dense(self.features, name="embedding")(norm(velocities, keepdims=True))
-        fixed = jnp.stack([off_diagonal(charges[:, None] * charges), jnp.sum(differences(x) ** 2, axis=-1)], axis=-1)
+        fixed = jnp.stack([off_diagonal(charges[:, None] * charges), self._distance(differences(x))], axis=-1)
         for t in range(self.layers):
             r = differences(x)
-            edges = jnp.concatenate([jnp.sum(r**2, axis=-1, keepdims=True), fixed], axis=-1)
+            edges = jnp.concatenate([self._distance(r)[..., None], fixed], axis=-1)
             m = silu(EdgeDense(self.features, name=f"message_{t}")(h, pairs, edges))
             m = silu(Dense(self.features, name=f"message_{t}_hidden")(m))
             pull = silu(Dense(self.features, name=f"position_{t}")(m))
             pull = Dense(1, use_bias=False, kernel_init=_SMALL, name=f"position_{t}_out")(pull)
             keep = silu(Dense(self.features, name=f"velocity_{t}")(h))
             keep = Dense(1, name=f"velocity_{t}_out")(keep)
+            if self.normalize:
+                r = r / (norm(r, keepdims=True) + 1)
             x = x + jnp.sum(r * pull, axis=1) / max(n - 1, 1) + keep * velocities
             update = jnp.concatenate([h, jnp.sum(m, axis=1)], axis=-1)
             update = silu(Dense(self.features, name=f"update_{t}")(update))
             h = h + Dense(self.features, name=f"update_{t}_out")(update)
         return x
+
+    def _distance(self, r):
+        """What messages see of distances, one number each."""
+        return 2 * jnp.log(jnp.hypot(1, norm(r))) if self.normalize else jnp.sum(r**2, axis=-1)
 
 
 _SMALL = nn.initializers.variance_scaling(1e-6, "fan_avg", "uniform")  # Xavier's with a gain of 0.001

@@ -49,7 +49,9 @@ def parameters(module, seed=0):
 
 
 @pytest.mark.parametrize(
-    "module", [EGNN(8, layers=2), GauntNetwork(8, channels=4, layers=2, probes=2)], ids=["EGNN", "GauntNetwork"]
+    "module",
+    [EGNN(8, layers=2), EGNN(8, layers=2, normalize=False), GauntNetwork(8, channels=4, layers=2, probes=2)],
+    ids=["EGNN", "published EGNN", "GauntNetwork"],
 )
 def test_equivariant_by_their_layers(module):
     ej.check(jax.jit(module.apply), BOTH, (parameters(module), X, V, Q), samples=2).assert_exact()
@@ -96,6 +98,19 @@ def test_coincident_particles_at_rest_have_finite_gradients(module):
     params = parameters(module)
     gradient = jax.jit(jax.grad(lambda x, v: jnp.sum(module.apply(params, x, v, Q) ** 2), (0, 1)))(x, 0 * V)
     assert all(np.isfinite(g).all() for g in gradient)
+
+
+def test_egnn_is_finite_at_any_scale_and_overflows_as_published():
+    """At positions of 100 and of 1e8, with the gradient of its parameters; the published form at 100 is not."""
+
+    def finite(module, scale):
+        loss = lambda params: jnp.mean(module.apply(params, scale * X, V, Q) / scale)  # noqa: E731
+        found = jax.jit(jax.value_and_grad(loss))(parameters(module))
+        return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+
+    assert finite(EGNN(8), 100)
+    assert finite(EGNN(8), 1e8)
+    assert not finite(EGNN(8, normalize=False), 100)
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
