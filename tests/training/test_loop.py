@@ -98,6 +98,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(tmp_path, at, monkeypatch):
 
     half = everything(batches=interrupted, directory=tmp_path)
     assert (half.stopped, int(half.state.step)) == ("interrupted", at)
+    assert checkpoint.latest(tmp_path) == at
     rest = everything(batches=interrupted, directory=tmp_path)
     assert rest.stopped == "steps"
     chex.assert_trees_all_equal((rest.params, rest.best, rest.state), (whole.params, whole.best, whole.state))
@@ -153,6 +154,17 @@ def test_the_best_state_is_that_of_the_best_validation():
     assert [record.step for record in found.history] == [2, 4, 6, 8]
     assert [record.step for record in fit(8, every=3).history] == [3, 6, 8]
     assert [record.step for record in fit(30, every=0.1).history] == list(range(3, 31, 3))
+
+
+def test_each_step_has_a_key_of_its_own():
+    """The loss of a parameter that does not move is what was drawn."""
+    draw = lambda w, _, key: jax.random.normal(key) + 0 * w  # noqa: E731
+    found = training.fit(
+        draw, 1.0, [0], optimizer=optax.sgd(0.1), steps=3, every=1, key=jax.random.key(3), progress=False
+    )
+    want = [float(jax.random.normal(jax.random.fold_in(jax.random.key(3), k))) for k in range(3)]
+    assert [record.loss for record in found.history] == pytest.approx(want)
+    assert len(set(want)) == 3
 
 
 def test_a_budget_of_time():
