@@ -57,7 +57,7 @@ def pad(x):
     return jnp.asarray(np.pad(x, ((0, ROWS - len(x)), (0, 0))), jnp.float32), jnp.arange(ROWS) < len(x)
 
 
-# frame, group, whether invariants are exact even where it is flagged, and the fewest generic points that are not flagged
+# frame, group, whether invariants are exact even where it is flagged, the fewest generic points that are not flagged
 CASES = [
     (frames.pivoted, SE(3), True, 3),
     (frames.pivoted, E(3), True, 4),
