@@ -143,7 +143,7 @@ class IndefiniteOrthogonal(Matrices):
     def log_haar_coords(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
         """log det sinhc(ad_X) on the boosts, and the densities of SO(p) and SO(q).
 
-        With singular values x of the block of X and |p − q| more zeros, a product of sinhc(xᵢ ± xⱼ) for i < j, and of
+        With singular values x of the block of X and ‖p − q‖ more zeros, a product of sinhc(xᵢ ± xⱼ) for i < j, and of
         sinhc(xᵢ) to that power.
         """
         boosts, first, second = self._split(a)
