@@ -70,9 +70,10 @@ def test_a_convolution_of_edges(edges, scaled):
     R = np.asarray(jax.nn.silu(dense("hidden", np.asarray(jax.nn.silu(x)))))
     want = np.zeros((N, 4, 3))
     for m, l in enumerate(degree):
-        message = dense(f"made_{l}", R) * Y[:, m, None] * (sent[SENDERS, 0] if scaled else 1)
-        if l or not scaled:
-            message = message + dense(f"passed_{l}", R) * sent[SENDERS, m]
+        made, *passed = np.split(dense(f"filters_{l}", R), 2 if l or not scaled else 1, axis=-1)
+        message = made * Y[:, m, None] * (sent[SENDERS, 0] if scaled else 1)
+        if passed:
+            message = message + passed[0] * sent[SENDERS, m]
         np.add.at(want[:, m], RECEIVERS, message * f[:, None] / (N - 1) ** 0.5)
     np.testing.assert_allclose(found, want, rtol=1e-10, atol=1e-12)
 
