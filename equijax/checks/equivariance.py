@@ -93,6 +93,9 @@ def check(
         >>> check(masked, symmetry, (np.eye(3), np.array([True, True, False])), mask=1).worst.part
         'padding'
     """
+    if not isinstance(symmetry, Symmetry):
+        hint = "; the function comes first: check(f, symmetry, args)" if isinstance(f, Symmetry) else ""
+        raise TypeError(f"symmetry: expected a Symmetry, got {symmetry!r}{hint}")
     integer("samples", samples, 1)
     args, key = _touched_as_arrays(symmetry, positional(args)), random_key(key)
     program = Program(f, args)

@@ -7,6 +7,7 @@ Examples:
     A test of a layer of one's own::
 
         @given(x=strategies.points(5), seed=strategies.seeds())
+        @settings(deadline=None)  # the first call compiles
         def test_layer(x, seed):
             assert_equivariant(layer, symmetry, (params, x), key=jax.random.key(seed), allow=("exact", "vacuous"))
 """
@@ -42,6 +43,8 @@ def elements(group: Group, dtype: DTypeLike = np.float32) -> Any:
     st = _hypothesis()
     special = _special(group, np.dtype(dtype).name)
     kinds = (None, *group.parts())
+    for kind in kinds:  # compiled here, for a draw is to be fast
+        _random(group, kind, 0, np.dtype(dtype).name)
     drawn = st.builds(
         lambda kind, seed: _random(group, kind, seed, np.dtype(dtype).name), st.sampled_from(kinds), seeds()
     )

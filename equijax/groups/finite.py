@@ -47,6 +47,7 @@ class FiniteMatrices(FiniteGroup, OrthogonalMatrices):
         return self.table().shape[-1]
 
     def elements(self, dtype: DTypeLike | None = None) -> Float[Array, "order n n"]:
+        _hold_closure(self)
         return jnp.asarray(self.table(), float_dtype(dtype))
 
     def violation(self, g: Element) -> Float[Array, "*batch"]:
@@ -56,6 +57,23 @@ class FiniteMatrices(FiniteGroup, OrthogonalMatrices):
 
     def parts(self) -> dict[str, Part]:
         return {"rotation": self}
+
+
+@functools.cache
+def _hold_closure(group: FiniteMatrices) -> None:
+    """Raise a ValueError, once a group, unless its table holds the identity first and the product of any two of it.
+
+    Of tables of more than 256 elements the identity alone is looked at.
+    """
+    table = np.asarray(group.table(), float)
+    if not np.allclose(table[0], np.eye(table.shape[-1]), atol=1e-6):
+        raise ValueError(f"table: expected the identity as the first element of {group}, got {table[0].tolist()}")
+    if len(table) > 256:
+        return
+    for i, a in enumerate(table):
+        apart = np.abs((a @ table)[:, None] - table).max(axis=(-2, -1)).min(axis=-1)  # to the nearest element
+        if (j := int(np.argmax(apart))) >= 0 and apart[j] > 1e-6:
+            raise ValueError(f"table: element {i} times element {j} is not in the table of {group}, so it is no group")
 
 
 @static

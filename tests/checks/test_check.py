@@ -1,6 +1,7 @@
 """Every verdict, every part of the group, every way to hold parameters, and what the check refuses."""
 
 import functools
+import inspect
 import itertools
 import types
 
@@ -415,6 +416,8 @@ def test_refuses_tracers_and_bad_arguments():
         jax.grad(lambda w: check(lambda x: w * x, O3, (X,)).error)(1.0)
     with pytest.raises(TypeError, match=r"args: .*tuple"):
         check(lambda x: x, O3, X)
+    with pytest.raises(TypeError, match=r"symmetry: .* the function comes first"):
+        inspect.unwrap(check)(O3, lambda x: x, (X,))  # as users call it, without types checked
     with pytest.raises(ValueError, match="samples"):
         check(lambda x: x, O3, (X,), samples=0)
     with pytest.raises(TypeError, match=r"key: expected a random key such as .* got 3"):

@@ -1,6 +1,7 @@
 """The strategies draw what they say, hard inputs among it, and carry a test of one's own."""
 
 import functools
+import subprocess
 import sys
 
 import jax
@@ -92,3 +93,14 @@ def test_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis.strategies", None)
     with pytest.raises(ImportError, match="pip install hypothesis"):
         strategies.points(3)
+
+
+def test_elements_are_drawn_in_the_time_that_hypothesis_gives():
+    script = """
+from hypothesis import given
+from equijax import groups
+from equijax.checks import strategies
+for group in (groups.Lorentz(), groups.Affine(3)):
+    given(strategies.elements(group))(lambda g: None)()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -85,3 +85,25 @@ def test_violation_is_the_distance_from_the_nearest_element():
         groups.check_element(groups.Cyclic(4), turn)
     group = groups.Icosahedral(reflections=True)
     assert group.violation(group.elements()).max() < 1e-6
+
+
+@pytest.mark.parametrize("group", [groups.Cyclic(2), groups.Cyclic(5), groups.Dihedral(3), groups.Shift(3)])
+def test_samples_reach_every_element(group):
+    drawn = np.asarray(group.sample(jax.random.key(0), (200,)), float).reshape(200, -1).round(3) + 0.0
+    assert len(np.unique(drawn, axis=0)) == group.order
+
+
+@pytest.mark.parametrize(
+    ("angles", "match"), [((0, 1), "element 1 times element 1"), ((1, 0), "identity as the first")]
+)
+def test_a_table_that_is_no_group_is_refused(angles, match):
+    @groups.static
+    class Turns(groups.FiniteMatrices):
+        angles: tuple
+
+        def table(self):
+            c, s = np.cos(self.angles), np.sin(self.angles)
+            return np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2)
+
+    with pytest.raises(ValueError, match=match):
+        Turns(angles).elements()

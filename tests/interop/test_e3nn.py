@@ -78,3 +78,8 @@ def test_wrong_types_are_named():
         to_irreps_array(jnp.zeros((4, 1), jnp.int32))
     with pytest.raises(ValueError, match="x: expected a square number of coefficients"):
         to_irreps_array(jnp.zeros((5, 1)))
+
+
+def test_blocks_of_one_degree_are_put_together():
+    array = e3nn_jax.IrrepsArray("2x0e+2x0e", jnp.arange(4.0))
+    assert from_irreps_array(array).tolist() == [[0.0, 1.0, 2.0, 3.0]]

@@ -176,6 +176,12 @@ class Samples(NamedTuple):
     nodes: int
     edges: int
 
+    def __repr__(self) -> str:
+        return (
+            f"Samples({len(self.structures)} structures in batches of {self.batch_size}: {self.nodes} nodes, "
+            f"{self.edges} edges)"
+        )
+
     def batches(self, seed: int, parts: int = 1) -> Callable[[int], Iterator[Batch]]:
         """Batch after batch for `training.fit`, in the order of `training.epochs`.
 
