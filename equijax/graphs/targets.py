@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from equijax.graphs.graph import Graph, Structure
+from equijax.graphs.graph import Graph
+from equijax.graphs.structure import Structure
 
 
 class Labels(NamedTuple):

@@ -72,7 +72,8 @@ def _hold_closure(group: FiniteMatrices) -> None:
         return
     for i, a in enumerate(table):
         apart = np.abs((a @ table)[:, None] - table).max(axis=(-2, -1)).min(axis=-1)  # to the nearest element
-        if (j := int(np.argmax(apart))) >= 0 and apart[j] > 1e-6:
+        j = np.argmax(apart)
+        if apart[j] > 1e-6:
             raise ValueError(f"table: element {i} times element {j} is not in the table of {group}, so it is no group")
 
 

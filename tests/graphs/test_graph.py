@@ -1,5 +1,7 @@
 """Padding, batching and the order of edges change nothing; a stream in one bucket compiles once."""
 
+import inspect
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -231,3 +233,8 @@ def test_bad_structures_are_named(message):
     structures, sizes = BAD[message]
     with pytest.raises(ValueError, match=message):
         graphs.batch(structures, 50.0, **sizes)
+
+
+def test_a_single_structure_is_named():
+    with pytest.raises(TypeError, match=r"structures: expected a sequence .* pass \[structure\]"):
+        inspect.unwrap(graphs.each)(len, TWO)  # as users call it, without types checked
