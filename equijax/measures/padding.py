@@ -36,7 +36,7 @@ def has_rows(x: Array | np.ndarray, rep: Rep | None, valid: Mask, group: Group) 
         return False
     if rep is None:
         return True
-    if rep.whole or isinstance(rep, reps.Element | reps.Quadrature | reps.Ignore):
+    if rep.whole or isinstance(rep, reps.Element | reps.Quadrature | reps.Ignore | reps.Sequence):
         return False
     row = jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
     try:  # a row by itself is moved as well

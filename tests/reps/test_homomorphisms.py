@@ -13,6 +13,7 @@ from equijax.groups import SO, E, O
 CUBE = groups.Dihedral(4)
 SHIFT = groups.Shift((4, 6), step=2)
 ATOMS = groups.Product(E(3), groups.Permutation(5))
+FLOWS = groups.Product(SO(2), groups.Cyclic(4))
 CASES = [  # group, representation, shape of what it acts on
     (O(3), reps.Scalar(pseudo=True), (4, 1)),
     (SO(2), reps.Vector(), (4, 2)),
@@ -44,6 +45,9 @@ CASES = [  # group, representation, shape of what it acts on
     (groups.Octahedral(True), reps.Image(3), (3, 3, 3, 2)),
     (CUBE, reps.Joint(reps.Image(), reps.Vector()), (5, 5, 2)),
     (groups.Semidirect(groups.Translation(2), CUBE), reps.Regular(CUBE), (8,)),
+    (SHIFT, reps.Sequence(reps.Shift((0, 1)), start=1), (3, 4, 6, 2)),
+    (groups.Translation(2), reps.Sequence(reps.Position()), (3, 5, 2)),
+    (FLOWS, reps.Sequence(reps.Product(reps.Vector(), reps.Image()), start=2), (3, 4, 4, 2)),
 ]
 IDS = [f"{group}-{rep}" for group, rep, _ in CASES]
 

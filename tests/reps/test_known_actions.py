@@ -57,6 +57,18 @@ def test_positions_take_any_element_of_a_motion():
     np.testing.assert_allclose(reps.Tensor(2).act(jnp.array(2.0), jnp.eye(2)), 4 * np.eye(2))
 
 
+def test_a_flow_moves_each_frame_once_more():
+    scene = jnp.asarray(np.random.default_rng(0).normal(size=(1, 5, 5, 1)), jnp.float32)
+    still = jnp.repeat(scene, 4, axis=0)
+    rolled = reps.Sequence(reps.Shift((0, 1)), start=2).act(jnp.array([1, -2]), still)
+    turned = reps.Sequence(reps.Image()).act(groups.Cyclic(4).table()[1], still)
+    for t in range(4):
+        np.testing.assert_array_equal(rolled[t], np.roll(scene[0], (t + 2, -2 * (t + 2)), axis=(0, 1)))
+        np.testing.assert_array_equal(turned[t], np.rot90(scene[0], t))
+    fly = reps.Sequence(reps.Position()).act(jnp.array([1.0, -1.0]), jnp.zeros((3, 2, 2)))
+    np.testing.assert_array_equal(fly[:, 1], [[0, 0], [1, -1], [2, -2]])
+
+
 def test_e3nn_strings_are_read_as_they_come():
     assert reps.Irreps(" 8x0e + 4 x 1o+2e").terms == [(8, 0, 1), (4, 1, -1), (1, 2, 1)]
     assert reps.Irreps("8x0e+1o") == reps.Irreps(" 8x0e  +  1o ")
@@ -273,6 +285,16 @@ BAD = [
         r"x: .* \(..., n0, n1, n2, channels\)",
     ),
     (lambda: reps.Image(0), ValueError, "axes: expected an integer of at least 1"),
+    (lambda: reps.Sequence(reps.Vector(), start=-1), ValueError, "start: expected an integer of at least 0"),
+    (lambda: reps.Sequence(reps.Vector()).act(np.eye(2), jnp.ones(())), ValueError, r"x: expected arrays \(time,"),
+    (lambda: reps.Sequence(reps.Vector()).check(SO(3)), ValueError, r"elements commute, got SO\(3\): a flow by h"),
+    (lambda: reps.Sequence(reps.Position()).check(groups.SE(2)), ValueError, "elements commute, got SE"),
+    (lambda: reps.Sequence(reps.Image()).check(groups.Dihedral(4)), ValueError, "elements commute, got Dihedral"),
+    (
+        lambda: reps.Sequence(reps.Permutation()).check(groups.Permutation(2)),
+        ValueError,
+        "multiples of vectors and integers, which are not those of Permutation",
+    ),
 ]
 
 
