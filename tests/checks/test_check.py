@@ -36,6 +36,7 @@ def broken(**amounts):
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 @pytest.mark.parametrize(
     ("amount", "verdict"),
     [(0, "exact"), (1e-9, "limited"), (1e-7, "limited"), (1e-3, "approximate"), (1, "broken")],
@@ -56,6 +57,7 @@ def test_verdict_by_the_size_of_a_violation_in_one_component(amount, verdict):
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 @pytest.mark.parametrize("part", ["rotation", "reflection", "translation"])
 def test_blames_the_part_that_is_broken(part):
     report = check(pairwise, E3, (broken(**{part: 1e-4}), X))
@@ -215,6 +217,7 @@ def test_unresolved_says_why():
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 @pytest.mark.parametrize("narrow", [jnp.float32, jnp.bfloat16])
 def test_narrowing_casts_are_named_with_their_lines(narrow):
     def cast(x):
@@ -248,6 +251,7 @@ def test_not_a_number_at_some_moved_inputs_is_broken():
     assert any("not a number at some" in note for note in report.notes)
 
 
+@pytest.mark.gpu
 def test_a_float32_table_is_limited():
     rotation = jnp.asarray(np.linalg.qr(RNG.standard_normal((3, 3)))[0], jnp.float32)
     report = check(lambda x: x @ rotation.T @ rotation, O3, (X,))

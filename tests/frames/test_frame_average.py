@@ -86,6 +86,7 @@ def test_samples_average_to_the_whole_and_differ_between_samples(x64):
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 @pytest.mark.parametrize("frame", ENERGY_FRAMES.values(), ids=ENERGY_FRAMES)
 def test_forces_of_an_averaged_energy_have_no_torque_and_are_its_gradient(frame, x64):
     x = POINTS.astype(jnp.float64)

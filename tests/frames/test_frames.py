@@ -172,6 +172,7 @@ def network(x, v):
     return jnp.sum(jnp.sin(jnp.sum(h, 0))), h @ outward + 1, x + jnp.tanh(h @ outward)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize(("frame", "group"), CASES, ids=NAMES)
 def test_check_says_exact(frame, group):
     symmetry = ej.Symmetry(group, (reps.Position(), reps.Vector()), (None, reps.Vector(), reps.Position()))
@@ -180,6 +181,7 @@ def test_check_says_exact(frame, group):
     assert ej.check(averaged, symmetry, args, samples=3).verdict == "exact"
 
 
+@pytest.mark.gpu
 def test_check_says_broken_with_the_identity():
     symmetry = ej.Symmetry(SE(3), (reps.Position(), reps.Vector()), (None, reps.Vector(), reps.Position()))
     args = (np.asarray(points_for(SE(3))), np.random.default_rng(2).normal(size=(4, 3)))

@@ -72,6 +72,7 @@ def test_energies_from_pairs_are_exact_and_continuous_everywhere(name, group, x6
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 def test_principal_axes_jump_at_a_tetrahedron_and_say_so(x64):
     run = values(frames.pca, SE(3))
     value = run(batch(TETRAHEDRON, 1e-6))[0]
@@ -215,6 +216,7 @@ def test_anchors_of_a_set_with_an_inversion_center_vanish_and_say_so(x64):
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 def test_float32_error_grows_as_one_over_the_gap():
     shape = RNG.normal(size=(6, 3))
     shape = np.linalg.qr(shape - shape.mean(0))[0]

@@ -68,6 +68,7 @@ def test_is_the_integral_over_the_group(kind, x64):
     np.testing.assert_allclose(found, direct, atol=1e-12 * jnp.abs(direct).max())
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("kind", KERNELS)
 def test_moving_the_nodes_with_the_input_is_exact(kind, x64):
     """h = 2 I, with det h = 4, moves a grid of spacing one to one of spacing 2; any nodes will do."""
@@ -109,6 +110,7 @@ def looked_up(table):
 # Tier two: symmetric grids
 
 
+@pytest.mark.gpu
 def test_quarter_turns_equal_a_handwritten_convolution(x64):
     """Cohen and Welling 2016: lifting by turned filters, then filters turned and their group axis shifted."""
     group = groups.Cyclic(4)

@@ -26,6 +26,7 @@ def window(g):
     return lie.bump(jnp.sum(g.translation**2, axis=-1) / 4)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("weighted_mean", [False, True])
 def test_is_exact_when_nodes_move_with_the_input(weighted_mean):
     """Tier one, with any number of nodes: elements of Aff(2) act on themselves, g̃ → h g̃, and det h ≠ 1."""

@@ -35,6 +35,7 @@ def error(f, symmetry, args, key):
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 def test_the_error_is_rounding_where_exact_and_sees_what_is_broken():
     found = lambda seed=0, **params: error(field, FIELD, (PARAMS | params, POINTS, CHARGES), jax.random.key(seed))  # noqa: E731
     for seed in range(3):

@@ -11,6 +11,7 @@ import scipy.stats
 from equijax import numerics
 
 
+@pytest.mark.gpu
 def test_products_ask_for_the_highest_precision():
     lowered = jax.jit(numerics.matmul).lower(jnp.ones((2, 2)), jnp.ones((2, 2))).as_text()
     assert "precision = [HIGHEST, HIGHEST]" in lowered
@@ -27,6 +28,7 @@ def square_root(matrix):
     return numerics.matmul(vectors * jnp.sqrt(values), vectors.T)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("values", [(1.0, 2.0, 5.0), (1.0, 4.0, 9.0, 9.5)])
 def test_derivatives_of_eigenvectors_and_eigenvalues(values, x64):
     """d√C solves  d√C √C + √C d√C = dC; the derivative of the trace of C³ is 3 C²."""

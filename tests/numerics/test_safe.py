@@ -17,6 +17,7 @@ def derivatives(f, x):
     return jax.jit(lambda x: [jax.vmap(g)(x) for g in (f, jax.grad(f), jax.grad(jax.grad(f)))])(x)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
 def test_norm_and_unit_of_any_size(size, dtype, x64):

@@ -25,6 +25,7 @@ def reference(x, r, w, lmax, odd):
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 @pytest.mark.parametrize("odd", [False, True])
 @pytest.mark.parametrize("sizes", [(3, 1, 2), (1, 3, 3)])
 def test_methods_agree_in_value_and_derivative_on_the_axes_too(x64, sizes, odd):
@@ -56,6 +57,7 @@ def test_degree_6(x64):
         np.testing.assert_allclose(convolution(x, r, w, method=method), want, atol=1e-12)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("method", METHODS)
 def test_a_zero_vector_leaves_the_constant_filter_and_finite_derivatives(x64, method):
     x, _, w = (a[0] for a in arguments(1, 1, channels=1))
@@ -66,6 +68,7 @@ def test_a_zero_vector_leaves_the_constant_filter_and_finite_derivatives(x64, me
     assert not np.any(hessian)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("sign", [1, -1])
 def test_equivariance(x64, sign):
     Q, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))

@@ -31,6 +31,7 @@ def numbers(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("shape", [(3, 1, 2), (1, 1, 2), (3, 1, 1)])
 def test_derivatives_of_all_orders_and_of_shared_arguments(x64, shape):
     x, y = numbers(3, 1, 2), numbers(*shape, seed=1)

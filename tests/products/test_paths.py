@@ -37,6 +37,7 @@ def oracle(x, y, w, lmax, odd):
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 @pytest.mark.parametrize("odd", [False, True])
 def test_weights_belong_to_paths_and_channels(x64, odd, method):
     shape = jax.ShapeDtypeStruct((3, 9, 2), jnp.float64)
@@ -66,6 +67,7 @@ def test_gaunt_and_bracket_are_clebsch_gordan_products_with_fixed_weights(x64):
         np.testing.assert_allclose(clebsch_gordan(x, y, weights, odd=odd), f(x, y), atol=1e-12)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("odd", [False, True])
 def test_derivatives_of_shared_factors(x64, odd, method):
     """By all three, forward and backward, twice, against differences; each shared by rows or channels in one case."""

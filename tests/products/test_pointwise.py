@@ -29,6 +29,7 @@ def close(got, want, tolerance=1e-12):
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 def test_the_values_of_a_product_are_the_products_of_the_values():
     """The best end-to-end test: Y(r)·(x ⋆ y) = (Y(r)·x)(Y(r)·y) at random points, when nothing is cut off."""
     x, y = features(), features(seed=1)
@@ -36,6 +37,7 @@ def test_the_values_of_a_product_are_the_products_of_the_values():
     close(Y @ full(x, y), (Y[:, :49] @ x) * (Y[:, :49] @ y))
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("sizes", [(6, 6, 6), (3, 5, 4), (3, 1, 2), (2, 3, 0), (1, 2, 3)])
 def test_all_methods_agree_with_the_table_of_couplings(sizes):
     l1, l2, lmax = sizes
@@ -120,6 +122,7 @@ def test_harmonics_of_one_direction_multiply_to_the_same_direction():
     close(bracket(Y, Y * np.random.default_rng(1).normal(size=L + 1)[l][:, None]), 0 * Y, 1e-11)
 
 
+@pytest.mark.gpu
 def test_gradients_are_products_again():
     """∂/∂x ⟨c, x ⋆ y⟩ = y ⋆ c and ∂/∂x ⟨c, {x, y}⟩ = {y, c}."""
     x, y, c = (features(seed=seed) for seed in range(3))
@@ -128,6 +131,7 @@ def test_gradients_are_products_again():
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 @pytest.mark.parametrize("sign", [1, -1])
 def test_equivariance_under_rotations_and_reflections(sign):
     """Of natural inputs the product is natural, the bracket pseudo: D(-R) acts on it as -D(-R)."""
@@ -144,6 +148,7 @@ def test_equivariance_under_rotations_and_reflections(sign):
         assert np.abs(turned - want).max() < 2e-6 * np.abs(want).max()
 
 
+@pytest.mark.gpu
 def test_powers_are_exact_and_cutting_off_on_the_way_is_something_else():
     for l in (1, 2):
         x = features(l)
@@ -186,6 +191,7 @@ def test_many_rows_in_chunks_are_the_same_as_few(monkeypatch, method):
     jax.clear_caches()
 
 
+@pytest.mark.gpu
 def test_dtypes_are_kept_and_half_precision_is_computed_in_float32():
     x, y = features(2), features(2, seed=1)
     want = np.asarray(gaunt(x, y))

@@ -9,6 +9,7 @@ from equijax.products import double_bracket, gaunt, many_body
 F = np.random.default_rng(0).normal(size=(3, 4, 6))  # (rows, coefficients, three factors of 2 channels)
 
 
+@pytest.mark.gpu
 def test_products_of_growing_order(x64):
     a, b, c = jnp.split(jnp.asarray(F), 3, axis=-1)
     pair = gaunt(a, b, lmax=2)
@@ -17,6 +18,7 @@ def test_products_of_growing_order(x64):
     np.testing.assert_allclose(many_body(F, 3, lmax=4)[:, 9:, :2], 0, atol=1e-12)  # that two factors do not reach
 
 
+@pytest.mark.gpu
 def test_double_bracket_of_vectors_is_a_double_cross_product(x64):
     """Each bracket of degrees 1 is √(3/4π) times the cross product, each factor is divided by √2."""
     a, b, c = np.split(F[:, 1:], 3, axis=-1)

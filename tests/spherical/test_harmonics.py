@@ -25,6 +25,7 @@ def scipy_harmonics(v, lmax):
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 def test_harmonics_agree_with_scipy_up_to_degree_20(x64):
     v = np.random.default_rng(0).normal(size=(20, 3))
     np.testing.assert_allclose(spherical.harmonics(v, 20), scipy_harmonics(v, 20), atol=2e-13)

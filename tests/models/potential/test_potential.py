@@ -54,12 +54,14 @@ def test_initialize_is_a_faster_init():
 
 
 @pytest.mark.core
+@pytest.mark.gpu
 def test_exact_for_e3_and_permutations():
     report = potential.equivariance(MODEL, parameters(), molecule())
     report.assert_exact()
     assert set(report.by_part) == {"translation", "rotation", "reflection", "permutation"}
 
 
+@pytest.mark.gpu
 def test_the_check_sees_a_model_that_breaks_the_symmetry():
     class Tilted(Potential):
         def apply(self, params, vectors, graph, axis_name):
@@ -209,6 +211,7 @@ def test_equal_molecules_have_equal_forces_however_far_apart():
         np.testing.assert_allclose(forces[7:], forces[:7], atol=1e-5 * np.abs(forces).max())
 
 
+@pytest.mark.gpu
 @pytest.mark.usefixtures("x64")
 def test_an_atom_hears_its_senders():
     """With edges in one direction alone, the energy of an atom depends on those that send to it, and on no others."""
@@ -252,6 +255,7 @@ def test_an_unknown_species_is_an_error_or_not_a_number():
         potential.predict(MODEL, parameters(), graph)
 
 
+@pytest.mark.gpu
 @pytest.mark.usefixtures("x64")
 def test_padding_and_company_change_nothing():
     params, structure = double(parameters()), molecule()
@@ -274,6 +278,7 @@ def test_one_compilation_a_padded_shape():
     assert hash(dataclasses.replace(MODEL)) == hash(MODEL)
 
 
+@pytest.mark.gpu
 def test_isolated_atoms_and_coincident_ones_are_finite():
     params = parameters()
     single = graphs.from_structure(Structure(np.array([6]), np.zeros((1, 3))), MODEL.cutoff)

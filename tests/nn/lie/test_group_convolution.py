@@ -53,6 +53,7 @@ def test_outputs_beyond_the_reach_of_the_kernel_are_zero():
             nn.GroupConv(2, size=3, **options).init(jax.random.key(0), f, nodes)
 
 
+@pytest.mark.gpu
 def test_precision_and_gradients():
     nodes = groups.SL(2).nodes(3)
     x = jax.random.normal(jax.random.key(0), (9, 9, 2))
