@@ -119,7 +119,15 @@ def transforms(dtype, points=64):
     yield Case("polar", decompositions.polar, (_shape(dtype, points, 3, 3),))
     yield Case("matrix_log", decompositions.matrix_log, (_shape(dtype, points, 3, 3),), False)
     rigid = (groups.SO(3), groups.O(3), groups.SE(3), groups.E(3), groups.Similarity(3))
-    for group in (*rigid, groups.SL(3), groups.GLPlus(2), groups.Affine(2), groups.Lorentz(), groups.Scaling()):
+    for group in (
+        *rigid,
+        groups.SL(3),
+        groups.GLPlus(2),
+        groups.Affine(2),
+        groups.Lorentz(),
+        groups.Scaling(),
+        groups.Power(groups.E(3), 2),
+    ):
 
         def chart(a, key, group=group):
             g = group.compose(group.exp(a), group.sample(key, (points,), a.dtype))

@@ -71,6 +71,8 @@ def _stretch(group: Group, g: Element, by: float | Array) -> Element:
         return g * by
     if not _translates(group):
         return g
+    if isinstance(group, groups.Power):
+        return groups.PowerElement(_stretch(group.group, g.each, by))
     return group.join(*(_stretch(f, x, by) for f, x in zip(group.factors, group.split(g), strict=True)))  # type: ignore[attr-defined]
 
 
@@ -85,12 +87,22 @@ def _unstack(tree: Element) -> list[Element]:
 
 def describe(g: Element, identity: Element) -> str:
     """A group element in a line, without the factors that are at the identity."""
+    if isinstance(g, groups.PowerElement):
+        pieces = [
+            (f"piece {k}", *pair) for k, pair in enumerate(zip(*map(_unstack, (g.each, identity.each)), strict=True))
+        ]
+        return _moving(pieces)
     if isinstance(g, tuple):
         names = getattr(g, "_fields", [f"factor {i + 1}" for i in range(len(g))])
-        moving = [(n, x, e) for n, x, e in zip(names, g, identity, strict=True) if not _equal(x, e)]
-        return ", ".join(f"{name} {describe(x, e)}" for name, x, e in moving) or "the identity"
+        return _moving(list(zip(names, g, identity, strict=True)))
     with np.printoptions(precision=3, suppress=True, threshold=12, edgeitems=2):
         return " ".join(str(np.asarray(g)).split())
+
+
+def _moving(factors: list[tuple[str, Element, Element]]) -> str:
+    """The factors that are not at the identity, each a name, an element and the identity."""
+    found = [f"{name} {describe(x, e)}" for name, x, e in factors if not _equal(x, e)]
+    return ", ".join(found) or "the identity"
 
 
 def _equal(g: Element, h: Element) -> bool:

@@ -25,6 +25,7 @@ from equijax.groups.lorentz import Lorentz
 from equijax.groups.matrices import Matrices
 from equijax.groups.orthogonal import SO, O
 from equijax.groups.parts import Embedded, Part, Whole
+from equijax.groups.power import Power, PowerElement
 from equijax.groups.quadrature import effective_size
 from equijax.groups.scaled import GLPlus, Scaled
 from equijax.groups.semidirect import SE, Affine, E, Semidirect, Similarity
@@ -58,6 +59,8 @@ __all__ = [
     "Part",
     "Permutation",
     "Polyhedral",
+    "Power",
+    "PowerElement",
     "Product",
     "Scaled",
     "Scaling",

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, PyTree
 
 from equijax import reps
-from equijax.groups import Group
+from equijax.groups import Group, Power
 from equijax.reps import Rep
 from equijax.symmetry import Symmetry, selected
 
@@ -36,6 +36,8 @@ def has_rows(x: Array | np.ndarray, rep: Rep | None, valid: Mask, group: Group) 
         return False
     if rep is None:
         return True
+    if isinstance(rep, reps.Pieces) and isinstance(group, Power):  # a row by itself has no piece, but rows stay
+        return rep.axis % jnp.ndim(x) == 0 and has_rows(x, rep.rep, valid, group.group)
     if rep.whole or isinstance(rep, reps.Element | reps.Quadrature | reps.Ignore | reps.Sequence):
         return False
     row = jax.ShapeDtypeStruct(x.shape[1:], x.dtype)

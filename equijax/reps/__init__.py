@@ -9,6 +9,7 @@ from equijax.reps.geometric import Position, Scalar, Tensor, Vector
 from equijax.reps.image import Image
 from equijax.reps.intertwiners import BlockBasis, block_basis, equivariant_matrix, intertwiners, project, summands
 from equijax.reps.irreducible import Irrep, irrep, irreps
+from equijax.reps.pieces import Pieces
 from equijax.reps.sequence import Sequence
 from equijax.reps.solver import dimension, permutes_coordinates
 from equijax.reps.spherical import Irreps, Spherical
@@ -29,6 +30,7 @@ __all__ = [
     "Irreps",
     "Joint",
     "Permutation",
+    "Pieces",
     "Position",
     "Product",
     "Quadrature",

@@ -29,6 +29,7 @@ LIE = [
     groups.Axial(SO(2), axis=1),
     groups.Lorentz(),
     groups.Affine(1),
+    groups.Power(SE(3), 2),
 ]
 WITH_MIRRORS = [O(1), O(2), O(3), E(3)]
 FINITE = [
@@ -43,8 +44,13 @@ FINITE = [
     groups.Permutation(4),
     groups.Shift((4, 6), step=2),
     groups.Product(groups.Cyclic(3), groups.Permutation(3)),
+    groups.Power(groups.Dihedral(3), 2),
 ]
-MIXED = [groups.Product(E(2), groups.Permutation(5)), groups.Semidirect(groups.Translation(2), groups.Dihedral(4))]
+MIXED = [
+    groups.Product(E(2), groups.Permutation(5)),
+    groups.Semidirect(groups.Translation(2), groups.Dihedral(4)),
+    groups.Power(E(2), 3),
+]
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # compiling is the cost
 ALL = [*LIE, *WITH_MIRRORS, *FINITE, *MIXED]
 

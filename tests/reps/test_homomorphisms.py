@@ -47,6 +47,8 @@ CASES = [  # group, representation, shape of what it acts on
     (groups.Semidirect(groups.Translation(2), CUBE), reps.Regular(CUBE), (8,)),
     (SHIFT, reps.Sequence(reps.Shift((0, 1)), start=1), (3, 4, 6, 2)),
     (groups.Translation(2), reps.Sequence(reps.Position()), (3, 5, 2)),
+    (groups.Power(E(3), 3), reps.Pieces(reps.Position(), [2, 0, -1, 0]), (4, 3)),
+    (groups.Power(O(3), 2), reps.Pieces(reps.Spherical(1, pseudo=True), [1, 0, 1], axis=1), (2, 3, 4, 2)),
     (FLOWS, reps.Sequence(reps.Product(reps.Vector(), reps.Image()), start=2), (3, 4, 4, 2)),
 ]
 IDS = [f"{group}-{rep}" for group, rep, _ in CASES]
