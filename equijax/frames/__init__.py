@@ -12,6 +12,7 @@ frame                 groups                                          module
 `pivoted`, `qr`       the same                                        gram_schmidt: axes along some of the points
 `centroid`            Translation                                     base: the mean
 `sorting`             Permutation                                     permutations: rows in order
+`polyphase`           Shift                                           polyphase: the phase of largest energy
 `scored`              finite groups                                   scored: by scores from a network
 `lorentz`             Lorentz                                         lifts: the rest frame, then rotations
 `whitened`            GLPlus, SL, Affine                              lifts: unit covariance, then rotations
@@ -29,6 +30,7 @@ from equijax.frames.gram_schmidt import pivoted, qr
 from equijax.frames.lifts import lorentz, whitened
 from equijax.frames.pairs import weighted_pairs
 from equijax.frames.permutations import sorting
+from equijax.frames.polyphase import polyphase
 from equijax.frames.principal import pca
 from equijax.frames.scored import scored
 from equijax.frames.span import span_head, span_projection
@@ -46,6 +48,7 @@ __all__ = [
     "lorentz",
     "pca",
     "pivoted",
+    "polyphase",
     "product",
     "qr",
     "scored",

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from equijax import reps
 from equijax._validate import integer
 from equijax.frames.base import Frame, centroid
-from equijax.groups import AffineElement, Permutation, Semidirect
+from equijax.groups import AffineElement, Permutation, Semidirect, Shift
 from equijax.symmetry import Symmetry, selected, weighted_mean
 
 STRATEGIES = ("auto", "vmap", "map")
@@ -41,9 +42,10 @@ def frame_average(
         frame: `frame(group, points, mask) -> (elements, weights, info)`, such as `frames.pca`.
         frame_input: Where the points (n, d) of the frame are found: the position of an argument, or a function of the
             arguments that returns them. By default the only argument with the representation `Position` (`Permutation`
-            for groups of permutations). The function may return a pair (points, vectors): then the translation is that
-            of the points, and the linear part that of the vectors, which may come from an equivariant network. The mask
-            applies to the vectors too if there are as many as points; otherwise all vectors are valid.
+            for groups of permutations, `Shift` for those of shifts). The axes of an argument that shift come first in
+            the grid that the frame is given. The function may return a pair (points, vectors): then the translation is
+            that of the points, and the linear part that of the vectors, which may come from an equivariant network. The
+            mask applies to the vectors too if there are as many as points; otherwise all vectors are valid.
         mask: Which points are valid: a position of an argument, or a function of the arguments. By default all.
         samples: Average over that many elements only, drawn with probability w_k. Results and gradients are right in
             expectation, but for the gradient of weights that are zero, as those of `scored` with hard=True: such
@@ -221,10 +223,10 @@ def _points(symmetry, args, choice):
     paths, _ = jax.tree_util.tree_flatten_with_path(args)
     moving = symmetry.input_reps(args)
     if choice is None:
-        kind = reps.Permutation if isinstance(symmetry.group, Permutation) else reps.Position
+        kind = next((rep for group, rep in _MOVED_BY.items() if isinstance(symmetry.group, group)), reps.Position)
         found = [i for i, rep in enumerate(moving) if _has(rep, kind)]
         if len(found) == 1:
-            return paths[found[0]][1]
+            return _grid_first(moving[found[0]], paths[found[0]][1])
         # none or several: the error names the arguments that may be meant
         candidates = [i for i, rep in enumerate(moving) if i in found or (not found and rep is not None)]
         names = ", ".join(f"args{jax.tree_util.keystr(paths[i][0])} ({moving[i]})" for i in candidates)
@@ -246,7 +248,19 @@ def _points(symmetry, args, choice):
                 f"frame_input: {name} is {rep}, which tells nothing of the translations of {symmetry.group}; choose "
                 "points, or a function that returns a pair (points, vectors)"
             )
+        return _grid_first(rep, points)
     return points
+
+
+def _grid_first(rep, x):
+    """The array, the axes that shift moved to the front."""
+    if not isinstance(rep, reps.Shift):
+        return x
+    axes = np.atleast_1d(np.asarray(rep.axes))
+    return jnp.moveaxis(jnp.asarray(x), axes, range(len(axes)))
+
+
+_MOVED_BY: dict[type, type[reps.Rep]] = {Permutation: reps.Permutation, Shift: reps.Shift}
 
 
 def _has(rep, kind):

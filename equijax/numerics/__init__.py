@@ -3,6 +3,7 @@
 No mathematics of symmetries: what is here could stand in any package that differentiates through linear algebra.
 """
 
+from equijax.numerics.grids import largest_phase, phase_energies, roll
 from equijax.numerics.linear_algebra import (
     det,
     eigh,
@@ -37,9 +38,12 @@ __all__ = [
     "exp_and_phi",
     "in_single",
     "inv",
+    "largest_phase",
     "matmul",
     "norm",
+    "phase_energies",
     "rapidity_over_sinh",
+    "roll",
     "sinc",
     "sinc_sqrt",
     "sinhc_sqrt",

@@ -39,7 +39,8 @@ CASES = [
     (frames.whitened, groups.SL(2)),
     (frames.centroid, Translation(3)),
 ]
-NAMES = [f"{k}-{getattr(f, '__name__', 'partial')}-{g}" for k, (f, g) in enumerate(CASES)]
+MOVES = [*CASES, (frames.polyphase((4, 6)), groups.Shift((4, 6)))]
+NAMES = [f"{k}-{getattr(f, '__name__', 'partial')}-{g}" for k, (f, g) in enumerate(MOVES)]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -53,6 +54,8 @@ def dimension(group):
 
 def points_for(group, n=4, seed=0):
     rng = np.random.default_rng(seed)
+    if isinstance(group, groups.Shift):
+        return jnp.asarray(rng.normal(size=(*group.sizes, 2)))
     x = rng.normal(size=(n, dimension(group))) * np.arange(1, dimension(group) + 1)
     if isinstance(group, groups.Lorentz):
         x[:, 0] = np.linalg.norm(x[:, 1:], axis=1) + np.arange(n) / 4  # the first has no mass
@@ -61,7 +64,7 @@ def points_for(group, n=4, seed=0):
 
 def features(g):
     """Odd functions of the entries of a group element, which tell weighted sets of elements apart."""
-    flat = jnp.concatenate([x.reshape(-1) for x in jax.tree.leaves(g)])
+    flat = jnp.concatenate([1.0 * x.reshape(-1) for x in jax.tree.leaves(g)])
     directions = np.random.default_rng(1).normal(size=(8, flat.size))
     return jnp.sin(0.3 + directions.astype(flat.dtype) @ flat)
 
@@ -73,7 +76,8 @@ def moved_and_image(frame, group, x, h):
     def mean(elements, weights):
         return weights @ jax.vmap(features)(elements)
 
-    cloud = jnp.concatenate([x[None], jax.vmap(reps.Position().act, (0, None))(h, x)])
+    rep = reps.Shift((0, 1)) if isinstance(group, groups.Shift) else reps.Position()
+    cloud = jnp.concatenate([x[None], jax.vmap(rep.act, (0, None))(h, x)])
     found = jax.vmap(lambda x: frame(group, x, None))(cloud)  # compiled once for all
     elements, weights, info = jax.tree.map(lambda leaf: leaf[0], found)
     image = jax.vmap(lambda h: mean(jax.vmap(lambda g: group.compose(h, g))(elements), weights))(h)
@@ -85,7 +89,7 @@ def frame_error(frame, group, h):
     return np.max(np.abs(moved - image))
 
 
-@pytest.mark.parametrize(("frame", "group"), CASES, ids=NAMES)
+@pytest.mark.parametrize(("frame", "group"), MOVES, ids=NAMES)
 def test_the_weighted_set_is_in_the_group_and_moves_with_the_points(frame, group, x64):
     h = group.sample(jax.random.key(0), (6,))
     moved, image, (elements, weights, info) = moved_and_image(frame, group, points_for(group), h)
@@ -173,7 +177,7 @@ def network(x, v):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("frame", "group"), CASES, ids=NAMES)
+@pytest.mark.parametrize(("frame", "group"), CASES, ids=NAMES[: len(CASES)])
 def test_check_says_exact(frame, group):
     symmetry = ej.Symmetry(group, (reps.Position(), reps.Vector()), (None, reps.Vector(), reps.Position()))
     args = (np.asarray(points_for(group)), np.random.default_rng(2).normal(size=(4, dimension(group))))
@@ -199,6 +203,14 @@ BAD = [
     (lambda: frames.centroid(E(3), FOUR), ValueError, "group: centroid is a frame of translations"),
     (lambda: frames.scored(SO(3), jnp.ones(4)), ValueError, "group: scored is a frame of finite groups"),
     (lambda: frames.scored(groups.Cyclic(3), jnp.ones(4)), ValueError, r"scores: expected shape \(3,\)"),
+    (lambda: frames.polyphase(2)(E(3), FOUR, None), ValueError, "group: polyphase is a frame of groups.Shift"),
+    (lambda: frames.polyphase((2, 2))(groups.Shift(4), FOUR, None), ValueError, "stride: expected one, or 1, one for"),
+    (lambda: frames.polyphase(3)(groups.Shift(4), FOUR, None), ValueError, r"stride: .*divisors of the sizes \(4,\)"),
+    (lambda: frames.polyphase(2)(groups.Shift(6), FOUR, None), ValueError, r"points: expected a grid of shape \(6,\)"),
+    (lambda: frames.polyphase(2)(groups.Shift(4), FOUR, FOUR[:, 0]), ValueError, "points: .* and no mask"),
+    (lambda: frames.polyphase(2)(groups.Shift(4), jnp.ones((4, 3), int), None), TypeError, "points: .* real floating"),
+    (lambda: frames.polyphase(True), TypeError, "stride: expected an integer"),
+    (lambda: frames.polyphase(2, temperature=0.0), ValueError, "temperature: expected a positive number"),
     (lambda: frames.product(frames.pca)(E(3), FOUR), ValueError, "group: expected a groups.Product of 1 factors"),
     (lambda: frames.pca(E(2), FOUR), ValueError, r"points: expected shape \(n, 2\), got \(4, 3\)"),
     (lambda: frames.pca(E(3), FOUR[None]), ValueError, "points: .* use jax.vmap for a batch"),
