@@ -1,18 +1,22 @@
 """Structures as graphs of fixed shape: neighbor lists, padding and masks, labels, and shards for many devices.
 
 A `Structure` is made a `Graph` by `from_structure`, several of them one padded `Graph` by `batch`.
+Of scattered points without species there are `farthest_points` and the patches around them, `nearest_points`.
 """
 
 from equijax.graphs.graph import Graph, batch, bucket, concatenate, edge_lengths, edge_vectors, from_structure
 from equijax.graphs.neighbors import Neighbors, image_counts, neighbor_list, traced_neighbor_list
 from equijax.graphs.partition import first_node, partition, whole
+from equijax.graphs.patches import FarthestPoints, Patches, farthest_points, nearest_points
 from equijax.graphs.structure import Structure, checked, each, known_species, species_index
 from equijax.graphs.targets import Labels, labels
 
 __all__ = [
+    "FarthestPoints",
     "Graph",
     "Labels",
     "Neighbors",
+    "Patches",
     "Structure",
     "batch",
     "bucket",
@@ -21,11 +25,13 @@ __all__ = [
     "each",
     "edge_lengths",
     "edge_vectors",
+    "farthest_points",
     "first_node",
     "from_structure",
     "image_counts",
     "known_species",
     "labels",
+    "nearest_points",
     "neighbor_list",
     "partition",
     "species_index",
