@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import equijax as ej
 from equijax import frames, graphs, groups, lie, nn, products, reps, rotations, spherical, training
 from equijax.groups import decompositions
-from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, potential
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, LocalFrameNetwork, SetNetwork, potential
 
 HIDDEN = reps.Sum(*[reps.Scalar()] * 8, *[reps.Vector()] * 4)
 
@@ -162,7 +162,8 @@ def models(dtype, atoms, edges, channels):
     state = jax.eval_shape(functools.partial(training.start, optimizer=optimizer, average=True), params)
     yield Case("training.update", training.update(optimizer, 0.99), (state, params), False)
     particles = [_shape(dtype, atoms, 5, 3)] * 2
-    for network in (EGNN(channels), GauntNetwork(channels), GraphNetwork(channels), SetNetwork(channels)):
+    networks = EGNN, GauntNetwork, GraphNetwork, functools.partial(LocalFrameNetwork, tensors=(2,)), SetNetwork
+    for network in (make(channels) for make in networks):
         charges = _shape(dtype, atoms, 5, *[1] * isinstance(network, SetNetwork))
         batch = (*particles, charges)
         params = jax.eval_shape(network.init, jax.random.key(0), *(_shape(dtype, *a.shape[1:]) for a in batch))

@@ -4,6 +4,7 @@ from equijax.models import potential
 from equijax.models.egnn import EGNN
 from equijax.models.gaunt_network import GauntNetwork
 from equijax.models.graph_network import GraphNetwork
+from equijax.models.local_frame_network import LocalFrameNetwork
 from equijax.models.potential import Potential
 from equijax.models.set_network import SetNetwork
 
@@ -11,6 +12,7 @@ __all__ = [
     "EGNN",
     "GauntNetwork",
     "GraphNetwork",
+    "LocalFrameNetwork",
     "Potential",
     "SetNetwork",
     "potential",

@@ -7,15 +7,19 @@ from equijax.nn.graphs import (
     EdgeDense,
     Edges,
     GraphEdges,
+    LocalFrames,
     MessagePassing,
     RadialBasis,
     ZonalConvolution,
     aggregate,
     bessel_basis,
+    carried,
     differences,
     off_diagonal,
     particles,
     polynomial_cutoff,
+    tensor_size,
+    turn,
 )
 from equijax.nn.lie import GaussianKernel, GroupConv, LiftingConv, SineKernel, SplineKernel
 from equijax.nn.plain import MLP, Dense
@@ -47,6 +51,7 @@ __all__ = [
     "GroupConv",
     "LiftingConv",
     "Linear",
+    "LocalFrames",
     "ManyBodyProduct",
     "MessagePassing",
     "NormActivation",
@@ -57,6 +62,7 @@ __all__ = [
     "ZonalConvolution",
     "aggregate",
     "bessel_basis",
+    "carried",
     "differences",
     "gated",
     "linear",
@@ -64,4 +70,6 @@ __all__ = [
     "particles",
     "polynomial_cutoff",
     "rms_normalize",
+    "tensor_size",
+    "turn",
 ]

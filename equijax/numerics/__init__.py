@@ -16,7 +16,7 @@ from equijax.numerics.linear_algebra import (
     svd,
     tolerance,
 )
-from equijax.numerics.orthonormal import completion, unit_across
+from equijax.numerics.orthonormal import completion, orthonormal_rows, unit_across
 from equijax.numerics.primitives import compile_alone
 from equijax.numerics.safe import (
     angle_over_sine,
@@ -41,6 +41,7 @@ __all__ = [
     "largest_phase",
     "matmul",
     "norm",
+    "orthonormal_rows",
     "phase_energies",
     "rapidity_over_sinh",
     "roll",

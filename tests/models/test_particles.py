@@ -8,7 +8,7 @@ import pytest
 
 import equijax as ej
 from equijax import frames, groups, reps
-from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, LocalFrameNetwork, SetNetwork
 from equijax.nn import AllPairs, EdgeDense, differences, off_diagonal
 
 N = 4
@@ -50,8 +50,13 @@ def parameters(module, seed=0):
 
 @pytest.mark.parametrize(
     "module",
-    [EGNN(8, layers=2), EGNN(8, layers=2, normalize=False), GauntNetwork(8, channels=4, layers=2, probes=2)],
-    ids=["EGNN", "published EGNN", "GauntNetwork"],
+    [
+        EGNN(8, layers=2),
+        EGNN(8, layers=2, normalize=False),
+        GauntNetwork(8, channels=4, layers=2, probes=2),
+        LocalFrameNetwork(16, layers=2, tensors=(2, 1)),
+    ],
+    ids=["EGNN", "published EGNN", "GauntNetwork", "LocalFrameNetwork"],
 )
 def test_equivariant_by_their_layers(module):
     ej.check(jax.jit(module.apply), BOTH, (parameters(module), X, V, Q), samples=2).assert_exact()
@@ -60,6 +65,36 @@ def test_equivariant_by_their_layers(module):
 def test_functions_of_degree_two_with_brackets_are_equivariant():
     module = GauntNetwork(4, channels=2, lmax=2, layers=1, bracket=True, probes=1)
     ej.check(jax.jit(module.apply), BOTH, (parameters(module), X, V, Q), samples=2).assert_exact()
+
+
+def test_local_frames_without_reflections_are_of_rotations_only():
+    module = LocalFrameNetwork(12, layers=1, reflections=False)
+    report = ej.check(jax.jit(module.apply), BOTH, (parameters(module), X, V, Q), samples=2)
+    assert report.verdict == "broken"
+    assert report.by_part["reflection"] > 0.01
+    assert max(e for part, e in report.by_part.items() if part != "reflection") < 1e-12
+
+
+@pytest.mark.parametrize("shape", ["one", "a pair", "a line at rest", "a plane"])
+def test_local_frames_are_exact_where_neighbors_span_little(shape, x64):
+    """Axes that nothing defines are zero: what moves stays in the span of what there is."""
+    x, v = (np.asarray(a, np.float64) for a in (X, V))
+    x, v = {
+        "one": (x[:1], v[:1]),
+        "a pair": (x[:2], v[:2]),
+        "a line at rest": (x[:, :1] * np.array([1.0, 2.0, -1.0]), 0 * v),
+        "a plane": (x * [1, 1, 0], v * [1, 1, 0]),
+    }[shape]
+    module, q = LocalFrameNetwork(16, layers=2, tensors=(2, 1)), np.asarray(Q[: len(x)], np.float64)
+    params = jax.tree.map(lambda a: a.astype(np.float64), parameters(module))
+    move = jax.jit(lambda x, v: module.apply(params, x, v, q))
+    g = groups.O(3).sample(jax.random.key(1), dtype=np.float64)
+    moved, found = move(x @ g.T + 1.0, v @ g.T), move(x, v)
+    np.testing.assert_allclose(moved, found @ g.T + 1.0, atol=1e-8 * np.abs(found).max())
+    span = np.linalg.svd(np.concatenate([x - x[0], v]))[2][: {"one": 1, "a pair": 3, "a line at rest": 1}.get(shape, 2)]
+    rest = (found - x) - (found - x) @ span.T @ span
+    assert np.abs(rest).max() < 1e-8 * np.abs(found).max()
+    assert np.abs(found - x - v).max() > 0.1
 
 
 @pytest.mark.parametrize("frame", [frames.pca, frames.weighted_pairs])
@@ -92,7 +127,9 @@ def _moves(name):
     return name.endswith("_out") and not name.startswith("update")
 
 
-@pytest.mark.parametrize("module", [EGNN(4, layers=1), GauntNetwork(4, channels=2, layers=1, probes=1)])
+@pytest.mark.parametrize(
+    "module", [EGNN(4, layers=1), GauntNetwork(4, channels=2, layers=1, probes=1), LocalFrameNetwork(12, layers=1)]
+)
 def test_coincident_particles_at_rest_have_finite_gradients(module):
     x = jnp.zeros_like(X).at[0].set(1.0)
     params = parameters(module)
@@ -115,7 +152,8 @@ def test_egnn_is_finite_at_any_scale_and_overflows_as_published():
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
 def test_dtype_is_that_of_the_positions(dtype, x64):
-    for module in (EGNN(4, layers=1), GauntNetwork(4, channels=2, layers=1, probes=1), GraphNetwork(4, 1), Sets()):
+    modules = EGNN(4, layers=1), GauntNetwork(4, channels=2, layers=1, probes=1), GraphNetwork(4, 1), Sets()
+    for module in (*modules, LocalFrameNetwork(12, 1)):
         args = [a.astype(dtype) for a in (X, V, Q)]
         assert jax.eval_shape(module.apply, parameters(module), *args).dtype == dtype
 
@@ -166,5 +204,7 @@ def test_a_dense_layer_of_pairs_is_one_product_with_both_ends_and_the_edge():
 
 
 def test_networks_name_a_degree_that_is_too_low():
+    with pytest.raises(ValueError, match=r"tensors: \(4, 1\) are 21 numbers in 3 dimensions, features: 16"):
+        LocalFrameNetwork(16, tensors=(4, 1)).init(jax.random.key(0), X, V, Q)
     with pytest.raises(ValueError, match="lmax: expected at least 1"):
         GauntNetwork(lmax=0).init(jax.random.key(0), X, V, Q)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from equijax import graphs, groups, nn, training
-from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork, potential
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, LocalFrameNetwork, SetNetwork, potential
 
 CUTOFF = 3.0
 
@@ -51,7 +51,7 @@ def test_a_training_step_compiles_once():
         update.trace(state, found)
 
 
-@pytest.mark.parametrize("network", [EGNN, GauntNetwork, GraphNetwork, SetNetwork])
+@pytest.mark.parametrize("network", [EGNN, GauntNetwork, GraphNetwork, LocalFrameNetwork, SetNetwork])
 def test_networks_of_particles_compile_once(network):
     """Predictions and gradients for batches of other numbers, by equal networks that are made anew."""
     chex.clear_trace_counter()
@@ -60,7 +60,7 @@ def test_networks_of_particles_compile_once(network):
     for seed in range(3):
         rng = np.random.default_rng(seed)
         batch = [rng.normal(size=shape).astype(np.float32) for shape in ((7, 5, 3), (7, 5, 3), charges)]
-        module = network(8, layers=1)
+        module = network(12, layers=1)
         step.trace(module, jax.eval_shape(module.init, jax.random.key(seed), *(a[0] for a in batch)), *batch)
 
 

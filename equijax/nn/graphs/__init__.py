@@ -2,6 +2,7 @@
 
 from equijax.nn.graphs.all_pairs import AllPairs, differences, off_diagonal, particles
 from equijax.nn.graphs.edges import EdgeConvolution, EdgeDense, Edges, GraphEdges
+from equijax.nn.graphs.local_frames import LocalFrames, carried, tensor_size, turn
 from equijax.nn.graphs.message_passing import MessagePassing, ZonalConvolution, aggregate
 from equijax.nn.graphs.radial import RadialBasis, bessel_basis, polynomial_cutoff
 
@@ -11,13 +12,17 @@ __all__ = [
     "EdgeDense",
     "Edges",
     "GraphEdges",
+    "LocalFrames",
     "MessagePassing",
     "RadialBasis",
     "ZonalConvolution",
     "aggregate",
     "bessel_basis",
+    "carried",
     "differences",
     "off_diagonal",
     "particles",
     "polynomial_cutoff",
+    "tensor_size",
+    "turn",
 ]
