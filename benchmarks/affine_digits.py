@@ -24,7 +24,7 @@ import optax  # noqa: E402
 import optax.contrib  # noqa: E402
 
 import equijax as ej  # noqa: E402
-from equijax import data, groups, lie  # noqa: E402
+from equijax import data, groups, lie, training  # noqa: E402
 
 BATCH, EVALUATIONS, MUON, ADAM = 32, 5, 5e-3, 2.5e-3
 COPIES, TEST_SEED, AUGMENTATION_SEED = 1, 2026, 7
@@ -97,10 +97,16 @@ class Model(NamedTuple):
     decay: float = 0.1
 
     def optimizer(self):
-        """Muon for the matrices of kernels, and Adam for the plain network, where it is better; with weight decay."""
+        """Muon for the matrices of kernels, and Adam for the plain network, where it is better; with weight decay.
+
+        The rates rise over 50 steps and fall along a cosine of the time.
+        """
         if self.nodes is None:
-            return optax.adamw(ADAM, weight_decay=self.decay)
-        return optax.contrib.muon(MUON, weight_decay=self.decay, adam_learning_rate=ADAM / 2)
+            rule = optax.adamw(ADAM, weight_decay=self.decay)
+        else:
+            rule = optax.contrib.muon(MUON, weight_decay=self.decay, adam_learning_rate=ADAM / 2)
+        rise = optax.scale_by_schedule(lambda step: jnp.minimum(1.0, (step + 1) / 50))
+        return optax.chain(rule, rise, training.scale_by_progress())
 
 
 def models():
@@ -146,28 +152,21 @@ def main():
     names = args.models or (["CNN", "Aff(2)"] if args.small else list(models()))
     splits = load(args.data, args.small)
     key = {"digits": len(splits["train"].labels), "asked_seconds": seconds}
-    done = finished(args.json, key)
-    if done:
-        print(f"{len(done)} runs are in {args.json} already, and are not repeated.")
     if args.small:
         record(args, layers(args.small))
     for seed in range(seeds):
         for name in names:
-            if (name, seed) not in done:
-                result = run(models()[name], splits, seed, seconds)
-                record(args, {"table": "accuracy", "model": name, "seed": seed, **key, **result})
+            case = {"table": "accuracy", "model": name, "seed": seed, **key}
+            if harness.holds(args.json, **case):
+                print(f"{name}, seed {seed}: is in {args.json} already, and is not repeated.")
+            else:
+                record(args, case | run(models()[name], splits, seed, seconds))
 
 
 def record(args, result):
     result = {"benchmark": "affine_digits", **result, **harness.environment()}
     print({k: round(v, 4) if isinstance(v, float) else v for k, v in result.items()}, flush=True)
     harness.append(args.json, result)
-
-
-def finished(path, key):
-    """Models and seeds that the results file already holds for the same digits and time."""
-    results = [r for r in harness.read(path) if r.get("table") == "accuracy"]
-    return {(r["model"], r["seed"]) for r in results if all(r[k] == v for k, v in key.items())}
 
 
 def load(path, small):
@@ -196,66 +195,51 @@ def run(model, splits, seed, seconds):
         images = data.affine_digits(train.images, COPIES, AUGMENTATION_SEED)
         train = Split(images, np.repeat(train.labels, COPIES))
     variables = jax.jit(model.network.init)(jax.random.key(seed), as_input(train.images[:1]), model.nodes)
-    optimizer = model.optimizer()
 
-    @functools.partial(jax.jit, donate_argnums=0)
-    def step(state, images, labels, rate, nodes):
-        variables, memory = state
-
-        def loss(variables):
-            scores = model.network.apply(variables, as_input(images), nodes)
-            return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
-
-        value, gradient = jax.value_and_grad(loss)(variables)
-        updates, memory = optimizer.update(gradient, memory, variables)
-        return (optax.apply_updates(variables, jax.tree.map(lambda u: rate * u, updates)), memory), value
+    def loss(variables, batch):
+        images, labels, nodes = batch
+        scores = model.network.apply(variables, as_input(images), nodes)
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels.astype(int)))
 
     @jax.jit
     def nodes_at(step):
         moved = model.moving and model.moving(key=jax.random.fold_in(jax.random.key(seed), step))
         return moved or model.nodes
 
-    predict = jax.jit(lambda variables, images, nodes: model.network.apply(variables, as_input(images), nodes))
-    begin = time.perf_counter()
-    state = variables, optimizer.init(variables)
-    first = train.images[:BATCH], train.labels[:BATCH].astype(np.int32)
-    program = step.lower(state, *first, 0.0, nodes_at(0)).compile()
-    scores(predict, variables, splits["validation"].images[:BATCH], model.nodes)
-    compiled = time.perf_counter() - begin
+    def batches(first):
+        for step, examples in enumerate(training.shuffled(train, BATCH, seed)(first), first):
+            yield *examples, nodes_at(step)
 
-    rng, best, spent, steps, marks, order = np.random.default_rng(seed), (-1.0, variables), 0.0, 0, 1, np.zeros(0, int)
-    while spent < seconds:
-        begin = time.process_time()
-        if len(order) < BATCH:
-            order = rng.permutation(len(train.labels))
-        batch, order = order[:BATCH], order[BATCH:]
-        rate = min(1.0, (steps + 1) / 50) * 0.5 * (1 + np.cos(np.pi * min(1.0, spent / seconds)))
-        state, value = program(state, train.images[batch], train.labels[batch].astype(np.int32), rate, nodes_at(steps))
-        value.block_until_ready()
-        spent, steps = spent + time.process_time() - begin, steps + 1
-        if spent >= seconds * marks / EVALUATIONS:
-            marks += 1
-            found = accuracy(predict, state[0], splits["validation"], model.nodes)
-            if found > best[0]:
-                best = found, jax.tree.map(jnp.copy, state[0])
-    upright, moved = (scores(predict, best[1], splits[name].images, model.nodes) for name in ("upright", "transformed"))
+    predict = jax.jit(lambda variables, images, nodes: model.network.apply(variables, as_input(images), nodes))
+
+    def wrong(variables):
+        found = scores(predict, variables, splits["validation"].images, model.nodes).argmax(1)
+        return float(np.mean(found != splits["validation"].labels))
+
+    program = harness.compiled(training.gradient(loss), variables, next(batches(0)))
+    found = training.fit(
+        loss, variables, batches, optimizer=model.optimizer(), seconds=seconds, validate=wrong, every=1 / EVALUATIONS,
+        clock=time.process_time, counted=("batching", "stepping"), progress=False,
+    )  # fmt: skip
+    best = harness.completed(found).best
+    upright, moved = (scores(predict, best, splits[name].images, model.nodes) for name in ("upright", "transformed"))
     images = splits["upright"].images[:BATCH]
-    (samples,) = harness.in_turns([lambda: predict(best[1], images, model.nodes)])
+    (samples,) = harness.in_turns([lambda: predict(best, images, model.nodes)])
     still = np.repeat(upright, COPIES, axis=0)
     return {
-        "validation_accuracy": best[0],
+        "validation_accuracy": 1 - min(record.validation["validation"] for record in found.history),
         "upright_accuracy": float(np.mean(upright.argmax(1) == splits["upright"].labels)),
         "transformed_accuracy": float(np.mean(moved.argmax(1) == splits["transformed"].labels)),
         "equivariance_error": float(np.mean(np.linalg.norm(moved - still, axis=1) / np.linalg.norm(still, axis=1))),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(variables)),
         "nodes": 0 if model.nodes is None else len(model.nodes[1]),
         "augmented": model.augmented,
-        "seconds": spent,
-        "steps": steps,
+        "seconds": found.spent.batching + found.spent.stepping,
+        "steps": int(found.state.step),
         "batch": BATCH,
-        "compile_seconds": compiled,
+        "compile_seconds": found.spent.compiling,
         "microseconds_an_image": 1e6 * float(np.min(samples)) / len(images),
-        "training_bytes": program.memory_analysis().temp_size_in_bytes,
+        "training_bytes": program.temporary_bytes,
     }
 
 
@@ -268,10 +252,6 @@ def scores(predict, variables, images, nodes):
     rows = np.arange(-(-len(images) // BATCH) * BATCH) % len(images)
     found = [predict(variables, images[rows[k : k + BATCH]], nodes) for k in range(0, len(rows), BATCH)]
     return np.concatenate(found)[: len(images)]
-
-
-def accuracy(predict, variables, split, nodes):
-    return float(np.mean(scores(predict, variables, split.images, nodes).argmax(1) == split.labels))
 
 
 def layers(small):

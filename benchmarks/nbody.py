@@ -7,7 +7,6 @@ already are not repeated, so that an interrupted run goes on where it was.
 
 import argparse
 import functools
-import math
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +38,7 @@ class Model(NamedTuple):
     """A model; its functions are of (params, positions, velocities, charges, ...) of one system."""
 
     module: nn.Module
-    loss: Any  # (..., targets, key) -> mean squared error in training
+    loss: Any  # (..., targets, key) -> mean squared error in training, of one system
     predict: Any  # (...) -> positions
 
 
@@ -84,15 +83,16 @@ def main():
         todo = [("EGNN", seed, None, epochs) for seed in range(args.seeds) for epochs in args.epochs]
     else:
         todo = [(name, seed, args.seconds, None) for seed in range(args.seeds) for name in args.models]
-    done = {key(line) for line in harness.read(args.json)}
-    if done:
-        print(f"{len(done)} runs are in {args.json} already, and are not repeated.")
     for name, seed, seconds, epochs in tqdm(todo, disable=None):
-        setting = {"benchmark": "nbody", "model": name, "seed": seed, "budget": seconds, "epochs": epochs}
-        setting |= {"trajectories": len(sets.train.charges), **harness.environment()}
-        if key(setting) in done or (name == "linear" and seed):
+        case = {"model": name, "seed": seed, "budget": seconds, "epochs": epochs}
+        case["trajectories"], machine = len(sets.train.charges), harness.environment()
+        if name == "linear" and seed:
             continue
-        result = setting | run(models()[name], sets, seed, seconds, epochs, LONG_DECAY if args.long else 0.0)
+        if harness.holds(args.json, **case, device=machine["device"], cores=machine["cores"]):
+            tqdm.write(f"{name}, seed {seed}: is in {args.json} already, and is not repeated.")
+            continue
+        found = run(models()[name], sets, seed, seconds, epochs, LONG_DECAY if args.long else 0.0)
+        result = {"benchmark": "nbody", **case, **machine, **found}
         tqdm.write(
             "{model}, seed {seed}: {test:.5f} ({unclipped:.5f} unclipped), {passes} epochs, "
             "{processor_seconds:.0f} s of the processor".format_map(result)
@@ -162,40 +162,37 @@ def run(model, sets, seed, seconds, epochs, decay):
     """
     begin, wall = clock(), time.perf_counter()
     train, validation, test = (
-        tuple(jnp.asarray(a, jnp.float32) for a in (w.positions, w.velocities, w.charges, w.targets)) for w in sets
+        tuple(np.asarray(a, np.float32) for a in (w.positions, w.velocities, w.charges, w.targets)) for w in sets
     )
-    random = jax.random.key(seed)
-    params = jax.jit(model.module.init)(random, *(a[0] for a in train[:3]))
-    unstack, weights = functools.partial(training.unstack, like=params), training.stack(params)
-    optimizer = optax.adam(5e-4) if epochs else training.optimizer(None, adam=RATE, weight_decay=decay)
-    step, errors = one_epoch(model, unstack, optimizer, falling=not epochs), tester(model, unstack)
-    state, best, lowest, curve = (weights, optimizer.init(weights)), weights, math.inf, []
-    step = step.lower(state, train, random, 0.0, 0.0).compile()
-    errors = jax.jit(errors).lower(weights, validation).compile()
-    compiled = clock()
-    left = max(begin + (seconds or 0) - compiled, 1e-3)  # one epoch at least
-    passes, progress, pace, check = 0, 0.0, 0.0, 0.1
-    while progress < 1:
-        state, fitted = jax.block_until_ready(step(state, train, jax.random.fold_in(random, passes), progress, pace))
-        passes += 1
-        before = progress
-        progress = passes / epochs if epochs else (clock() - compiled) / left
-        pace = progress - before
-        if passes % 5 == 0 or progress >= 1 if epochs else progress >= check:
-            check = min(check + 0.1, 1.0)
-            error = float(jnp.mean(errors(state[0], validation)))
-            curve.append((passes, float(fitted), error))
-            if error < lowest:
-                best, lowest = jax.tree.map(jnp.copy, state[0]), error
+    key = jax.random.key(seed)
+    params = jax.jit(model.module.init)(key, *(a[0] for a in train[:3]))
+    errors = jax.jit(tester(model)).lower(params, validation).compile()
+    prepared, passes = clock() - begin, len(train[0]) // BATCH  # steps of an epoch
+    if epochs:
+        optimizer, budget = optax.adam(5e-4), {"steps": passes * epochs, "every": 5 * passes}
+    else:
+        optimizer = optax.chain(training.optimizer(None, adam=RATE, weight_decay=decay), training.scale_by_progress())
+        budget = {"seconds": max(seconds - prepared, 1e-3), "every": 0.1}  # one step at least
+
+    def loss(params, batch, *, key):
+        keys = jax.random.split(key, BATCH)
+        return jnp.mean(jax.vmap(model.loss, (None, 0, 0, 0, 0, 0))(params, *batch, keys))
+
+    found = training.fit(
+        loss, params, training.shuffled(train, BATCH, seed), optimizer=optimizer, key=key, **budget,
+        validate=lambda params: float(np.mean(errors(params, validation))), clock=clock, progress=False,
+    )  # fmt: skip
+    harness.completed(found)
     spent, elapsed = clock() - begin, time.perf_counter() - wall
-    found = np.asarray(errors(best, test))
+    curve = [(record.step / passes, record.loss, record.validation["validation"]) for record in found.history]
+    tested = np.asarray(errors(found.best, test))
     return {
-        "test": float(found.mean()),
-        "unclipped": float(found[~sets.test.clipped].mean()),
-        "validation": lowest,
+        "test": float(tested.mean()),
+        "unclipped": float(tested[~sets.test.clipped].mean()),
+        "validation": min(error for _, _, error in curve),
         "train": curve[-1][1],
-        "passes": passes,
-        "compile_seconds": compiled - begin,
+        "passes": int(found.state.step) // passes,
+        "compile_seconds": prepared + found.spent.compiling,
         "processor_seconds": spent,
         "wall_seconds": elapsed,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
@@ -203,41 +200,10 @@ def run(model, sets, seed, seconds, epochs, decay):
     }
 
 
-def one_epoch(model, unstack, optimizer, falling):
-    """The function (state, set, key, progress, pace) -> (state, mean loss): all batches of an epoch in one program."""
+def tester(model):
+    """The function (params, set) -> squared error of each system."""
 
-    def loss(weights, batch, keys):
-        return jnp.mean(jax.vmap(model.loss, (None, 0, 0, 0, 0, 0))(unstack(weights), *batch, keys))
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def epoch(state, train, key, progress, pace):
-        count = len(train[0])
-        steps = count // BATCH
-        orders, draws = jax.random.split(key)
-        rows = jax.random.permutation(orders, count)[: steps * BATCH].reshape(steps, BATCH)
-
-        def step(state, now):
-            k, rows, key = now
-            weights, inner = state
-            batch = tuple(a[rows] for a in train)
-            value, gradient = jax.value_and_grad(loss)(weights, batch, jax.random.split(key, BATCH))
-            updates, inner = optimizer.update(gradient, inner, weights)
-            spent = jnp.clip(progress + pace * k / steps, 0, 1)
-            rate = (1 + jnp.cos(jnp.pi * spent)) / 2 if falling else 1.0
-            return (jax.tree.map(lambda w, u: w + rate * u, weights, updates), inner), value
-
-        state, values = jax.lax.scan(step, state, (jnp.arange(steps), rows, jax.random.split(draws, steps)))
-        return state, jnp.mean(values)
-
-    return epoch
-
-
-def tester(model, unstack):
-    """The function (weights, set) -> squared error of each system."""
-
-    def errors(weights, windows):
-        params = unstack(weights)
-
+    def errors(params, windows):
         def error(window):
             return jnp.mean((model.predict(params, *window[:3]) - window[3]) ** 2)
 
@@ -249,11 +215,6 @@ def tester(model, unstack):
 def clock():
     """Seconds: of the processor, which do not depend on what else runs; on accelerators those of the wall."""
     return time.process_time() if jax.default_backend() == "cpu" else time.perf_counter()
-
-
-def key(line):
-    """What makes two runs the same one."""
-    return tuple(line[name] for name in ("model", "seed", "budget", "epochs", "trajectories", "device", "cores"))
 
 
 if __name__ == "__main__":

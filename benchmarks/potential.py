@@ -89,9 +89,7 @@ def run(dataset, preset, output, seed):
         batch_size=preset.batch, seed=seed, every=preset.every, directory=folder, **preset.weights,
         counted=("batching", "stepping", "validating", "saving"), compiler_options=preset.compiler_options,
     )  # fmt: skip
-    if trained.run.stopped == "interrupted":
-        raise SystemExit(f"Stopped at step {trained.run.state.step}; the same command goes on from there.")
-    if trained.run.stopped == "diverged":
+    if harness.completed(trained.run).stopped == "diverged":
         raise SystemExit("The loss is not finite; lower the learning rate.")
 
     predict = jax.jit(lambda params, graph: potential.predict(model, params, graph))

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from equijax import groups, rotations
-from harness import add_arguments, append, environment, set_platform
+from equijax import groups, rotations, training
+from harness import add_arguments, append, completed, environment, set_platform
 
 POINTS, NOISE = 4, 0.02
 
@@ -85,15 +85,9 @@ def train(name, seed, steps, width, batch=256):
             x = jax.nn.leaky_relu(x @ w + b)
         return x @ weights[-1][0] + weights[-1][1]
 
-    def loss(weights, x, r):
+    def loss(weights, _, *, key):
+        x, r = clouds(key, batch)
         return jnp.mean(jnp.sum((in_training(network(weights, x)) - r) ** 2, axis=(-2, -1)))
-
-    @jax.jit
-    def step(state, key):
-        weights, memory = state
-        value, gradient = jax.value_and_grad(loss)(weights, *clouds(key, batch))
-        updates, memory = optimizer.update(gradient, memory)
-        return (optax.apply_updates(weights, updates), memory), value
 
     @jax.jit
     def test(weights, key):
@@ -101,10 +95,9 @@ def train(name, seed, steps, width, batch=256):
         angle = jnp.degrees(rotations.angle(in_test(network(weights, x)), r))
         return jnp.mean(angle), jnp.percentile(angle, 99)
 
-    state = weights, optimizer.init(weights)
-    for k in jax.random.split(keys[0], steps):
-        state, _ = step(state, k)
-    return tuple(map(float, test(state[0], jax.random.key(12345))))
+    drawn = [()]  # all that a batch has is drawn by the loss
+    found = training.fit(loss, weights, drawn, optimizer=optimizer, steps=steps, key=keys[0], progress=False)
+    return tuple(map(float, test(completed(found).params, jax.random.key(12345))))
 
 
 def clouds(key, batch):

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from equijax import groups, nn, objectives, reps
-from harness import add_arguments, append, environment, set_platform
+from equijax import groups, nn, objectives, reps, training
+from harness import add_arguments, append, completed, environment, set_platform
 
 AXES = ("x", "y", "z")
 TURNS = tuple(groups.Axial(groups.SO(2), axis) for axis in range(3))
@@ -129,27 +129,25 @@ def train(task, method, seed, steps, examples):
     rate = 2e-2 if method == "equivariant network" else 3e-3  # its parameters are standard normal numbers at first
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
 
-    @jax.jit
-    def fit(params):
-        def loss(params, values):
-            found = jnp.mean(jnp.sum((model.apply(params, x) * scale + center - y) ** 2, axis=1)) / jnp.mean(y**2)
-            return found + (values @ penalties(params) if strength else 0.0)
+    def relative(params, x, y):
+        """Mean of squares of the error, relative to the outputs."""
+        return jnp.mean(jnp.sum((model.apply(params, x) * scale + center - y) ** 2, axis=1)) / jnp.mean(y**2)
 
-        def step(carry, _):
-            params, state, strengths = carry
-            gradient = jax.grad(loss)(params, strengths.values)
-            updates, state = optimizer.update(gradient, state, params)
+    def loss(params, batch, *, carry):
+        value, strengths = relative(params, *batch), carry
+        if strength:
+            resisted = penalties(params)
+            value += strengths.values @ resisted
             if tuned:
-                strengths = objectives.tune(strengths, penalties(params), start=steps // 10, at=steps // 3)
-            return (optax.apply_updates(params, updates), state, strengths), None
+                strengths = objectives.tune(strengths, resisted, start=steps // 10, at=steps // 3)
+        return value, {}, strengths
 
-        start = params, optimizer.init(params), objectives.equal_strengths(3, strength)
-        (params, _, strengths), _ = jax.lax.scan(step, start, length=steps)
-        error = model.apply(params, test_x) * scale + center - test_y
-        return jnp.sqrt(jnp.mean(error**2) / jnp.mean(test_y**2)), strengths.values
-
-    error, values = fit(jax.jit(model.init)(key_init, x))
-    return float(error), np.asarray(values)
+    found = training.fit(
+        loss, jax.jit(model.init)(key_init, x), [(x, y)], optimizer=optimizer, steps=steps,
+        carry=objectives.equal_strengths(3, strength), progress=False,
+    )  # fmt: skip
+    error = jax.jit(relative)(completed(found).params, test_x, test_y)
+    return float(jnp.sqrt(error / y.shape[1])), np.asarray(found.state.carry.values)
 
 
 if __name__ == "__main__":

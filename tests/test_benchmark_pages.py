@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ RESULTS, DOCS = ROOT / "benchmarks" / "results", ROOT / "docs"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import report  # noqa: E402
-from harness import Target, latest, read  # noqa: E402
+from harness import Target, append, completed, holds, latest, read  # noqa: E402
 
 
 def test_pages_and_pictures_show_what_the_results_give():
@@ -66,3 +67,20 @@ def test_the_last_result_of_a_case_counts():
     assert [Target("", *t).met() for t in ((None, 1), (1, 1), (2, 1), (2, 1, "at least"), (1, 2, "at least"))] == [
         "not measured", "met", "missed", "met", "missed",
     ]  # fmt: skip
+
+
+def test_a_case_that_a_file_holds_is_known(tmp_path):
+    path = tmp_path / "results.jsonl"
+    assert not holds(path, case="a")
+    append(path, {"case": "a", "seed": 0, "error": 1.0})
+    assert holds(path, case="a", seed=0)
+    assert not holds(path, case="a", seed=1)
+    assert not holds(path, case="a", seconds=None)  # what a line does not have is not None
+
+
+def test_ctrl_c_ends_a_script_and_not_a_run_of_it():
+    """`training.fit` returns after Ctrl-C: no result is kept of half a run."""
+    run = lambda stopped: types.SimpleNamespace(stopped=stopped, state=types.SimpleNamespace(step=7))  # noqa: E731
+    assert completed(run("steps")).state.step == 7
+    with pytest.raises(SystemExit, match="Stopped at step 7"):
+        completed(run("interrupted"))

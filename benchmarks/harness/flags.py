@@ -18,6 +18,13 @@ def set_platform(args):
         jax.config.update("jax_platforms", {"gpu": "cuda"}.get(args.platform, args.platform))
 
 
+def completed(result):
+    """What `training.fit` gives; where Ctrl-C has ended the run, the script ends, too."""
+    if result.stopped == "interrupted":
+        raise SystemExit(f"Stopped at step {result.state.step}; the same command goes on.")
+    return result
+
+
 def interrupted():
     """A list that is empty until Ctrl-C is pressed, so that a run ends in good order; a second one ends it at once."""
     pressed = []

@@ -23,6 +23,11 @@ def latest(results, *keys):
     return list({tuple(r.get(key) for key in keys): r for r in results}.values())
 
 
+def holds(path, **case):
+    """Whether a file has a result with these values, so that a script that is started again need not repeat it."""
+    return any(all(name in r and r[name] == value for name, value in case.items()) for r in read(path))
+
+
 class Target(NamedTuple):
     """A figure that was to be reached."""
 
