@@ -64,7 +64,7 @@ def gaunt(
         >>> products.gaunt(x, y).shape, products.gaunt(x, y, lmax=3).shape
         ((5, 9, 2), (5, 16, 2))
     """
-    return _product(x, y, lmax, method, precision, odd=False)
+    return product(*operands(x, y, lmax, precision), method=method, odd=False, precision=precision)
 
 
 def bracket(
@@ -85,7 +85,7 @@ def bracket(
         >>> [round(float(c), 4) for c in products.bracket(x, y)[:, 0]]  # along z
         [0.0, 0.0, 0.0, 0.4886]
     """
-    return _product(x, y, lmax, method, precision, odd=True)
+    return product(*operands(x, y, lmax, precision), method=method, odd=True, precision=precision)
 
 
 def power(
@@ -127,6 +127,18 @@ def power(
     )
 
 
+def product(
+    x: Array, y: Array, sizes: tuple[int, int, int], *, method: str, odd: bool, precision: PrecisionLike
+) -> Float[Array, "*batch coefficients channels"]:
+    """`gaunt`, or with `odd` the `bracket`, of what `operands` has checked: factors and degrees (l1, l2, lmax)."""
+    decision = planner.pointwise(
+        sizes, (x.shape, y.shape), method, odd=odd, fusable=tpu.takes(x, y), precision=precision
+    )
+    form = Pointwise(sizes, odd, precision, decision.methods)
+    fused = (tpu.product, Tiled.of(form, decision.fused)) if decision.fused else None
+    return execution.run(multiply, x, y, chunks=decision.chunks, fused=fused, form=form)
+
+
 @dataclasses.dataclass(frozen=True)
 class Pointwise(Trilinear):
     """The trilinear form, by the method that the planner has chosen for the platform and number of columns."""
@@ -157,16 +169,6 @@ def contract(form: Pointwise, known: Known, outs: tuple[Out, ...]) -> list[Array
 
 
 contraction = Multilinear("product_on_sphere", contract)
-
-
-def _product(x, y, lmax, method, precision, odd):
-    x, y, sizes = operands(x, y, lmax, precision)
-    decision = planner.pointwise(
-        sizes, (x.shape, y.shape), method, odd=odd, fusable=tpu.takes(x, y), precision=precision
-    )
-    form = Pointwise(sizes, odd, precision, decision.methods)
-    fused = decision.fused and (tpu.product, Tiled.of(form, decision.fused))
-    return execution.run(multiply, x, y, chunks=decision.chunks, fused=fused, form=form)
 
 
 def _power(x, *, l, order, lmax, methods, precision):

@@ -1,8 +1,8 @@
 """Messages along the edges of a graph, added up where they arrive."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,8 +13,7 @@ from jaxtyping import Array, Float, PyTree
 from equijax import _validate, graphs, products, spherical
 from equijax.nn.graphs.radial import RadialBasis
 from equijax.nn.variance import path_variances, unit_scale
-from equijax.products.operands import degrees
-from equijax.spherical.parity import Input, Output, contributions, kinds, spin
+from equijax.spherical.parity import Input, Output, contributions, kinds, spin, spin_scale
 
 
 class MessagePassing(nn.Module):
@@ -133,31 +132,34 @@ class ZonalConvolution(nn.Module):
         vectors = _validate.floating("vectors", vectors)
         l1, channels = spherical.lmax_of(first, "x"), first.shape[-1]
         filter_lmax = l1 if self.filter_lmax is None else _validate.integer("filter_lmax", self.filter_lmax)
-        lmax = degrees(l1, filter_lmax, self.lmax)
+        lmax = max(l1, filter_lmax) if self.lmax is None else self.lmax
 
+        # radial weights of each product of a kind of x with the filter
         sums = contributions(found, (0,), self.bracket)
         shape = (sum(map(len, sums.values())), filter_lmax + 1, channels)
         features = (*self.hidden, math.prod(shape))
-        w = RadialBasis(self.cutoff, features, self.functions, precision=self.precision, name="radial")(
-            graphs.edge_lengths(vectors)
-        )
-        weights = iter(jnp.moveaxis(w.reshape(-1, *shape), 1, 0))
+        radial = RadialBasis(self.cutoff, features, self.functions, precision=self.precision, name="radial")
+        w = radial(graphs.edge_lengths(vectors)).reshape(-1, *shape)  # (E, products, degrees, channels)
+
+        def message(sent, _, edges):
+            """The sum of the products for each kind of the result."""
+            vectors, weights = edges[0], iter(jnp.moveaxis(edges[1], 1, 0))
+            convolve = functools.partial(
+                products.convolution, lmax=self.lmax, method=self.method, precision=self.precision
+            )
+            return {
+                kind: sum(convolve(sent[odd][i], vectors, next(weights) * spun[odd], odd=odd) for i, _, odd in terms)
+                for kind, terms in sums.items()
+            }
+
         l = np.arange(filter_lmax + 1)
-        filter_spin = (1 / np.sqrt(np.maximum(l * (l + 1), 1))).astype(w.dtype)[:, None]
-        senders, result = jnp.asarray(graph.senders), {}
+        spun = 1, spin_scale(l).astype(w.dtype)[:, None]
+        sent = found, {kind: spin(f) for kind, f in found.items()} if self.bracket else {}
+        result = MessagePassing(message, self.mean_neighbors)(sent, (vectors, w), graph)
         for kind, terms in sums.items():
-            z: Any = 0.0
-            variance: Any = 0.0
-            for i, _, odd in terms:
-                f, w = found[i], next(weights)
-                f, w = (spin(f), filter_spin * w) if odd else (f, w)
-                z += products.convolution(
-                    f[senders], vectors, w, lmax=lmax, method=self.method, odd=odd, precision=self.precision
-                )
-                variance += path_variances(l1, filter_lmax, lmax, odd=odd).sum(axis=(0, 1))
-            z = aggregate(z, graph, self.mean_neighbors).astype(first.dtype)
+            variance = sum(path_variances(l1, filter_lmax, lmax, odd=odd).sum(axis=(0, 1)) for _, _, odd in terms)
             scale = (4 * np.pi) ** 0.5 * unit_scale(variance)[spherical.degree_of_coefficient(lmax), None]
-            result[kind] = z * scale.astype(z.dtype)
+            result[kind] = result[kind].astype(first.dtype) * scale.astype(first.dtype)
         pair = self.bracket or isinstance(x, (tuple, list))
         return (result.get(0), result.get(1)) if pair else result[0]
 

@@ -6,9 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from equijax import _validate, products, spherical
+from equijax import _validate, spherical
 from equijax.nn.variance import path_variances, unit_scale
-from equijax.products.operands import degrees, fit
+from equijax.products.operands import operands
+from equijax.products.pointwise import product
 from equijax.spherical.parity import Input, Output, contributions, kinds, spin
 
 
@@ -71,10 +72,8 @@ class GauntProduct(nn.Module):
         rank = _validate.integer("rank", self.rank, 1)
         left, right = kinds("x", x), kinds("y", y)
         a, b = (next(iter(found.values())) for found in (left, right))
-        fit("y", b, a, "x")
+        a, b, sizes = operands(a, b, self.lmax, self.precision)
         channels = max(a.shape[-1], b.shape[-1])
-        l1, l2 = spherical.lmax_of(a, "x"), spherical.lmax_of(b, "y")
-        lmax = degrees(l1, l2, self.lmax)
 
         def weigh(name, kind, a, scale=1.0):
             """Every coefficient of `a` (..., coefficients, rank or 1, channels or 1) by its weights."""
@@ -94,10 +93,10 @@ class GauntProduct(nn.Module):
             z: Any = 0.0
             variance: Any = 0.0
             for i, j, odd in terms:
-                product = products.bracket if odd else products.gaunt
-                z += product(lefts[odd][i], rights[odd][j], lmax=lmax, method=self.method, precision=self.precision)
-                variance += path_variances(l1, l2, lmax, odd=odd).sum(axis=(0, 1))
-            z = z.reshape(*z.shape[:-1], rank, channels)
+                factors = lefts[odd][i], rights[odd][j]
+                z += product(*factors, sizes, method=self.method, odd=odd, precision=self.precision)
+                variance += path_variances(*sizes, odd=odd).sum(axis=(0, 1))
+            z = z.reshape(*z.shape[:-1], rank, channels)  # (..., coefficients, rank, channels)
             result[kind] = jnp.sum(weigh("out", kind, z, unit_scale(rank * variance)[:, None, None]), axis=-2)
         if self.bracket or any(isinstance(a, (tuple, list)) for a in (x, y)):
             return result.get(0), result.get(1)
