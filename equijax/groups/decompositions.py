@@ -218,8 +218,8 @@ def adjoint_of_algebra(x: Float[Array, "*batch n n"]) -> Float[Array, "*batch m 
     """The matrix of ad_X: E → X E − E X on matrices E flattened in row-major order, m = n²."""
     n = x.shape[-1]
     eye = jnp.eye(n, dtype=x.dtype)
-    left = jnp.einsum("...ik,jl->...ijkl", x, eye)
-    right = jnp.einsum("ik,...lj->...ijkl", eye, x)
+    left = jnp.einsum("...ik,jl->...ijkl", x, eye, precision="highest")
+    right = jnp.einsum("ik,...lj->...ijkl", eye, x, precision="highest")
     return (left - right).reshape(*x.shape[:-2], n * n, n * n)
 
 

@@ -95,7 +95,7 @@ class Induced(Tabulated):
         tables, place = _cosets(self), place_of(self.group, g)
         blocks = jnp.asarray(tables.matrices)[jnp.asarray(tables.inner)[place]]  # ρ(t_i⁻¹ g t_j) for each j
         places = jax.nn.one_hot(jnp.asarray(tables.cosets)[place], len(blocks), dtype=blocks.dtype)  # (j, i)
-        return jnp.einsum("ji,jab->iajb", places, blocks).reshape(self.dim, self.dim)
+        return jnp.einsum("ji,jab->iajb", places, blocks, precision="highest").reshape(self.dim, self.dim)
 
     def tabulate(self, places: Int[np.ndarray, " count"]) -> Float[np.ndarray, "count dim dim"]:
         tables = _cosets(self)

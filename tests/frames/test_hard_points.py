@@ -136,6 +136,10 @@ def test_vectors_need_the_head_or_the_projection_on_a_line(group, x64):
 
 
 def test_vectors_in_a_plane_are_exact(x64):
+    flat, v = jnp.array([[3.0, 0, 0], [0, 1, 0], [0, 0, 0]]), jnp.array([1.0, 2.0, 3.0])
+    for group, projected in ((SE(3), v), (E(3), v.at[2].set(0))):  # rotations know the normal, reflections do not
+        np.testing.assert_allclose(frames.span_projection(group, flat, v), projected, atol=1e-12)
+    np.testing.assert_allclose(frames.span_projection(O(3), flat + jnp.eye(3)[2], v), v, atol=1e-12)
     for group in (SE(3), E(3)):
         assert vector_error("plain", group, HARD["plane"]) < 1e-10
         assert not compiled(frames.weighted_pairs, group, jnp.asarray(HARD["plane"]))[2].degenerate
@@ -168,6 +172,14 @@ def test_weights_of_points_that_are_padding_are_zero(x64):
     weights = compiled(frames.weighted_pairs, SE(3), x, jnp.arange(6) < 4)[1]
     assert np.count_nonzero(weights) == 12
     np.testing.assert_allclose(np.sort(weights)[-12:], 1 / 12, rtol=1e-12)
+
+
+def test_weights_of_pairs_and_signs_are_those_of_the_formula():
+    """Lengths 2, 1, 2, weights 4/9, 1/9, 4/9; across (2, 0) the other points are 1 on one side, 2 on the other."""
+    x = jnp.array([[2.0, 0], [0, 1], [0, -2]])
+    matrices, weights, _ = compiled(frames.weighted_pairs, O(2), x)
+    np.testing.assert_allclose(weights, [4 / 45, 0, 4 / 9, 16 / 45, 1 / 9, 0], atol=1e-6)
+    np.testing.assert_allclose(matrices[np.array([0, 3])], [np.eye(2), np.diag([1, -1])], atol=1e-6)
 
 
 @pytest.mark.core

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.interpolate import BSpline
 
-from equijax import groups, lie
+from equijax import groups, lie, nn
+from equijax.groups.quadrature import kronecker
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4])
@@ -15,6 +16,28 @@ def test_splines_are_those_of_scipy(degree, x64):
     knots = np.arange(degree + 2) - (degree + 1) / 2
     expected = BSpline.basis_element(knots, extrapolate=False)(x)
     np.testing.assert_allclose(lie.b_spline(jnp.asarray(x), degree), np.nan_to_num(expected), atol=1e-12)
+
+
+def test_features_about_centers_in_the_cube(x64):
+    x = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, size=(50, 2)))
+    for count, width in ((9, 2 / 3), (100, 1 / 2)):
+        apart = (x[:, None] - (2 * kronecker(count, 2) - 1)) / width
+        np.testing.assert_allclose(lie.gaussian_features(x, count), np.exp(-(apart**2).sum(-1) / 2), rtol=1e-12)
+        splines = np.nan_to_num(BSpline.basis_element(np.arange(-2, 3), extrapolate=False)(apart)).prod(-1)
+        np.testing.assert_allclose(lie.spline_basis(x, count), splines, atol=1e-12)
+        assert splines.sum(-1).min() > 0.1  # they overlap everywhere
+
+
+def test_a_network_of_sines_is_its_formula():
+    w, b, x = jnp.array([[0.1], [0.2]]), jnp.array([0.03]), jnp.array([[1.0, -2]])
+    np.testing.assert_allclose(lie.sine_features(x, w, b), np.sin([[-2.7]]), rtol=1e-6)
+    module = nn.SineKernel(3, width=4, omega=2.0)
+    y, variables = module.init_with_output(jax.random.key(0), x)
+    p = variables["params"]
+    for k, bound in ((0, 1 / 2), (1, (6 / 4) ** 0.5 / 2)):
+        assert bound / 2 < np.abs(p[f"kernel_{k}"]).max() <= bound
+        x = np.sin(2 * (x @ p[f"kernel_{k}"] + p[f"bias_{k}"]))
+    np.testing.assert_allclose(y, x @ p["kernel"], rtol=1e-5)
 
 
 def test_windows_are_smooth_where_they_end():

@@ -52,6 +52,12 @@ def test_neighborhoods_lose_nothing_inside_of_the_window():
     assert jnp.abs(correlate(few) - correlate(everything)).max() > 1e-2
 
 
+def test_a_neighborhood_that_is_just_full_has_lost_nothing():
+    line = groups.SE(1).identity((3,))._replace(translation=jnp.array([[0.0], [1.5], [5.0]]))
+    overflows = [bool(lie.nearest(line, most, radius=2.0)[1]) for most in (1, 2)]  # of one neighborhood, and of none
+    assert overflows == [True, False]
+
+
 def test_points_without_volume_do_not_count():
     padded = [np.concatenate([x, np.full((2, x.shape[1]), 7, np.float32)]) for x in (POINTS, VALUES)]
     volumes = jnp.asarray([1.0] * 6 + [0.0] * 2)

@@ -60,8 +60,8 @@ def test_degree_6(x64):
 @pytest.mark.gpu
 @pytest.mark.parametrize("method", METHODS)
 def test_a_zero_vector_leaves_the_constant_filter_and_finite_derivatives(x64, method):
-    x, _, w = (a[0] for a in arguments(1, 1, channels=1))
-    f = lambda r: convolution(x, r, w, method=method)  # noqa: E731
+    x, _, w = (a[0] for a in arguments(1, 2, channels=1))
+    f = lambda r: convolution(x, r, w, lmax=1, method=method)  # noqa: E731
     value, jacobian, hessian = jax.jit(lambda r: (f(r), jax.jacfwd(f)(r), jax.jacfwd(jax.jacfwd(f))(r)))(jnp.zeros(3))
     np.testing.assert_allclose(value, x * w[0] / (4 * np.pi), atol=1e-13)
     assert not np.any(jacobian)

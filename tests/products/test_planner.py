@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from equijax.products import plan
+from equijax.products import costs, plan
 
 
 def test_plan_follows_degree_and_backend():
@@ -40,6 +40,29 @@ def test_operation_counts_are_below_those_of_the_specification():
         assert per_row[l]["split"] < (0.3 if l == 8 else 0.6) * per_row[l]["grid"]
     assert per_row[8]["separable"] < per_row[8]["split"] < 45_000
     assert per_row[10]["split"] < 85_168
+
+
+def test_costs_by_hand():
+    """Degrees 1 x 1 -> 1: 12 coefficients, 10 couplings; 6 Lebedev points, or 3 pairs; 2 colatitudes, 3 azimuths."""
+    of = plan(1, 1, 1, 10, 2, "cpu")
+    points_times_table = 2 * 6 * 12
+    assert dict(of.flops) == {
+        "terms": 20 * 2 * 10,
+        "grid": 20 * (points_times_table + 6),
+        "split": 20 * (points_times_table // 2 + 3 * 2 * 3),
+        "separable": 20 * (2 * 2 * 3 * 6 + 2 * 6 * 9 + 6 * 2 * 3),
+        "fft": 20 * (20 + 3 * 250 + 8 * 5 * 12),  # 5 colatitudes all around, 4 azimuths; log₂ 20 is 5
+    }
+    assert dict(of.bytes) == {
+        "terms": 4 * 20 * 12,
+        "grid": 4 * (20 * (12 + 6 * 6) + 6 * 12),
+        "split": 4 * (20 * (12 + 6 * 6) + 3 * 12),
+        "separable": 4 * (20 * (12 + 6 * 12 + 2 * 2 * 9) + 3 * 18),
+        "fft": 4 * (20 * (12 + 12 * 20) + 2 * 5 * 12),
+    }
+    assert costs.kernel_by_terms(1, 1, 1, False) == 20 / 6.1e12
+    assert costs.kernel_by_grid(1, 1, 1, True, "high", 1) == 2 * 3 * (3 * 2 * 4 + 4) * 128 / 197e12
+    assert costs.kernel_bytes(1, 1, 1) == 4 * 12
 
 
 def test_bad_arguments_are_named():

@@ -26,6 +26,12 @@ def test_double_bracket_of_vectors_is_a_double_cross_product(x64):
     np.testing.assert_allclose(double_bracket(F)[:, 1:], want, atol=1e-12)
 
 
+def test_what_is_kept_does_not_depend_on_what_is_cut_off(x64):
+    f = np.random.default_rng(1).normal(size=(2, 16, 3))
+    for of, reached in ((double_bracket, 3), (lambda x, lmax: many_body(x, 3, lmax=lmax), 9)):
+        np.testing.assert_allclose(of(f, lmax=1), of(f, lmax=reached)[:, :4], atol=1e-12)
+
+
 @pytest.mark.parametrize("f", [lambda x, **o: many_body(x, 3, **o), double_bracket])
 def test_bad_factors_are_named(f):
     with pytest.raises(ValueError, match=r"factors: expected a square number of coefficients"):

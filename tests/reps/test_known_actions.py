@@ -105,8 +105,9 @@ def test_an_image_shifts_right_and_up():
     x = jnp.zeros((5, 7, 1)).at[2, 3].set(1.0)
     moved = reps.Image().act(groups.AffineElement(jnp.array([2.0, 1.0]), jnp.eye(2)), x)
     assert moved[1, 5, 0] == 1
-    half = reps.Image().act(jnp.array([0.5, 0.0]), x)
-    np.testing.assert_allclose(half[2, 3:5, 0], 0.5)
+    for part in (0.5, 0.05, 1e-3):
+        moved = reps.Image().act(jnp.array([part, 0.0]), x)
+        np.testing.assert_allclose(moved[2, 3:5, 0], [1 - part, part], atol=1e-6)
 
 
 def test_a_volume_moves_with_its_axes():

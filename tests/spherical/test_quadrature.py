@@ -23,6 +23,10 @@ def test_points_are_where_the_tables_say(x64):
     points, weights = quadrature.sphere(7)
     np.testing.assert_allclose(np.linalg.norm(points, axis=-1), 1)
     np.testing.assert_allclose(weights.sum(), 4 * np.pi)
+    cosines, azimuths, of_colatitudes, of_an_azimuth = quadrature.product_rule(7)
+    np.testing.assert_allclose(points[:, 1].reshape(8, 4), np.tile(cosines, (8, 1)))  # colatitudes vary fastest
+    np.testing.assert_allclose(azimuths, np.arange(8) * np.pi / 4)
+    np.testing.assert_allclose([of_colatitudes.sum(), 8 * of_an_azimuth], [2, 2 * np.pi])
     np.testing.assert_allclose(spherical.harmonics(points, 4), quadrature.harmonics_table(4, 7), atol=1e-14)
 
 

@@ -123,7 +123,7 @@ def _move(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     low, high = (-half - ink.min(1), half - ink.max(1)) if ink.size else (np.zeros(2), np.zeros(2))
     t = rng.uniform(np.minimum(low, high), np.maximum(low, high))
     back = np.linalg.inv(a)
-    return scipy.ndimage.affine_transform(image, back, half - back @ (half + t), order=1)
+    return scipy.ndimage.affine_transform(image, back, half - back @ (half + t), order=1, mode="grid-constant")
 
 
 def _shipped():

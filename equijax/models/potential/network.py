@@ -116,9 +116,8 @@ class Potential(nn.Module):
         energies = energies_of(species, edges, Y, basis, cutoff)
         if self.exact_alone:  # one atom of each species, and no edges
             one_each = jnp.eye(len(self.species), dtype=vectors.dtype)
-            energies = energies - species @ energies_of(
-                one_each, _no_edges(graph, one_each), Y[:0], basis[:0], cutoff[:0]
-            )
+            alone = energies_of(one_each, _no_edges(graph, one_each), Y[:0], basis[:0], cutoff[:0])
+            energies = energies - jnp.matmul(species, alone, precision="highest")
         return jnp.where(graph.node_mask, energies * self.scale, 0)
 
 

@@ -39,6 +39,12 @@ def test_no_map_moves_nothing(monkeypatch):
     image[0, [0, 8], [0, 8]] = 1  # from corner to corner: there is no room to move
     np.testing.assert_allclose(data.affine_digits(image), image, atol=1e-6)
     assert data.affine_digits(np.zeros((2, 9, 9)), seed=1).shape == (2, 9, 9)  # no ink at all
+    image[0, 8, 8], image[0, 4, 2] = 0, 1  # from the upper left: moves by parts of a pixel, down and to the right only
+    moved = data.affine_digits(image, copies=9)
+    np.testing.assert_allclose(moved.sum((1, 2)), 2, atol=1e-5)
+    row = (moved.sum(2) @ np.arange(9)) / 2
+    assert (row >= 2).all()
+    assert np.abs(row % 1 - 0.5).min() < 0.2
 
 
 def test_reads_the_file_in_a_folder(tmp_path):

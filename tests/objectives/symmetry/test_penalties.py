@@ -125,6 +125,7 @@ def test_the_penalty_on_a_function(x64):
     r, weight = groups.SO(3).nodes(75)
     exact = weight @ jnp.mean(((w @ r - r @ w) @ x) ** 2, axis=1)
     np.testing.assert_allclose(penalty(w, jax.random.key(0)), exact, rtol=0.05)
+    assert penalty(w, jax.random.key(0)) != penalty(w, jax.random.key(1))
     assert penalty(2.0 * jnp.eye(3), jax.random.key(0)) < 1e-25
 
 
