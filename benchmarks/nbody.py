@@ -25,7 +25,7 @@ from tqdm import tqdm  # noqa: E402
 
 import equijax as ej  # noqa: E402
 from equijax import data, frames, groups, reps, training  # noqa: E402
-from equijax.models import EGNN, GauntNetwork, GraphNetwork, SetNetwork  # noqa: E402
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, LocalFrameNetwork, SetNetwork  # noqa: E402
 
 E3 = ej.Symmetry(groups.E(3), inputs=(None, reps.Position(), reps.Vector(), None), outputs=reps.Position())
 O3 = ej.Symmetry(groups.O(3), inputs=(reps.Vector(), reps.Vector(), None), outputs=reps.Vector())
@@ -115,6 +115,7 @@ def models():
         "GNN, PCA frames": averaged(graph, frames.pca),
         "GNN, a PCA frame": averaged(graph, frames.pca, 1),
         "GNN, a weighted frame": averaged(graph, frames.weighted_pairs, 1),
+        "GNN, local frames": exact(LocalFrameNetwork()),
         "Gaunt network": exact(GauntNetwork()),
     }
 

@@ -1,15 +1,18 @@
-"""Data to learn from, by subject: molecules, particles, images. Shipped, read from files, or generated; none is
+"""Data to learn from, by subject: molecules, particles, images, solids. Shipped, read from files, or generated; none is
 downloaded.
 """
 
 from equijax.data.images import Digits, affine_digits, digits, pad
 from equijax.data.molecules import Dataset, acetylacetone, read_acac_dft, read_extended_xyz
 from equijax.data.particles import ChargedParticles, Windows, charged_particles, initial_states, simulate
+from equijax.data.solids import SOLIDS, Solids, solids
 
 __all__ = [
+    "SOLIDS",
     "ChargedParticles",
     "Dataset",
     "Digits",
+    "Solids",
     "Windows",
     "acetylacetone",
     "affine_digits",
@@ -20,4 +23,5 @@ __all__ = [
     "read_acac_dft",
     "read_extended_xyz",
     "simulate",
+    "solids",
 ]

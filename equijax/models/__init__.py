@@ -1,10 +1,11 @@
 """Models, one file a paper, made of layers of `equijax.nn` and transforms only."""
 
-from equijax.models import potential
+from equijax.models import parot, potential
 from equijax.models.egnn import EGNN
 from equijax.models.gaunt_network import GauntNetwork
 from equijax.models.graph_network import GraphNetwork
 from equijax.models.local_frame_network import LocalFrameNetwork
+from equijax.models.parot import PaRot
 from equijax.models.potential import Potential
 from equijax.models.set_network import SetNetwork
 
@@ -13,7 +14,9 @@ __all__ = [
     "GauntNetwork",
     "GraphNetwork",
     "LocalFrameNetwork",
+    "PaRot",
     "Potential",
     "SetNetwork",
+    "parot",
     "potential",
 ]
