@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import equijax as ej
 from equijax import frames, graphs, groups, lie, nn, products, reps, rotations, spherical, training
 from equijax.groups import decompositions
-from equijax.models import EGNN, GauntNetwork, GraphNetwork, LocalFrameNetwork, SetNetwork, potential
+from equijax.models import EGNN, GauntNetwork, GraphNetwork, LocalFrameNetwork, PaRot, SetNetwork, potential
 
 HIDDEN = reps.Sum(*[reps.Scalar()] * 8, *[reps.Vector()] * 4)
 
@@ -168,6 +168,9 @@ def models(dtype, atoms, edges, channels):
         batch = (*particles, charges)
         params = jax.eval_shape(network.init, jax.random.key(0), *(_shape(dtype, *a.shape[1:]) for a in batch))
         yield Case(type(network).__name__, jax.vmap(network.apply, (None, 0, 0, 0)), (params, *batch))
+    clouds, network = _shape(dtype, 4, atoms, 3), PaRot(10, True, 8, 8, 8, 4, channels)
+    params = jax.eval_shape(network.init, jax.random.key(0), _shape(dtype, atoms, 3))
+    yield Case("PaRot", jax.vmap(network.apply, (None, 0)), (params, clouds))
 
 
 def many(dtype, mesh, atoms, edges, channels):

@@ -54,9 +54,9 @@ def solids(count: int, n: int = 256, *, seed: int = 0, noise: int | float = 0.0)
 class Extrusion(NamedTuple):
     """A polygon in the plane, counterclockwise, made of convex pieces, from z = −height/2 to height/2."""
 
+    height: float
     outline: np.ndarray
     pieces: list[np.ndarray]
-    height: float
 
 
 class Revolution(NamedTuple):
@@ -108,12 +108,12 @@ def _turned(*corners):
 
 
 SOLIDS = {
-    "box": lambda u: Extrusion(*_polygon((0, 0), (a := u(0.6, 1.4), 0), (a, 1), (0, 1)), u(0.6, 1.8)),
-    "wedge": lambda u: Extrusion(*_polygon((0, 0), (u(0.8, 1.4), 0), (u(0.0, 0.5), 1)), u(0.6, 1.8)),
-    "hexagonal bar": lambda u: Extrusion(*_regular(6, 0.6), u(0.6, 1.8)),
-    "angle": lambda u: Extrusion(*_angle(u(0.8, 1.3), u(0.8, 1.3), u(0.2, 0.4)), u(0.6, 1.8)),
-    "tee": lambda u: Extrusion(*_tee(u(0.9, 1.3), u(0.6, 1.0), u(0.2, 0.35)), u(0.6, 1.8)),
-    "channel": lambda u: Extrusion(*_channel(u(0.9, 1.3), u(0.7, 1.2), u(0.2, 0.3)), u(0.6, 1.8)),
+    "box": lambda u: Extrusion(u(0.6, 1.8), *_polygon((0, 0), (a := u(0.6, 1.4), 0), (a, 1), (0, 1))),
+    "wedge": lambda u: Extrusion(u(0.6, 1.8), *_polygon((0, 0), (u(0.8, 1.4), 0), (u(0.0, 0.5), 1))),
+    "hexagonal bar": lambda u: Extrusion(u(0.6, 1.8), *_regular(6, 0.6)),
+    "angle": lambda u: Extrusion(u(0.6, 1.8), *_angle(u(0.8, 1.3), u(0.8, 1.3), u(0.2, 0.4))),
+    "tee": lambda u: Extrusion(u(0.6, 1.8), *_tee(u(0.9, 1.3), u(0.6, 1.0), u(0.2, 0.35))),
+    "channel": lambda u: Extrusion(u(0.6, 1.8), *_channel(u(0.9, 1.3), u(0.7, 1.2), u(0.2, 0.3))),
     "cylinder": lambda u: _turned((0, 0), (0.6, 0), (0.6, h := u(0.6, 1.8)), (0, h)),
     "cone": lambda u: _turned((0, 0), (u(0.5, 0.8), 0), (0, u(0.8, 1.6))),
     "frustum": lambda u: _turned((0, 0), (0.7, 0), (u(0.25, 0.5), h := u(0.6, 1.6)), (0, h)),
