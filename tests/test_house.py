@@ -16,7 +16,7 @@ import pytest
 import equijax
 
 ROOT = Path(equijax.__file__).parent
-README = ROOT.parent / "README.md"
+README, TESTS = ROOT.parent / "README.md", ROOT.parent / "tests"
 ORDER = (  # a folder imports those before it
     *("_validate", "numerics", "groups", "spherical", "graphs", "rotations", "reps", "lie", "products", "nn"),
     *("symmetry", "training", "frames", "measures", "views", "objectives", "checks", "data", "models", "interop"),
@@ -119,14 +119,32 @@ def long_modules(root: Path) -> list[str]:
 def undocumented(root: Path) -> list[str]:
     """Public names of packages without a docstring of their own, and modules without one."""
     found = [module for module, path in modules(root).items() if not ast.get_docstring(ast.parse(path.read_text()))]
+    return found + [
+        f"{package}.{name}"
+        for package, name, value in public(root)
+        if (inspect.isclass(value) or inspect.isroutine(value)) and not has_docstring(value)
+    ]
+
+
+def untried(root: Path) -> list[str]:
+    """Public functions without an example that runs, whose names are in no test."""
+    words = {word for path in TESTS.rglob("*.py") for word in re.findall(r"\w+", path.read_text())}
+    return [
+        f"{package}.{name}"
+        for package, name, value in public(root)
+        if folder(package) != "numerics"
+        and inspect.isroutine(value)
+        and name not in words
+        and ">>>" not in (value.__doc__ or "")
+    ]
+
+
+def public(root: Path) -> Iterator[tuple[str, str, object]]:
+    """What packages export: the package, the name and what it stands for."""
     for path in sorted(root.rglob("__init__.py")):
-        name = ".".join(path.parent.relative_to(root.parent).parts)
-        package = importlib.import_module(name)
-        for public in getattr(package, "__all__", ()):
-            value = getattr(package, public)
-            if (inspect.isclass(value) or inspect.isroutine(value)) and not has_docstring(value):
-                found.append(f"{name}.{public}")
-    return found
+        package = ".".join(path.parent.relative_to(root.parent).parts)
+        module = importlib.import_module(package)
+        yield from ((package, name, getattr(module, name)) for name in getattr(module, "__all__", ()))
 
 
 def has_docstring(value: object) -> bool:
@@ -147,6 +165,7 @@ RULES = (
     flax_below_the_layers,
     long_modules,
     undocumented,
+    untried,
 )
 
 
@@ -190,6 +209,8 @@ BROKEN = [  # rule, files of a package that breaks it, what is found
      "groups.f"),
     (undocumented, {"groups/b.py": "import dataclasses\n@dataclasses.dataclass\nclass A:\n    n: int",
                     "groups/__init__.py": "from {}.groups.b import A\n__all__ = ['A']"}, "groups.A"),
+    (untried, {"groups/b.py": "def f{}(): ...", "groups/__init__.py": "from .b import f{0}\n__all__ = ['f{0}']"},
+     "groups.f{0}"),
 ]  # fmt: skip
 
 

@@ -48,6 +48,10 @@ def axis_of(mesh: Mesh) -> str:
 
     Raises:
         ValueError: If it has several.
+
+    Examples:
+        >>> axis_of(jax.make_mesh((1,), ("devices",)))
+        'devices'
     """
     if len(mesh.axis_names) != 1:
         raise ValueError(

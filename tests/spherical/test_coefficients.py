@@ -23,6 +23,7 @@ def three_j(a, b, c, m=(0, 0, 0)):
 def test_gaunt_and_bracket_are_positive_multiples_of_the_clebsch_gordan_tensors_of_e3nn():
     """G = γ C for even sums, B = β C for odd ones; γ and β in closed form; the other blocks vanish."""
     G, B = spherical.gaunt_coefficients(L, L, L), spherical.bracket_coefficients(L, L, L)
+    assert [spherical.pointwise_coefficients(L, L, L, odd=odd) is x for odd, x in ((False, G), (True, B))] == [True] * 2
     for a, b, c in TRIPLES:
         C = e3nn_jax.clebsch_gordan(a, b, c)
         np.testing.assert_allclose(spherical.clebsch_gordan_coefficients(a, b, c), C, atol=1e-12)

@@ -13,7 +13,12 @@ from equijax.numerics import completion, in_single, matmul, norm, orthonormal_ro
 
 
 def tensor_size(tensors: Sequence[int], d: int) -> int:
-    """How many numbers `tensors` are: so many vectors of d, so many tensors of d², and so on."""
+    """How many numbers `tensors` are: so many vectors of d, so many tensors of d², and so on.
+
+    Examples:
+        >>> tensor_size((4, 2), d=3)
+        30
+    """
     return sum(count * d ** (k + 1) for k, count in enumerate(tensors))
 
 
