@@ -94,7 +94,12 @@ def stacked(transformation: optax.GradientTransformation) -> optax.GradientTrans
 
 
 def cosine(progress: Float[Array, ""]) -> Float[Array, ""]:
-    """From 1 at the begin of a run to 0 at its end: (1 + cos π p) / 2."""
+    """From 1 at the begin of a run to 0 at its end: (1 + cos π p) / 2.
+
+    Examples:
+        >>> print(jax.vmap(cosine)(jnp.array([0.0, 0.5, 1.0])).round(3) + 0)
+        [1.  0.5 0. ]
+    """
     return (1 + jnp.cos(jnp.pi * progress)) / 2
 
 

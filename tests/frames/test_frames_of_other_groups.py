@@ -66,6 +66,9 @@ def test_ties_and_padding_of_keys(x64):
     assert not averaged_info(x, mask=jnp.array([1, 1, 1, 0])).degenerate
     order = frames.sorting(Permutation(4), x, jnp.array([1, 0, 1, 1]))[0]
     np.testing.assert_array_equal(order, [[3, 2, 0, 1]])
+    orders = frames.sorting(Permutation(4), x, jnp.array([1, 0, 1, 1]), directions=7)[0]
+    np.testing.assert_array_equal(orders[:, -1], 1)  # padding comes last, along all directions
+    assert len(np.unique(orders, axis=0)) > 2
     orders = frames.sorting(Permutation(4), x, None, noise=jnp.asarray(RNG.uniform(size=(50, 4))))[0]
     assert len(np.unique(orders, axis=0)) == 2
     with pytest.raises(ValueError, match=r"points: expected keys of shape \(3, q\)"):

@@ -9,6 +9,7 @@ import pytest
 
 from equijax import groups
 from equijax.groups import SE, SL, SO, Affine, GLPlus, Lorentz, Similarity
+from equijax.groups.quadrature import cube_points
 
 GROUPS = [SO(4), Similarity(2), SL(3), Affine(2), Lorentz()]
 NOT_UNIMODULAR = [Similarity(2), Affine(2)]
@@ -86,6 +87,9 @@ def test_weighted_nodes_integrate_invariantly_and_unweighted_ones_do_not(group, 
     h = group.from_coords(jnp.zeros(group.dim).at[0].set(0.6))
     weighted, plain = integrals(group, 20_000, noncompact, h)
     np.testing.assert_allclose(weighted[1] / weighted[0], 1, atol=0.03)
+    r = (np.arange(4000) + 0.5) / 1000  # ‖X‖, over which sinhc √2 r, or (sinhc r)², is the density
+    density = np.sinh(2**0.5 * r) / 2**0.5 * 2 * np.pi if noncompact == 2 else 4 * np.pi * np.sinh(r) ** 2
+    np.testing.assert_allclose(weighted[0], np.sum(density * np.exp(-(r**2) / 0.18)) / 1000, rtol=0.03)
     assert abs(plain[1] / plain[0] - 1) > 0.08
 
 
@@ -110,6 +114,9 @@ def test_nodes_by_method_of_composites(x64):
     elements, weights = mixed.nodes(40, method="quasi")
     assert len(weights) == 40
     np.testing.assert_allclose(weights, 1 / 40)
+    points, _ = cube_points("stratified", 40, 2, jax.random.key(0), jnp.float64)
+    np.testing.assert_array_equal(jnp.sort((40 * points).astype(int), axis=0).T, [np.arange(40)] * 2)
+    assert abs(np.corrcoef(points.T)[0, 1]) < 0.5  # each axis in an order of its own
     assert {x.dtype for x in jax.tree.leaves(Affine(2).nodes(20, dtype=jnp.bfloat16))} == {jnp.dtype(jnp.bfloat16)}
 
 
