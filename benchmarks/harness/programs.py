@@ -11,7 +11,16 @@ from jax.sharding import NamedSharding, PartitionSpec
 import equijax as ej
 from equijax import frames, graphs, groups, lie, nn, products, reps, rotations, spherical, training
 from equijax.groups import decompositions
-from equijax.models import EGNN, GauntNetwork, GraphNetwork, LocalFrameNetwork, PaRot, SetNetwork, potential
+from equijax.models import (
+    EGNN,
+    GauntNetwork,
+    GraphNetwork,
+    LocalFrameNetwork,
+    PaRot,
+    SetNetwork,
+    ShiftTransformer,
+    potential,
+)
 
 HIDDEN = reps.Sum(*[reps.Scalar()] * 8, *[reps.Vector()] * 4)
 
@@ -80,6 +89,9 @@ def layers(dtype, rows, channels, lmax=2):
     image, lifted = _shape(dtype, rows // 512 or 1, 32, 32, channels), _shape(dtype, rows // 512 or 1, 8, 32, 32, 16)
     modules += [(nn.LiftingConv(channels), image, nodes), (nn.GroupConv(16, size=5), lifted, nodes)]
     modules += [(nn.GroupConv(16, size=5, separable=False), lifted, nodes)]
+    grid = _shape(dtype, rows // 64 or 1, 8, 8, channels)
+    modules += [(nn.WindowAttention(2, 4), grid), (nn.SubsampledAttention(2, 4), grid)]
+    modules += [(nn.CrossCovarianceAttention(2), grid), (nn.CircularConv(), grid), (nn.Polynomial(), grid)]
     for module, *arguments in modules:
         options = "".join(f", {name}" for name in ("bracket", "separable") if getattr(module, name, False))
         params = jax.eval_shape(module.init, jax.random.key(0), *arguments)
@@ -99,6 +111,11 @@ def transforms(dtype, points=64):
     yield Case("canonicalize, sorting", sorted_by, (x,))
     for frame, group, size in ((frames.lorentz, groups.Lorentz(), 4), (frames.whitened, groups.Affine(3), 3)):
         yield Case(f"frames.{frame.__name__}", lambda x, a=frame, g=group: a(g, x)[0], (_shape(dtype, points, size),))
+    shifts = ej.Symmetry(groups.Shift((32, 32)), inputs=reps.Shift((0, 1)), outputs=None)
+    strided = lambda x: jnp.mean(x[::4, ::4] ** 2, axis=(0, 1))  # noqa: E731
+    yield Case(
+        "canonicalize, polyphase", ej.canonicalize(strided, shifts, frames.polyphase(4)), (_shape(dtype, 32, 32, 3),)
+    )
     yield Case("invariant_coordinates", lambda x: frames.invariant_coordinates(x)[0], (x,))
     yield Case(
         "coordinates_from_distances", lambda d: frames.coordinates_from_distances(d, 3)[0], (_shape(dtype, 8, 8),)
@@ -171,6 +188,9 @@ def models(dtype, atoms, edges, channels):
     clouds, network = _shape(dtype, 4, atoms, 3), PaRot(10, True, 8, 8, 8, 4, channels)
     params = jax.eval_shape(network.init, jax.random.key(0), _shape(dtype, atoms, 3))
     yield Case("PaRot", jax.vmap(network.apply, (None, 0)), (params, clouds))
+    network, images = ShiftTransformer(10, "twins"), _shape(dtype, atoms, 32, 32, 3)
+    params = jax.eval_shape(network.init, jax.random.key(0), images)
+    yield Case("ShiftTransformer", network.apply, (params, images))
 
 
 def many(dtype, mesh, atoms, edges, channels):

@@ -2,7 +2,7 @@
 downloaded.
 """
 
-from equijax.data.images import Digits, affine_digits, digits, pad
+from equijax.data.images import Digits, affine_digits, digits, pad, picture_crops
 from equijax.data.molecules import Dataset, acetylacetone, read_acac_dft, read_extended_xyz
 from equijax.data.particles import ChargedParticles, Windows, charged_particles, initial_states, simulate
 from equijax.data.solids import SOLIDS, Solids, solids
@@ -20,6 +20,7 @@ __all__ = [
     "digits",
     "initial_states",
     "pad",
+    "picture_crops",
     "read_acac_dft",
     "read_extended_xyz",
     "simulate",

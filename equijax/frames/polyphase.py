@@ -1,6 +1,5 @@
 """The frame of periodic shifts of a grid, `polyphase`: where a stride should begin."""
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -8,29 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from equijax._validate import floating, integer, positive
 from equijax.frames.base import Frame, Info
 from equijax.groups import Group, Shift
-from equijax.numerics import largest_phase, phase_energies, tolerance
-
-
-def distinct(x: Float[Array, "*sizes channels"]) -> Float[Array, "*sizes channels"]:
-    """What `polyphase` takes energies of: x after a periodic filter of five taps along each axis, all different, and a
-    leaky ReLU. Phases of images with many equal numbers, or with a mirror symmetry, have equal energies before it.
-    """
-    for axis in range(x.ndim - 1):
-        taps = np.cos(np.arange(1, 6) ** 2 + 1.3 * axis)  # no two alike, no mirror symmetry
-        x = functools.reduce(jnp.add, [float(tap) * jnp.roll(x, k, axis) for k, tap in enumerate(taps)])
-    return jax.nn.leaky_relu(x, 0.1)
+from equijax.numerics import distinct, largest_phase, phase_energies, tolerance
 
 
 def polyphase(
     stride: int | Sequence[int],
     *,
     temperature: float | None = None,
-    features: Callable[[Array], Array] = distinct,
+    features: Callable[[Array], Array] | None = None,
 ) -> Frame:
     """The frame of periodic shifts that takes the phase of the largest energy to the corner of the grid.
 
@@ -49,8 +38,9 @@ def polyphase(
         stride: Along each axis of the group, or one for all; it divides the sizes.
         temperature: For the continuous frame of all phases, of weights softmax(E / (temperature · max E)), instead of
             the one of a single element: as many evaluations of f as there are phases.
-        features: φ, which commutes with shifts, from (*sizes, channels) to (*sizes, channels). By default filtered
-            values, which seldom tie; `lambda x: x` for the energies of x itself.
+        features: φ, which commutes with shifts, from (*sizes, channels) to (*sizes, channels). By default the
+            values after a filter of five taps along each axis and a leaky ReLU, whose energies seldom tie;
+            `lambda x: x` for the energies of x itself.
 
     Returns:
         A frame of groups.Shift. Its points are the grid (*sizes, ...), whose other axes are channels; `frame_average`
@@ -62,8 +52,8 @@ def polyphase(
         ValueError: If the group is another one, the grid has other sizes, or a stride does not divide its size.
 
     References:
-        Rojas-Gomez et al. 2024, "Making vision transformers truly shift-equivariant", arXiv:2305.16316, section 4;
-        Chaman and Dokmanić 2021, arXiv:2011.14214, for the phase of largest norm.
+        Ding et al. 2023, "Reviving shift equivariance in vision transformers", arXiv:2306.07470, algorithm 1; Chaman
+        and Dokmanić 2021, arXiv:2011.14214, for the phase of largest norm.
 
     Examples:
         >>> from equijax import Symmetry, frame_average, frames, groups, reps
@@ -79,7 +69,8 @@ def polyphase(
 
     def frame(group, points, mask=None):
         each, grid = _on_grid(strides, group, points, mask)
-        energies = phase_energies(features(grid), each)
+        found = distinct(grid, len(each)) if features is None else features(grid)
+        energies = phase_energies(found, each)
         # the phases that shifts of the group reach: multiples of its step, each once
         steps = [group.step * np.arange(p // math.gcd(p, group.step)) for p in each]
         energies = energies[np.ix_(*[s % p for s, p in zip(steps, each, strict=True)])]

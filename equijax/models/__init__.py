@@ -8,6 +8,7 @@ from equijax.models.local_frame_network import LocalFrameNetwork
 from equijax.models.parot import PaRot
 from equijax.models.potential import Potential
 from equijax.models.set_network import SetNetwork
+from equijax.models.shift_transformer import ShiftTransformer
 
 __all__ = [
     "EGNN",
@@ -17,6 +18,7 @@ __all__ = [
     "PaRot",
     "Potential",
     "SetNetwork",
+    "ShiftTransformer",
     "parot",
     "potential",
 ]

@@ -1,5 +1,6 @@
 """Flax modules: linear maps, nonlinearities, products, messages, radial functions, group convolutions."""
 
+from equijax.nn.attention import CrossCovarianceAttention, SubsampledAttention, WindowAttention
 from equijax.nn.equivariant import EquivariantBilinear, EquivariantLinear, EquivariantMLP, gated
 from equijax.nn.graphs import (
     AllPairs,
@@ -21,6 +22,7 @@ from equijax.nn.graphs import (
     tensor_size,
     turn,
 )
+from equijax.nn.grids import CircularConv, Patches, Polynomial, anchor_phase, on_pixels
 from equijax.nn.lie import GaussianKernel, GroupConv, LiftingConv, SineKernel, SplineKernel
 from equijax.nn.plain import MLP, Dense
 from equijax.nn.spherical import (
@@ -37,6 +39,8 @@ from equijax.nn.spherical import (
 __all__ = [
     "MLP",
     "AllPairs",
+    "CircularConv",
+    "CrossCovarianceAttention",
     "Dense",
     "EdgeConvolution",
     "EdgeDense",
@@ -56,17 +60,23 @@ __all__ = [
     "MessagePassing",
     "NormActivation",
     "Normalization",
+    "Patches",
+    "Polynomial",
     "RadialBasis",
     "SineKernel",
     "SplineKernel",
+    "SubsampledAttention",
+    "WindowAttention",
     "ZonalConvolution",
     "aggregate",
+    "anchor_phase",
     "bessel_basis",
     "carried",
     "differences",
     "gated",
     "linear",
     "off_diagonal",
+    "on_pixels",
     "particles",
     "polynomial_cutoff",
     "rms_normalize",

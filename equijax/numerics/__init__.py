@@ -3,7 +3,7 @@
 No mathematics of symmetries: what is here could stand in any package that differentiates through linear algebra.
 """
 
-from equijax.numerics.grids import largest_phase, phase_energies, roll
+from equijax.numerics.grids import distinct, fractional_shift, largest_phase, phase_energies, resample, roll
 from equijax.numerics.linear_algebra import (
     det,
     eigh,
@@ -34,8 +34,10 @@ __all__ = [
     "compile_alone",
     "completion",
     "det",
+    "distinct",
     "eigh",
     "exp_and_phi",
+    "fractional_shift",
     "in_single",
     "inv",
     "largest_phase",
@@ -44,6 +46,7 @@ __all__ = [
     "orthonormal_rows",
     "phase_energies",
     "rapidity_over_sinh",
+    "resample",
     "roll",
     "sinc",
     "sinc_sqrt",

@@ -1,10 +1,24 @@
-"""Periodic grids, the axes before the last one: the phases that a stride can begin at, and shifts that are traced."""
+"""Periodic grids, the axes before the last one: phases that a stride can begin at, traced shifts, band limits."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
+
+
+def distinct(x: Float[Array, "..."], axes: int) -> Float[Array, "..."]:
+    """x after a filter of five taps along each axis, all different, and a leaky ReLU: features for energies of phases.
+
+    Phases of images with many equal numbers, or with a mirror symmetry, have equal energies before it.
+    """
+    for k in range(axes):
+        taps = np.cos(np.arange(1, 6) ** 2 + 1.3 * k)  # no two alike, no mirror symmetry
+        rolled = [jnp.asarray(tap, x.dtype) * jnp.roll(x, i, k - axes - 1) for i, tap in enumerate(taps)]
+        x = functools.reduce(jnp.add, rolled)
+    return jax.nn.leaky_relu(x, 0.1)
 
 
 def phase_energies(x: Float[Array, "..."], strides: Sequence[int]) -> Float[Array, "..."]:
@@ -66,3 +80,57 @@ def roll(x: Shaped[Array, "..."], shift: Int[Array, "*batch axes"]) -> Shaped[Ar
     for _ in range(shift.ndim - 1):
         one = jax.vmap(one)
     return one(x, shift)
+
+
+def resample(x: Float[Array, "..."], lengths: Sequence[int]) -> Float[Array, "..."]:
+    """The trigonometric polynomial through the values of a grid, at other numbers of points.
+
+    Frequencies at half of the old or the new number of points, and above, are left out: what remains moves with x by
+    any shift, whole or not.
+
+    Args:
+        x: Shape (..., height, width, channels), or with as many spatial axes as there are lengths.
+        lengths: The new ones.
+
+    Examples:
+        >>> wave = lambda n: jnp.cos(2 * jnp.pi * jnp.arange(n) / n)[:, None]
+        >>> bool(jnp.allclose(resample(wave(8), [12]), wave(12), atol=1e-6))
+        True
+    """
+    n = len(lengths)
+    old = x.shape[-n - 1 : -1]
+    return _along_axes([_dirichlet(a, b) for a, b in zip(old, lengths, strict=True)], x)
+
+
+def fractional_shift(x: Float[Array, "..."], shift: Float[Array, " axes"]) -> Float[Array, "..."]:
+    """A grid (..., height, width, channels) moved by parts of a point along the axes before the last one: the
+    trigonometric polynomial through its values, without the highest frequency of even lengths.
+
+    Examples:
+        >>> wave = lambda s: jnp.cos(2 * jnp.pi * (jnp.arange(8) - s) / 8)[:, None]
+        >>> bool(jnp.allclose(fractional_shift(wave(0.0), jnp.array([0.3])), wave(0.3), atol=1e-6))
+        True
+    """
+    matrices = []
+    for length, s in zip(x.shape[-len(shift) - 1 : -1], shift, strict=True):
+        turn = 2 * jnp.pi / length * (jnp.arange(length)[:, None] - jnp.arange(length) - s)
+        waves = jnp.cos(jnp.arange(1, (length + 1) // 2)[:, None, None] * turn)
+        matrices.append((1 + 2 * jnp.sum(waves, axis=0)) / length)
+    return _along_axes(matrices, x)
+
+
+def _along_axes(matrices, x):
+    """A matrix along each of the axes before the last one."""
+    for k, a in enumerate(matrices):
+        axis = k - len(matrices) - 1
+        moved = jnp.tensordot(jnp.asarray(a, x.dtype), x, (1, x.ndim + axis), precision="highest")
+        x = jnp.moveaxis(moved, 0, axis)
+    return x
+
+
+@functools.cache
+def _dirichlet(old: int, new: int) -> np.ndarray:
+    """From values at `old` points to those at `new` ones, (new, old)."""
+    turn = 2 * np.pi * (np.arange(new)[:, None] / new - np.arange(old) / old)
+    waves = np.cos(np.arange(1, (min(old, new) + 1) // 2)[:, None, None] * turn)
+    return (1 + 2 * waves.sum(axis=0)) / old
