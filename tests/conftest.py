@@ -1,5 +1,6 @@
 """Eight CPU devices and one profile of hypothesis for all tests, and a fixture that turns on float64."""
 
+import gc
 import os
 
 import hypothesis
@@ -15,6 +16,12 @@ hypothesis.settings.register_profile(
     "equijax", deadline=None, derandomize=True, max_examples=20, database=None, print_blob=False
 )
 hypothesis.settings.load_profile("equijax")
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: collections of garbage need not look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -165,9 +165,8 @@ SEQUENCES += [sequence.upper() for sequence in SEQUENCES]
 @functools.partial(jax.jit, static_argnums=1, compiler_options=QUICK)
 def euler_and_back(angles, sequence):
     r = rotations.from_euler(angles, sequence)
-    again = rotations.to_euler(r, sequence)
-    back = rotations.from_euler(again, sequence)
-    return r, again, back, jax.vmap(jax.jacrev(lambda m: rotations.to_euler(m, sequence)))(r)
+    derivative = jax.vmap(jax.jacrev(lambda m: rotations.to_euler(m, sequence)))(r) if sequence in SEQUENCES[:2] else 0
+    return r, rotations.to_euler(r, sequence), derivative  # of one sequence with three axes, and one with two
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES)
@@ -177,7 +176,7 @@ def test_euler_angles_are_those_of_scipy(sequence, x64):
     angles = rng.uniform(-np.pi, np.pi, (12, 3))
     angles[8:10, 1], angles[10:, 1] = ends
     angles[10, [0, 2]] = 0
-    r, again, back, derivative = map(np.asarray, euler_and_back(angles, sequence))
+    r, again, derivative = map(np.asarray, euler_and_back(angles, sequence))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of gimbal lock
         expected = Rotation.from_euler(sequence, angles)
@@ -186,7 +185,7 @@ def test_euler_angles_are_those_of_scipy(sequence, x64):
     apart = again - known
     np.testing.assert_allclose(apart - 2 * np.pi * np.round(apart / (2 * np.pi)), 0, atol=1e-7)
     np.testing.assert_allclose(again[:8], known[:8], atol=1e-12)
-    np.testing.assert_allclose(back, r, atol=1e-7)
+    np.testing.assert_allclose(Rotation.from_euler(sequence, again).as_matrix(), r, atol=1e-7)
     np.testing.assert_array_equal(again[8:, 2], 0)
     assert np.isfinite(derivative).all()
 
@@ -235,15 +234,13 @@ def test_errors_name_the_argument(make, error, message):
 
 
 @pytest.mark.parametrize("name", ["6d", "5d", "quaternion", "svd"])
-@pytest.mark.parametrize("size", [1e-37, 1e20, 1e38])
-def test_sizes_at_the_ends_of_float32(name, size):
-    there, _, length = MAPS[name]
-    x = jax.random.uniform(jax.random.key(0), (length,), minval=0.5)
-    r = jax.jit(there)(size * x)
-    np.testing.assert_allclose(r @ r.T, np.eye(3), atol=1e-5)
-    assert bool(jnp.isfinite(jax.jit(jax.jacfwd(there))(size * x)).all())
+def test_sizes_at_the_ends_of_float32(name):
+    x = np.random.default_rng(0).uniform(0.5, 1, MAPS[name][2]).astype(np.float32)
+    r, forward, _ = value_and_derivatives(name, np.array([1, 1e-37, 1e20, 1e38], np.float32)[:, None] * x)
+    np.testing.assert_allclose(r @ r.mT, np.broadcast_to(np.eye(3), r.shape), atol=1e-5)
+    assert np.isfinite(forward).all()
     if name != "5d":  # the others do not see the size
-        np.testing.assert_allclose(r, there(x), atol=1e-5)
+        np.testing.assert_allclose(r, np.broadcast_to(r[0], r.shape), atol=1e-5)
 
 
 def test_what_is_no_rotation_gets_nan_under_jit():

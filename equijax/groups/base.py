@@ -270,11 +270,17 @@ def check_element(group: Group, g: Element, name: str = "g") -> None:
     if not _is_known(g):
         return
     with jax.ensure_compile_time_eval():  # also while something else is being traced
-        if not np.all(is_element(group, g)):
-            violation = np.max(np.asarray(group.violation(g)))
+        good, violations = _judged(group, g)
+        if not np.all(good):
+            violation = np.max(np.asarray(violations))
             raise ValueError(
                 f"{name}: expected elements of {group}, the worst is off by {violation:.1e}; see group.violation(g)"
             )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _judged(group, g):  # one program, where every operation on its own would be compiled too
+    return is_element(group, g), group.violation(g)
 
 
 def is_element(group: Group, g: Element) -> Bool[Array, "*batch"]:

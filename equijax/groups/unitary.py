@@ -202,11 +202,12 @@ class Sp(ComplexMatrices):
 
 def _joined(pieces):
     """The real matrix of x + i y, or of the quaternions x + i y + (z + i w) j, along the axis −3."""
-    if pieces.shape[-3] == 2:
-        x, y = jnp.moveaxis(pieces, -3, 0)
-        return jnp.block([[x, -y], [y, x]])
-    x, y, z, w = jnp.moveaxis(pieces, -3, 0)
-    return jnp.block([[x, -z, -y, -w], [z, x, -w, y], [y, w, x, -z], [w, -y, z, x]])
+    block = np.block if isinstance(pieces, np.ndarray) else jnp.block
+    x, y, *rest = (pieces[..., i, :, :] for i in range(pieces.shape[-3]))
+    if not rest:
+        return block([[x, -y], [y, x]])
+    z, w = rest
+    return block([[x, -z, -y, -w], [z, x, -w, y], [y, w, x, -z], [w, -y, z, x]])
 
 
 def _components(g, count):
@@ -227,8 +228,7 @@ def _basis(of_components):
     for place, basis in enumerate(of_components):
         found[start : start + len(basis), place] = basis
         start += len(basis)
-    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-        return np.asarray(_joined(jnp.asarray(found)))
+    return _joined(found)
 
 
 def _symmetric_basis(n):

@@ -1,5 +1,6 @@
 """Nodes in a neighborhood of the identity, for symmetries that are wanted only that far."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -55,5 +56,10 @@ def chart_nodes(
     points, weights = cube_points(method, integer("n", n, 1), group.dim, key, dtype)
     a = (2 * points - 1) * half.astype(points.dtype)
     volume = float(np.prod(2 * half))
-    weights = weights * volume * jnp.exp(group.log_haar_coords(a))
-    return jax.tree.map(lambda x: x.astype(dtype), (group.from_coords(a), weights))
+    elements, density = _at(group, a)
+    return jax.tree.map(lambda x: x.astype(dtype), (elements, weights * volume * density))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _at(group, a):  # one program, where every operation on its own would be compiled too
+    return group.from_coords(a), jnp.exp(group.log_haar_coords(a))

@@ -27,14 +27,20 @@ def defects(group, a, b, c):
     gh, adjoint = group.compose(g, h), group.adjoint(g)
     moved = jnp.einsum("...ij,...j->...i", adjoint, c)
 
-    def density(translate):
-        """log ρ(T(a)) + log ‖det DT(a)‖ − log ρ(a) for a translation T in the chart."""
-        jacobian = jax.vmap(jax.jacfwd(translate))(a, b)
-        there = jax.vmap(translate)(a, b)
+    def translated(x, y, left):
+        """Coordinates of h g, or of g h: g moves, h stays."""
+        g, h = group.from_coords(x), group.from_coords(y)
+        product = group.compose(*jax.tree.map(lambda *pair: jnp.where(left, *pair), (h, g), (g, h)))
+        there = group.coords(product)
+        return there, there
+
+    @jax.vmap
+    def change_of_density(left):
+        """log ρ(T(a)) + log ‖det DT(a)‖ − log ρ(a) for a translation T by h in the chart."""
+        jacobian, there = jax.vmap(jax.jacfwd(translated, has_aux=True), (0, 0, None))(a, b, left)
         return group.log_haar_coords(there) + jnp.linalg.slogdet(jacobian)[1] - group.log_haar_coords(a)
 
-    left = density(lambda a, b: group.coords(group.compose(group.from_coords(b), group.from_coords(a))))
-    right = density(lambda a, b: group.coords(group.compose(group.from_coords(a), group.from_coords(b))))
+    left, right = change_of_density(jnp.array([True, False]))
     return {
         "homomorphism": distance(group.adjoint(gh), adjoint @ group.adjoint(h)),
         "conjugation": distance(group.exp(moved), group.compose(group.compose(g, group.exp(c)), group.inverse(g))),

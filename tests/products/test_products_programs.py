@@ -117,11 +117,16 @@ def test_nothing_gives_nothing(shape):
     cases = [functools.partial(f, method=m) for f, methods in METHODS.items() for m in methods]
     for f in (*cases, clebsch_gordan, functools.partial(clebsch_gordan, lmax=4)):
         args = (x, r, x[:, :3]) if getattr(f, "func", f) is convolution else (x, x)
-        value, pullback = jax.vjp(f, *args)
+
+        @jax.jit
+        def run(*args, f=f):
+            value, pullback = jax.vjp(f, *args)
+            return value, pullback(value), () if shape[0] else jax.vmap(f)(*(a[None][:0] for a in args))
+
+        value, gradients, batched = run(*args)
         assert value.shape[::2] == shape[::2]
-        assert [a.shape for a in pullback(value)] == [a.shape for a in args]
-        if not shape[0]:
-            assert jax.vmap(f)(*(a[None][:0] for a in args)).shape[:2] == (0, 0)
+        assert [a.shape for a in gradients] == [a.shape for a in args]
+        assert shape[0] or batched.shape[:2] == (0, 0)
 
 
 def test_without_jit(x64):

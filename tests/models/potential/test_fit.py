@@ -212,10 +212,11 @@ def test_training_goes_on_as_if_it_had_not_stopped(tmp_path):
     stopped = fit("half", clock=clock)
     assert stopped.stopped == "interrupted"
     assert 0 < int(stopped.state.step) < 8
-    chex.assert_trees_all_equal(fit("half").state, fit("whole").state)
+    whole = fit("whole")
+    chex.assert_trees_all_equal(fit("half").state, whole.state)
     model, params = potential.load(tmp_path / "half")
     assert model == MODEL
-    chex.assert_trees_all_equal(params, fit("whole").params)
+    chex.assert_trees_all_equal(params, whole.params)
     with pytest.raises(ValueError, match="holds a run of other about"):
         potential.fit(FRAMES, model=MODEL, batch_size=4, seed=2, steps=8, directory=tmp_path / "half")
 

@@ -94,7 +94,7 @@ def test_images_split_over_eight_devices_are_the_images_on_one():
     x, labels = rng.normal(size=(16, 8, 8, 1)).astype(np.float32), np.arange(16) % 3
     x *= 1 + np.arange(16, dtype=np.float32)[:, None, None, None]  # the statistics of each device are others
     model, nodes = Image(), ej.groups.SO(2).nodes(4)
-    variables = model.init(jax.random.key(0), x[:1], nodes)
+    variables = jax.jit(model.init)(jax.random.key(0), x[:1], nodes)
 
     def step(variables, x, labels, nodes):
         def loss(params):

@@ -192,14 +192,21 @@ class TestDerivatives:
             .energies[0]
             for z in (6, 8)
         )  # fmt: skip
-        energy = lambda r: predict(MODEL, params, single, jnp.array([[0, 0, 0], [0, 0, 1]]) * r).energies[0] - alone  # noqa: E731
-        slope, curvature = jax.grad(energy), jax.grad(jax.grad(energy))
-        for f, order in ((energy, 3), (slope, 2), (curvature, 1)):
-            inside = [abs(f(MODEL.cutoff * (1 - gap))) for gap in (1e-2, 1e-3)]
-            assert inside[1] < inside[0] * 10.0**-order * 3
-            assert abs(f(MODEL.cutoff * (1 - 1e-12))) < 1e-8
-            assert abs(f(MODEL.cutoff * 1.001)) < 1e-12
-        assert abs(energy(0.8 * MODEL.cutoff)) > 1e-4
+
+        @jax.jit
+        @jax.vmap
+        def derivatives(r):  # energy, slope, curvature
+            energy = lambda r: predict(MODEL, params, single, jnp.array([[0, 0, 0], [0, 0, 1]]) * r).energies[0]  # noqa: E731
+            slope = lambda r: jax.jvp(energy, (r,), (jnp.ones_like(r),))  # noqa: E731
+            (value, first), (_, second) = jax.jvp(slope, (r,), (jnp.ones_like(r),))
+            return value - alone, first, second
+
+        found = np.abs(derivatives(MODEL.cutoff * np.array([0.8, 1 - 1e-2, 1 - 1e-3, 1 - 1e-12, 1.001])))
+        assert found[0, 0] > 1e-4
+        for (_, far, near, end, beyond), order in zip(found, (3, 2, 1), strict=True):
+            assert near < far * 10.0**-order * 3
+            assert end < 1e-8
+            assert beyond < 1e-12
 
 
 def test_equal_molecules_have_equal_forces_however_far_apart():
@@ -222,7 +229,7 @@ def test_an_atom_hears_its_senders():
     one_way = {name: getattr(graph, name)[up] for name in ("senders", "receivers", "shifts", "vectors", "edge_mask")}
     graph, params = graph._replace(**one_way), double(parameters(model))
     energies = lambda x: predict(model, params, graph, x).node_energies  # noqa: E731
-    depends = np.abs(jax.jacobian(energies)(chain.positions)).max(axis=-1) > 1e-6
+    depends = np.abs(jax.jit(jax.jacobian(energies))(chain.positions)).max(axis=-1) > 1e-6
     np.testing.assert_array_equal(depends, [[True, True, True], [False, True, True], [False, False, False]])
     other = graph._replace(species=np.array([1, 6, 1]))
     changed = np.asarray(predict(model, params, other).node_energies != predict(model, params, graph).node_energies)
@@ -266,7 +273,7 @@ def test_padding_and_company_change_nothing():
     np.testing.assert_allclose(padded.forces[5:12], bare.forces, atol=1e-11)
     assert not padded.forces[12:].any()
     assert not padded.node_energies[12:].any()
-    gradient = jax.grad(lambda p: jnp.sum(potential.predict(MODEL, p, batch).forces ** 2))(params)
+    gradient = jax.jit(jax.grad(lambda p: jnp.sum(potential.predict(MODEL, p, batch).forces ** 2)))(params)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
