@@ -1,12 +1,14 @@
 """Checks of arguments at trace time, shared by the whole package."""
 
 import functools
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 
 def floating(name: str, x: object) -> Array:
@@ -37,6 +39,31 @@ def integer(name: str, n: object, minimum: int = 0) -> int:
     return int(n)
 
 
+def random_key(name: str, key: Any) -> Any:
+    """`key` as a random key of jax, typed or of the old kind.
+
+    Raises:
+        TypeError: If it is a seed, or anything else.
+    """
+    kinds = (jax.dtypes.prng_key, np.uint32)
+    if isinstance(key, jax.Array | np.ndarray) and any(jnp.issubdtype(key.dtype, kind) for kind in kinds):
+        return key
+    came = (
+        f"an array of {key.dtype}"
+        if isinstance(key, jax.Array | np.ndarray)
+        else f"{key!r} of type {type(key).__name__}"
+    )
+    seed = key if isinstance(key, int) and not isinstance(key, bool) else 0
+    raise TypeError(f"{name}: expected a random key such as jax.random.key({seed}), got {came}")
+
+
+def instance(name: str, x: object, kind: type | tuple[type, ...], wanted: str) -> None:
+    """Raise a TypeError unless `x` is of a kind, which is `wanted` in words."""
+    if not isinstance(x, kind):
+        hint = "; did you mean to call it?" if isinstance(x, type) and issubclass(x, kind) else ""
+        raise TypeError(f"{name}: expected {wanted}, got {x!r} of type {type(x).__name__}{hint}")
+
+
 def positive(name: str, x: int | float | np.number | np.ndarray | Array) -> None:
     """Raise a ValueError if the number `x` is not positive; a traced one, whose value is not known yet, passes."""
     if not isinstance(x, jax.core.Tracer) and not x > 0:
@@ -58,6 +85,61 @@ def last_axis(name: str, x: Any, n: int) -> None:
     _no_sequence(name, x)
     if jnp.ndim(x) < 1 or jnp.shape(x)[-1] != n:
         raise ValueError(f"{name}: expected shape (..., {n}), got {jnp.shape(x)}")
+
+
+def parameter_names(f: Callable[..., object], count: int) -> tuple[str, ...]:
+    """What a function calls its first positional arguments, args[i] where it has no name for one.
+
+    Examples:
+        >>> parameter_names(lambda weight, *rest: weight, 3)
+        ('weight', 'args[1]', 'args[2]')
+    """
+    names = _parameters(f)
+    method = f if hasattr(f, "__self__") else getattr(f, "__wrapped__", f)  # what is below jax.jit
+    module = getattr(method, "__self__", None)
+    if getattr(f, "__name__", "") == "apply" and names == ["variables"] and callable(module):  # of a module of flax
+        names += _parameters(module.__call__)
+    return tuple([*names, *(f"args[{i}]" for i in range(len(names), count))][:count])
+
+
+def _parameters(f: Callable[..., object]) -> list[str]:
+    """The names of the positional parameters."""
+    try:
+        found = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):  # of builtins
+        return []
+    return [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def mismatch(where: str, prefix: PyTree, tree: PyTree, is_leaf: Callable[[object], bool] | None = None) -> str | None:
+    """Where a tree first differs from what should be a prefix of it, in words; None if nowhere.
+
+    Examples:
+        >>> print(mismatch("outputs", {"E": 1, "F": 2}, {"E": np.ones(3)}))
+        outputs: expected a dictionary of 'E', 'F', as {'E': 1, 'F': 2}, got a dictionary of 'E'
+    """
+    if jax.tree_util.all_leaves([prefix], is_leaf):
+        return None
+
+    def level(tree):  # the topmost node and what is below it
+        below, node = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: x is not tree)
+        return node.node_data(), [jax.tree_util.keystr(path) for path, _ in below], [x for _, x in below]
+
+    (node, keys, wanted), (came, found_keys, found) = level(prefix), level(tree)
+    if node != came or keys != found_keys:
+        return f"{where}: expected {_node(prefix)}, as {prefix}, got {_node(tree)}"
+    parts = (mismatch(where + key, a, b, is_leaf) for key, a, b in zip(keys, wanted, found, strict=True))
+    return next(filter(None, parts), None)
+
+
+def _node(tree):
+    """The topmost node of a tree in words."""
+    if isinstance(tree, dict):
+        return f"a dictionary of {', '.join(map(repr, tree)) or 'nothing'}"
+    if isinstance(tree, jax.Array | np.ndarray):
+        return f"an array of shape {tree.shape}"
+    kind = type(tree).__name__
+    return f"a {kind} of {len(tree)}" if isinstance(tree, tuple | list) else f"{tree!r} of type {kind}"
 
 
 def _no_sequence(name, x):

@@ -1,5 +1,6 @@
 """A symmetry: a group, how it acts on the inputs of a function, and how it acts on the outputs."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, PyTreeDef
 
 from equijax import reps
-from equijax._validate import integer
+from equijax._validate import integer, mismatch, parameter_names, random_key
 from equijax.groups import Element, Group
 from equijax.reps import Rep
 
@@ -78,6 +79,11 @@ class Symmetry:
         """The result moved by `g`, each array in its own dtype."""
         return _act("outputs", self._outputs, g, out)
 
+    def hold_inputs(self, args: tuple[PyTree, ...], names: Sequence[str]) -> None:
+        """Raise a TypeError or ValueError unless the group can move these arguments, which are called `names`."""
+        g = jax.eval_shape(self.group.identity)
+        _act("inputs", self._inputs, g, args, names, _movable)
+
     def input_reps(self, args: PyTree) -> list[Rep | None]:
         """The representation of each leaf of the arguments, None for those that the group does not touch."""
         return _of_leaves("inputs", self._inputs, args)
@@ -103,7 +109,7 @@ def augment(
         The moved arguments, or the pair (arguments, targets). One sample a call; batches by `jax.vmap` over `key` too.
 
     Raises:
-        TypeError: If `args` is not a tuple or list.
+        TypeError: If `args` is not a tuple or list, or `key` no random key.
 
     Examples:
         >>> from equijax import groups, reps
@@ -113,7 +119,9 @@ def augment(
         >>> moved.shape, turned.shape
         ((3, 3), (3, 3))
     """
-    g = symmetry.group.sample(key)
+    if not isinstance(symmetry, Symmetry):
+        raise TypeError(f"symmetry: expected a Symmetry, as augment(symmetry, key, args), got {symmetry!r}")
+    g = symmetry.group.sample(random_key("key", key))
     moved = symmetry.act_inputs(g, args)
     return moved if targets is None else (moved, symmetry.act_outputs(g, targets))
 
@@ -145,6 +153,7 @@ def group_average(f: Callable[..., PyTree], symmetry: Symmetry, *, samples: int 
         >>> round(float(first_but_one(jnp.array([1.0, 2.0, 6.0]))), 5)
         3.0
     """
+    hold_symmetry(f, symmetry)
     group = symmetry.group
     if samples is not None:
         integer("samples", samples, 1)
@@ -162,6 +171,7 @@ def group_average(f: Callable[..., PyTree], symmetry: Symmetry, *, samples: int 
             raise TypeError(
                 f"{', '.join(keywords)}: only positional arguments are moved; bind others by functools.partial"
             )
+        args = arguments(f, symmetry, args)
         elements, weights = _nodes(group, samples, key)
 
         def term(g):
@@ -180,8 +190,37 @@ def positional(args: PyTree) -> tuple:
         TypeError: If it is not a tuple or list, but an array that would be split into its rows, say.
     """
     if isinstance(args, jax.Array | np.ndarray | Mapping) or not isinstance(args, Sequence):
-        raise TypeError(f"args: expected the tuple of positional arguments, got {type(args).__name__}; pass (x,)")
+        kind = "an array" if isinstance(args, jax.Array | np.ndarray) else f"{args!r} of type {type(args).__name__}"
+        raise TypeError(f"args: expected the tuple of positional arguments, got {kind}; pass (x,)")
     return tuple(args)
+
+
+def hold_symmetry(f: Any, symmetry: Any) -> None:
+    """Raise a TypeError unless there is a function and its symmetry, in this order."""
+    if not isinstance(symmetry, Symmetry):
+        hint = "; the function comes first, then its symmetry" if isinstance(f, Symmetry) else ""
+        raise TypeError(f"symmetry: expected a Symmetry, got {symmetry!r}{hint}")
+    if not callable(f):
+        raise TypeError(f"f: expected a function, got {f!r} of type {type(f).__name__}")
+
+
+def arguments(f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree) -> tuple:
+    """`args` as a tuple, once each argument is seen to be what the symmetry says of it.
+
+    Raises:
+        TypeError, ValueError: If not; it names the argument as `f` does.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> symmetry = Symmetry(groups.SO(3), (None, reps.Vector()), None)
+        >>> arguments(lambda weight, forces: weight * forces, symmetry, (2.0, jnp.ones(2)))
+        Traceback (most recent call last):
+        ValueError: forces: expected shape (..., 3) for Vector(), got (2,)
+    """
+    hold_symmetry(f, symmetry)
+    args = positional(args)
+    symmetry.hold_inputs(args, parameter_names(f, len(args)))
+    return args
 
 
 def selected(name: str, choice: int | Callable[..., PyTree], args: tuple[PyTree, ...]) -> PyTree:
@@ -244,11 +283,14 @@ def _flatten(name: str, group: Group, prefix: PyTree) -> _Prefix:
 
 def _map(name: str, prefix: _Prefix, act: Callable[[Rep | None, PyTree], PyTree], tree: PyTree) -> PyTree:
     """`act(rep, subtree)` for each leaf of a prefix."""
+    if name == "inputs":
+        tree = positional(tree)
+        if isinstance(prefix.tree, tuple) and len(tree) != len(prefix.tree):
+            raise ValueError(f"inputs: expected {len(prefix.tree)} arguments, as {prefix.tree}, got {len(tree)}")
     try:
-        subtrees = prefix.treedef.flatten_up_to(positional(tree) if name == "inputs" else tree)
+        subtrees = prefix.treedef.flatten_up_to(tree)
     except ValueError as error:
-        came = jax.tree.structure(tree)
-        raise ValueError(f"symmetry: {name}: {prefix.tree} is no prefix of what came, {came}: {error}") from None
+        raise ValueError(mismatch(name, prefix.tree, tree, _is_leaf) or f"{name}: {error}") from None
     return prefix.treedef.unflatten([act(rep, x) for rep, x in zip(prefix.leaves, subtrees, strict=True)])
 
 
@@ -259,10 +301,46 @@ def _of_leaves(name: str, prefix: _Prefix, tree: PyTree) -> list[Rep | None]:
     return found
 
 
-def _act(name: str, prefix: _Prefix, g: Element, tree: PyTree) -> PyTree:
-    def act(rep: Rep | None, x: PyTree) -> PyTree:
+def _act(
+    name: str,
+    prefix: _Prefix,
+    g: Element,
+    tree: PyTree,
+    names: Sequence[str] = (),
+    move: Callable[[Rep, Element, PyTree], PyTree] = lambda rep, g, x: rep.act(g, x),
+) -> PyTree:
+    """A tree moved by `g`; an error says which array it was, an argument by its name, or args[i] where it has none."""
+    places = iter(jax.tree_util.tree_flatten_with_path(prefix.tree, is_leaf=_is_leaf)[0])
+
+    def called(path):
+        if name == "outputs":
+            return name + jax.tree_util.keystr(path)
+        first, rest = path[0].idx, jax.tree_util.keystr(path[1:])
+        return (names[first] if first < len(names) else f"args[{first}]") + rest
+
+    def moved(rep, path, x):
+        if name == "inputs" and type(x) in (int, float) and any(hasattr(key, "idx") for key in path[1:]):
+            where = called(path[:1])
+            raise TypeError(f"{where}: expected an array, got a list of numbers; pass jnp.asarray({where})")
+        try:
+            return move(rep, g, x)
+        except (TypeError, ValueError) as error:
+            if type(error) not in (TypeError, ValueError):  # those of jax have a meaning of their own
+                raise
+            raise type(error)(f"{called(path)}: {str(error).removeprefix('x: ')}") from error
+
+    def act(rep, x):
+        place, _ = next(places)
         if rep is None:
             return x
-        return rep.act(g, x) if rep.whole else jax.tree.map(lambda leaf: rep.act(g, leaf), x)
+        if rep.whole:
+            return moved(rep, place, x)
+        return jax.tree_util.tree_map_with_path(lambda path, leaf: moved(rep, (*place, *path), leaf), x)
 
     return _map(name, prefix, act, tree)
+
+
+def _movable(rep: Rep, g: Element, x: PyTree) -> None:
+    """Raise what moving `x` would raise, without doing it."""
+    with contextlib.suppress(jax.errors.JAXTypeError):  # of a representation that needs values
+        jax.eval_shape(rep.act, g, x)

@@ -179,7 +179,8 @@ def models(dtype, atoms, edges, channels):
     state = jax.eval_shape(functools.partial(training.start, optimizer=optimizer, average=True), params)
     yield Case("training.update", training.update(optimizer, 0.99), (state, params), False)
     particles = [_shape(dtype, atoms, 5, 3)] * 2
-    networks = EGNN, GauntNetwork, GraphNetwork, functools.partial(LocalFrameNetwork, tensors=(2,)), SetNetwork
+    published = functools.partial(EGNN, normalize=False)
+    networks = published, GauntNetwork, GraphNetwork, functools.partial(LocalFrameNetwork, tensors=(2,)), SetNetwork
     for network in (make(channels) for make in networks):
         charges = _shape(dtype, atoms, 5, *[1] * isinstance(network, SetNetwork))
         batch = (*particles, charges)

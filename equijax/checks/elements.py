@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from equijax import groups
+from equijax import _validate, groups
 from equijax.groups import Element, Group, Part
 
 TOGETHER = "all together"
@@ -23,11 +23,7 @@ def random_key(key: object) -> Array | np.ndarray:
     """
     if key is None:
         return jax.random.key(0)
-    if not isinstance(key, jax.Array | np.ndarray):
-        raise TypeError(
-            f"key: expected a random key such as jax.random.key(0), got {key!r} of type {type(key).__name__}"
-        )
-    return key
+    return _validate.random_key("key", key)
 
 
 def elements_by_part(

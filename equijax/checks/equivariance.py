@@ -26,7 +26,7 @@ from equijax.checks.inputs import hard_inputs, positions_spread
 from equijax.checks.programs import Arrays, Program, on_cpu
 from equijax.checks.report import WORDS, Report, Row
 from equijax.groups import Element
-from equijax.symmetry import Symmetry, positional
+from equijax.symmetry import Symmetry, arguments
 
 ILL_CONDITIONED = 1e4  # times machine epsilon
 SPECIAL = 1e-3  # an error at the given input that is smaller than that nearby by more is rounding in comparison
@@ -93,18 +93,15 @@ def check(
         >>> check(masked, symmetry, (np.eye(3), np.array([True, True, False])), mask=1).worst.part
         'padding'
     """
-    if not isinstance(symmetry, Symmetry):
-        hint = "; the function comes first: check(f, symmetry, args)" if isinstance(f, Symmetry) else ""
-        raise TypeError(f"symmetry: expected a Symmetry, got {symmetry!r}{hint}")
     integer("samples", samples, 1)
-    args, key = _touched_as_arrays(symmetry, positional(args)), random_key(key)
+    args, key = _touched_as_arrays(symmetry, arguments(f, symmetry, args)), random_key(key)
     program = Program(f, args)
     valid = host_mask(mask, args)
     report = _report(program, program.arrays, symmetry, key, samples, valid)
     hard = {}
     if isinstance(degenerate, Mapping):
         for name, other in degenerate.items():
-            other = _touched_as_arrays(symmetry, positional(other))
+            other = _touched_as_arrays(symmetry, arguments(f, symmetry, other))
             hard_program = Program(f, other)
             hard[name] = _report(hard_program, hard_program.arrays, symmetry, key, samples, host_mask(mask, other))
     else:

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import PyTree
 
-from equijax._validate import integer
+from equijax._validate import integer, parameter_names
 from equijax.checks import verdicts
 from equijax.checks.casts import narrowing
 from equijax.checks.elements import elements_by_part, random_key
@@ -14,7 +14,7 @@ from equijax.checks.errors import Errors, array_reps, array_rows, find_errors, h
 from equijax.checks.inputs import positions_spread
 from equijax.checks.programs import Program, on_cpu
 from equijax.checks.report import axes, table
-from equijax.symmetry import Symmetry, positional
+from equijax.symmetry import Symmetry, hold_symmetry, positional
 
 OUTPUT = "output"
 
@@ -138,7 +138,10 @@ def layerwise(
         'shift'
     """
     integer("samples", samples, 1)
+    hold_symmetry(module, sym)
     args, key, wanted = positional(args), random_key(key), dict(outputs)
+    call = module.apply if isinstance(module, Applied) else module
+    sym.hold_inputs(args, parameter_names(call, 1 + len(args))[1:])
     valid = host_mask(mask, args)
     # one function whose outputs are those of the layers, then the output; the variables are its first argument
     run = _tapped(module, tuple(wanted))

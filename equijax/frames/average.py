@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import PyTree
 
 from equijax import reps
-from equijax._validate import integer
+from equijax._validate import integer, parameter_names, random_key
 from equijax.frames.base import Frame, centroid
 from equijax.groups import AffineElement, Permutation, Semidirect, Shift
-from equijax.symmetry import Symmetry, selected, weighted_mean
+from equijax.symmetry import Symmetry, arguments, hold_symmetry, selected, weighted_mean
 
 STRATEGIES = ("auto", "vmap", "map")
 
@@ -71,8 +71,9 @@ def frame_average(
         >>> f(jnp.ones((5, 3))).shape
         (5, 3)
     """
-    if not isinstance(symmetry, Symmetry):
-        raise TypeError(f"symmetry: expected a Symmetry, got {symmetry!r}")
+    hold_symmetry(f, symmetry)
+    if not callable(frame):
+        raise TypeError(f"frame: expected a function such as frames.pca, got {frame!r} of type {type(frame).__name__}")
     if samples is not None:
         integer("samples", samples, 1)
     if strategy not in STRATEGIES:
@@ -84,7 +85,8 @@ def frame_average(
             raise TypeError(
                 f"{', '.join(keywords)}: only positional arguments are moved; bind others by functools.partial"
             )
-        points = _points(symmetry, args, frame_input)
+        args = arguments(f, symmetry, args)
+        points = _points(f, symmetry, args, frame_input)
         valid = None if mask is None else selected("mask", mask, args)
         elements, weights, info = _elements(frame, group, points, valid)
         if samples is not None:
@@ -178,6 +180,7 @@ def _draw(elements, weights, samples, key):
     """
     if key is None:
         raise ValueError("key: samples of a frame need one; call f_sym(*args, key=key), or leave out samples")
+    random_key("key", key)
     fixed = jax.lax.stop_gradient(weights)
     index = jax.random.categorical(key, jnp.log(fixed), shape=(samples,))  # (samples,)
     weights = weights[index] / fixed[index] / samples
@@ -218,10 +221,10 @@ def _unknown_strategy(strategy):
     raise ValueError(f"strategy: expected one of {', '.join(STRATEGIES)} or an integer, got {strategy!r}")
 
 
-def _points(symmetry, args, choice):
+def _points(f, symmetry, args, choice):
     """The points of the frame, or the pair (points, vectors); an error if an argument does not move as points do."""
     paths, _ = jax.tree_util.tree_flatten_with_path(args)
-    moving = symmetry.input_reps(args)
+    moving, called = symmetry.input_reps(args), parameter_names(f, len(args))
     if choice is None:
         kind = next((rep for group, rep in _MOVED_BY.items() if isinstance(symmetry.group, group)), reps.Position)
         found = [i for i, rep in enumerate(moving) if _has(rep, kind)]
@@ -229,7 +232,7 @@ def _points(symmetry, args, choice):
             return _grid_first(moving[found[0]], paths[found[0]][1])
         # none or several: the error names the arguments that may be meant
         candidates = [i for i, rep in enumerate(moving) if i in found or (not found and rep is not None)]
-        names = ", ".join(f"args{jax.tree_util.keystr(paths[i][0])} ({moving[i]})" for i in candidates)
+        names = ", ".join(f"{_name(called, paths[i][0])} ({moving[i]})" for i in candidates)
         raise ValueError(
             f"frame_input: expected one input with the representation {kind.__name__}, found {len(found)}; "
             f"choose by a position or a function of the arguments{': ' + names if names else ''}"
@@ -238,9 +241,9 @@ def _points(symmetry, args, choice):
     # if they are an argument as it is, its representation must be one that moves, with translations where the group has
     located = points[0] if isinstance(points, tuple) else points
     for (path, leaf), rep in zip(paths, moving, strict=True):
-        if leaf is not located:
+        if leaf is not located if callable(choice) else path[0].idx != choice:
             continue
-        name = f"args{jax.tree_util.keystr(path)}"
+        name = _name(called, path)
         if not _moves(rep):
             raise ValueError(f"frame_input: {symmetry.group} does not move {name}, a frame of it would not move either")
         if isinstance(symmetry.group, Semidirect) and not _has(rep, reps.Position):
@@ -250,6 +253,11 @@ def _points(symmetry, args, choice):
             )
         return _grid_first(rep, points)
     return points
+
+
+def _name(called, path):
+    """What an array among the arguments is called, of which those have these names."""
+    return called[path[0].idx] + jax.tree_util.keystr(path[1:])
 
 
 def _grid_first(rep, x):

@@ -1,6 +1,6 @@
 """Structures of atoms on the host, checked, and the species that a model knows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -41,7 +41,7 @@ def each(make: Callable[[Structure], Made], structures: Sequence[Structure]) -> 
     """What `make` makes of each structure; its errors say which one it was.
 
     Raises:
-        TypeError: If `structures` is a single structure.
+        TypeError: If `structures` is a single structure, or holds anything else.
         ValueError: Those of `make`, with "structures[k]." in front.
 
     Examples:
@@ -51,8 +51,11 @@ def each(make: Callable[[Structure], Made], structures: Sequence[Structure]) -> 
     """
     if isinstance(structures, Structure):
         raise TypeError("structures: expected a sequence of structures, got one; pass [structure]")
+    if not isinstance(structures, Iterable):
+        raise TypeError(f"structures: expected a sequence of structures, got {structures!r}")
     made = []
     for k, structure in enumerate(structures):
+        _expect(f"structures[{k}]", structure)
         try:
             made.append(make(structure))
         except ValueError as error:
@@ -67,12 +70,14 @@ def checked(structure: Structure) -> Structure:
         Species in int32, all else in float64, the cell invertible: rows of zeros along open axes become unit vectors.
 
     Raises:
+        TypeError: If it is no structure.
         ValueError: If the structure is empty, its arrays do not fit, or a number is not finite.
 
     Examples:
         >>> checked(Structure([1, 1], [[0, 0, 0], [0, 0, 0.74]], energy=-31.7)).positions.shape
         (2, 3)
     """
+    _expect("structure", structure)
     positions, cell, pbc = neighbors.checked(structure.positions, structure.cell, structure.pbc)
     n = len(positions)
     species = np.asarray(structure.species)
@@ -137,6 +142,12 @@ def known_species(
     """
     _check_table(table)
     return jnp.isin(jnp.asarray(species), np.array([0, *table]))
+
+
+def _expect(name, structure):
+    if not isinstance(structure, Structure):
+        kind = type(structure).__name__
+        raise TypeError(f"{name}: expected graphs.Structure(species, positions), with a cell or not, got one of {kind}")
 
 
 def _label(name, value, shape):

@@ -235,8 +235,7 @@ def _from_cube(group, u):  # one program, where every operation on its own would
 
 def check_coordinates(group: Group, a: ArrayLike) -> None:
     """Raise unless `a` holds algebra coordinates of `group`."""
-    if not jnp.issubdtype(jnp.result_type(a), jnp.floating):
-        raise TypeError(f"a: expected real floating-point coordinates, got {jnp.result_type(a).name}")
+    floating("a", a)
     if np.shape(a)[-1:] != (group.dim,):
         raise ValueError(f"a: {group} has coordinates of shape (..., {group.dim}), got {np.shape(a)}")
 

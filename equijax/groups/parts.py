@@ -5,13 +5,24 @@ and of larger groups by way of `Embedded`.
 """
 
 import abc
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from equijax._validate import random_key
 from equijax.groups.elements import Element, float_dtype, static
+
+
+def _with_key(sample):
+    @functools.wraps(sample)
+    def checked(self, key, shape=(), dtype=None):
+        return sample(self, random_key("key", key), shape, dtype)
+
+    return checked
 
 
 class Part(abc.ABC):
@@ -20,6 +31,12 @@ class Part(abc.ABC):
     A subclass gives `sample`; with `dim > 0` also `dim`, `exp` and `tangents`; a finite one `elements`, and
     `generators` if fewer elements generate them. All return elements of the whole group.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Every `sample`, those of users' groups too, refuses what is no random key."""
+        super().__init_subclass__(**options)
+        if "sample" in cls.__dict__:
+            cls.sample = _with_key(cls.sample)  # type: ignore[method-assign]
 
     @property
     def dim(self) -> int:

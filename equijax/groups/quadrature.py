@@ -9,6 +9,7 @@ import scipy.special
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from equijax._validate import random_key
 from equijax.groups.constants import plane_rotation
 
 NODE_METHODS = ("quasi", "equispaced", "gauss", "stratified", "random")
@@ -41,6 +42,8 @@ def cube_points(
     check_method(method)
     if method == "gauss" and key is not None:
         raise ValueError("key: the nodes of method='gauss' do not move; leave out the key")
+    if key is not None:
+        random_key("key", key)
     dtype = jnp.promote_types(dtype, jnp.float32)  # few digits would put points on each other
     weights = jnp.full(n, 1 / n, dtype)
     if method in ("stratified", "random"):

@@ -13,5 +13,10 @@ __all__ = ["ase", "e3nn"]
 def __getattr__(name: str) -> ModuleType:
     """Import a module on first use, and with it the package that it is for."""
     if name in __all__:
-        return importlib.import_module(f"equijax.interop.{name}")
+        try:
+            return importlib.import_module(f"equijax.interop.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != "ase":
+                raise
+            raise ImportError("interop.ase needs ASE: pip install 'equijax[molecules]'") from error
     raise AttributeError(f"module 'equijax.interop' has no attribute {name!r}; its modules are {', '.join(__all__)}")

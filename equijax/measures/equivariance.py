@@ -18,11 +18,11 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Inexact, PRNGKeyArray, PyTree, Real, Shaped
 
 from equijax import reps
-from equijax._validate import integer
+from equijax._validate import integer, random_key
 from equijax.groups import Element
 from equijax.measures.padding import Mask, blank, rows_of_inputs, valid_rows, where_valid
 from equijax.reps import Rep
-from equijax.symmetry import Symmetry, inexact, positional
+from equijax.symmetry import Symmetry, arguments, inexact
 
 NEARBY = 3  # perturbed inputs, which set the scale of each output together with the given one
 NUDGE = 0.05  # size of these perturbations, relative to the spread of the input
@@ -54,7 +54,7 @@ def equivariance_error(
         samples: Number of group elements.
 
     Raises:
-        TypeError: If `args` is not a tuple or list.
+        TypeError: If `args` is not a tuple or list, or `key` no random key.
         ValueError: If nothing of the output is compared, `samples` is not positive, or `mask` fits no input.
 
     Examples:
@@ -67,7 +67,7 @@ def equivariance_error(
         True
     """
     integer("samples", samples, 1)
-    args, group = positional(args), symmetry.group
+    args, group, key = arguments(f, symmetry, args), symmetry.group, random_key("key", key)
     key_near, key_g = jax.random.split(key)
     # the identity comes first, so that f is compiled once for the given input and the moved ones
     g = jax.tree.map(lambda e, h: jnp.concatenate([e[None], h]), group.identity(), group.sample(key_g, (samples,)))

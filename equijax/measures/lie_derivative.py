@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Inexact, PyTree
 
 from equijax.groups import Part
-from equijax.symmetry import Symmetry
+from equijax.symmetry import Symmetry, arguments
 
 
 def lie_derivative(f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree) -> dict[str, PyTree]:
@@ -41,6 +41,7 @@ def lie_derivative(f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree) -
         >>> jax.tree.map(jnp.shape, sheared)
         {'rotation': (1, 2)}
     """
+    args = arguments(f, symmetry, args)
     parts = {name: part for name, part in symmetry.group.parts().items() if part.dim}
     if not parts:
         raise ValueError(f"symmetry: {symmetry.group} is discrete and has no Lie derivative; use check instead")

@@ -30,8 +30,7 @@ class EGNN(nn.Module):
         normalize: Whether to normalize; False is the published form, for positions of size one.
 
     References:
-        Satorras, Hoogeboom and Welling 2021, arXiv:2102.09844, equations 3 to 7; the division is that
-        of Hoogeboom et al. 2022, arXiv:2203.17003, equation 12.
+        Satorras, Hoogeboom and Welling 2021, arXiv:2102.09844, equations 3 to 7: the published form.
     """
 
     features: int = 64

@@ -98,6 +98,7 @@ class EquivariantBilinear(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
         """y, in the dtype of x; its size is the square of that of x."""
+        _expect(self.group, source=self.source, target=self.target, factors=self.factors or Scalar())
         rank = _validate.integer("rank", self.rank, 1)
         if self.factors is None:
             kinds = [Scalar(), *(term for term in dict.fromkeys(summands(self.source)) if _is_gated(self.group, term))]
@@ -159,8 +160,15 @@ class EquivariantMLP(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array | np.ndarray, "*batch source"]) -> Float[Array, "*batch target"]:
         """The output, in the dtype of x."""
+        _expect(self.group, source=self.source, target=self.target)
+        if not isinstance(self.hidden, tuple | list):
+            raise TypeError(
+                f"hidden: expected a tuple of representations, one for each hidden layer, got {self.hidden!r}; "
+                f"pass (reps.Sum(*[reps.Scalar()] * 16, *[reps.Vector()] * 8),), say"
+            )
         source = self.source
-        for hidden in self.hidden:
+        for i, hidden in enumerate(self.hidden):
+            _expect(self.group, **{f"hidden[{i}]": hidden})
             gates = sum(_is_gated(self.group, term) for term in summands(hidden))
             target = Sum(hidden, *[Scalar()] * gates)
             y = EquivariantLinear(self.group, source, target, precision=self.precision)(x)
@@ -190,6 +198,7 @@ def gated(
     Raises:
         ValueError: If the last axis of `x` is not that of `rep` and the gates.
     """
+    _expect(group, rep=rep)
     dims = [dimension(group, term) for term in summands(rep)]
     others = np.array([_is_gated(group, term) for term in summands(rep)])
     dim, gates = sum(dims), int(others.sum())
@@ -202,6 +211,13 @@ def gated(
     which = np.repeat(np.where(others, np.cumsum(others) - 1, 0), dims)
     factor = (gate_activation(x[..., dim:]) * gain(gate_activation))[..., which]
     return jnp.where(np.repeat(others, dims), factor * features, y)
+
+
+def _expect(group: Group, **representations: Rep) -> None:
+    """Raise a TypeError unless a group is one, and each of some representations is one, by its name."""
+    _validate.instance("group", group, Group, "a group such as groups.SO(3)")
+    for name, rep in representations.items():
+        _validate.instance(name, rep, Rep, "a representation such as reps.Vector()")
 
 
 def _is_gated(group: Group, term: Rep) -> bool:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from equijax._validate import floating
+from equijax._validate import floating, instance
 from equijax.groups import AffineElement, Element, Group, linear_part
 from equijax.numerics import det
 
@@ -93,6 +93,16 @@ def translation_part(g: Element) -> Float[Array, " n"] | None:
 def own_element(group: Group, g: Element) -> Element:
     """The part of `g` that is an element of `group`: the linear part of a pair if `group` has matrices as elements."""
     return g.linear if isinstance(g, AffineElement) and group.size is not None else g
+
+
+def expect_group(name: str, group: object) -> None:
+    """Raise a TypeError unless `group` is a group."""
+    instance(name, group, Group, "a group such as groups.SO(3)")
+
+
+def expect_rep(name: str, rep: object) -> None:
+    """Raise a TypeError unless `rep` is a representation."""
+    instance(name, rep, Rep, "a representation such as reps.Vector()")
 
 
 def check_group(rep: Rep, expected: Group, group: Group) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax.groups import SO, Element, Group, O
-from equijax.reps.base import Rep
+from equijax.reps.base import Rep, expect_group, expect_rep
 from equijax.reps.combine import Sum
 from equijax.reps.intertwiners import intertwiners
 from equijax.reps.irreducible import irrep, irreps
@@ -39,6 +39,7 @@ def character(rep: Rep, g: Element) -> Float[Array, ""]:
         >>> float(reps.character(reps.Vector(), jnp.diag(jnp.array([-1.0, 1.0, 1.0]))))
         1.0
     """
+    expect_rep("rep", rep)
     return jnp.trace(rep.matrix(g))
 
 
@@ -67,6 +68,8 @@ def decompose(group: Group, rep: Rep) -> Decomposition:
         >>> reps.decompose(groups.O(3), reps.Tensor(2)).multiplicities
         {Irreps('0e'): 1, Irreps('1e'): 1, Irreps('2e'): 1}
     """
+    expect_group("group", group)
+    expect_rep("rep", rep)
     terms, change = _decompose(group, rep)
     return Decomposition(dict(terms), change.copy())
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from equijax import groups
 from equijax._validate import floating
 from equijax.groups import Group
-from equijax.reps.base import Rep
+from equijax.reps.base import Rep, expect_group, expect_rep
 from equijax.reps.combine import Product, Sum
 from equijax.reps.geometric import Scalar
 from equijax.reps.solver import dimension, maps_between
@@ -213,9 +213,9 @@ def block_basis(group: Group, source: Rep, target: Rep) -> BlockBasis:
         >>> maps.dim, maps.bases[0][0].shape  # of the 16 maps from 4 vectors to 4, one small basis
         (16, (1, 3, 3))
     """
+    expect_group("group", group)
     for name, rep in (("source", source), ("target", target)):
-        if not isinstance(rep, Rep):
-            raise TypeError(f"{name}: expected a representation, got {rep!r} of type {type(rep).__name__}")
+        expect_rep(name, rep)
         try:
             rep.check(group)
         except (TypeError, ValueError) as error:

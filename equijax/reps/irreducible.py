@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from equijax._validate import integer
 from equijax.groups import SO, Cyclic, Dihedral, Element, Group, O, Polyhedral, linear_part, static
 from equijax.numerics.linear_algebra import det
-from equijax.reps.base import Rep, check_group
+from equijax.reps.base import Rep, check_group, expect_group
 from equijax.reps.spherical import Irreps
 from equijax.reps.splitting import Found, all_irreps
 from equijax.reps.tables import Tabulated, listed, place_of
@@ -102,6 +102,7 @@ def irrep(group: Group, label: Label) -> Rep:
         >>> reps.irrep(groups.O(3), "2e").dim
         5
     """
+    expect_group("group", group)
     if group == SO(3):
         degree = integer("label", label)
         return Irreps(f"{degree}{'eo'[degree % 2]}")
@@ -142,6 +143,7 @@ def irreps(group: Group, highest: int | None = None) -> tuple[Rep, ...]:
         >>> [(rep.label, rep.type) for rep in reps.irreps(groups.Cyclic(4))]
         [(0, 'real'), (1, 'complex'), (2, 'real')]
     """
+    expect_group("group", group)
     if group in (SO(2), O(2), SO(3), O(3)):
         if highest is None:
             raise ValueError(

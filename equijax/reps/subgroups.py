@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from equijax.groups import Element, Group, static
-from equijax.reps.base import Rep, check_group
+from equijax.reps.base import Rep, check_group, expect_group, expect_rep
 from equijax.reps.tables import Tabulated, inverses, place_of, places_in, products
 
 Embedding = Callable[[Element], Element]
@@ -52,6 +52,8 @@ def restrict(rep: Rep, subgroup: Group, embedding: Embedding | None = None) -> R
         >>> reps.decompose(groups.Cyclic(4), turns).multiplicities
         {Irrep(Cyclic(4), 1): 1}
     """
+    expect_rep("rep", rep)
+    expect_group("subgroup", subgroup)
     restricted = Restricted(rep, subgroup, embedding)
     try:
         apart = _apart(restricted)
@@ -131,6 +133,9 @@ def induce(rep: Rep, subgroup: Group, group: Group, embedding: Embedding | None 
         >>> corners.dim, list(reps.decompose(groups.Cyclic(6), corners).multiplicities.values())
         (3, [1, 1])
     """
+    expect_rep("rep", rep)
+    expect_group("subgroup", subgroup)
+    expect_group("group", group)
     induced = Induced(rep, subgroup, group, embedding)
     rep.check(subgroup)
     _cosets(induced)

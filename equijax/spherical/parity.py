@@ -39,7 +39,9 @@ def kinds(name: str, x: Input, axis: int = -2) -> dict[int, Float[Array, "..."]]
     if not isinstance(x, (tuple, list)):
         found = {0: _validate.floating(name, x)}
     elif len(x) != 2:
-        raise ValueError(f"{name}: expected an array or the pair (natural, pseudo), got {len(x)} entries")
+        raise ValueError(
+            f"{name}: expected an array or the pair (natural, pseudo), got a {type(x).__name__} of {len(x)}"
+        )
     else:
         names = (f"{name}[0]", f"{name}[1]")
         found = {k: _validate.floating(names[k], a) for k, a in enumerate(x) if a is not None}

@@ -68,8 +68,7 @@ def save(
         >>> found.step, found.params["w"].tolist(), found.config["units"]
         (7, [1.0, 1.0, 1.0], 'eV, Å')
     """
-    import orbax.checkpoint as ocp
-
+    ocp = _orbax()
     keep = _validate.integer("keep", keep, 1)
     items = _items(directory, step, model, params, training, extra)
     with _manager(directory, create=True, keep=keep) as manager:
@@ -98,8 +97,7 @@ def check(
 
 def _items(directory, step, model, params, training, extra):
     """What is written, as Orbax takes it, once all of it is seen to be of use."""
-    import orbax.checkpoint as ocp
-
+    ocp = _orbax()
     step = _validate.integer("step", step)
     name = None if model is None else type(model).__name__
     config: dict[str, Any] = {"version": VERSION, "model": name, "fields": fields(model)}
@@ -144,10 +142,9 @@ def restore(directory: str | Path, *, training: PyTree | None = None) -> Checkpo
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If it cannot be read, or is of another form than `training`.
+        ValueError: If it cannot be read, or is of another form than `training`, as that of another optimizer.
     """
-    import orbax.checkpoint as ocp
-
+    ocp = _orbax()
     directory = Path(directory)
     if not directory.is_dir():
         raise FileNotFoundError(f"{directory}: no such folder; a checkpoint is a folder that training has written")
@@ -168,13 +165,19 @@ def restore(directory: str | Path, *, training: PyTree | None = None) -> Checkpo
                 items["params"] = ocp.args.StandardRestore(on_host)
             if training is not None:
                 wanted, form = trees.flat(training, "training")
-                trees.same(forms["training"], form)
+                if other := trees.differences(forms["training"], form):
+                    raise _Other(f"training: checkpoint {step} of {directory} is of another form: {other}")
                 if wanted:
                     items["training"] = ocp.args.StandardRestore(wanted)
             found = manager.restore(step, args=ocp.args.Composite(**items)) if items else {}
             params = trees.rebuilt(forms["params"], found.get("params") or {})
             if training is not None:
                 training = trees.refilled(training, forms["training"], found.get("training") or {})
+        except _Other as error:
+            raise ValueError(
+                f"{error}; give the optimizer and the state that it was saved with, or none, to go on from its "
+                "parameters alone"
+            ) from None
         except Exception as error:
             others = sorted(set(manager.all_steps()) - {step})
             way_out = f"remove the folder {step} to go back to {others[-1]}" if others else "train again"
@@ -182,6 +185,10 @@ def restore(directory: str | Path, *, training: PyTree | None = None) -> Checkpo
                 f"{directory}: checkpoint {step} cannot be read, it is damaged or of another model; {way_out} ({error})"
             ) from error
     return Checkpoint(step, params, config, training)
+
+
+class _Other(ValueError):
+    """A checkpoint that is not damaged, but not what is asked for."""
 
 
 def fields(model: Any) -> dict[str, Any]:
@@ -229,8 +236,15 @@ def _hashable(value):
     return tuple(_hashable(v) for v in value) if isinstance(value, (list, tuple, np.ndarray)) else value
 
 
-def _manager(directory, create, keep=2):
-    import orbax.checkpoint as ocp
+def _orbax():
+    try:
+        import orbax.checkpoint
+    except ImportError as error:
+        raise ImportError("checkpoints are written by Orbax: pip install 'equijax[train]'") from error
+    return orbax.checkpoint
 
+
+def _manager(directory, create, keep=2):
+    ocp = _orbax()
     options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=create, enable_async_checkpointing=False)
     return ocp.CheckpointManager(Path(directory).absolute(), options=options)

@@ -99,7 +99,7 @@ def fit(
         compiler_options: Those of `jax.jit`.
 
     Raises:
-        TypeError: If the loss or `validate` returns anything else.
+        TypeError: If the loss or `validate` returns anything else, or the loss, the optimizer or the key is none.
         ValueError: If there is no budget, or no batch, if `validate` gives no finite number, or if the directory holds
             another run.
 
@@ -118,6 +118,7 @@ def fit(
         ('steps', 3.0)
     """
     _check(steps, seconds, every, decay, counted)
+    _check_kinds(loss, optimizer, key)
     log, best = Log(steps, seconds, every, clock, counted), None
     if directory is not None and jax.tree_util.treedef_is_leaf(jax.tree.structure(params)):
         raise ValueError("params: expected a dict, list or tuple of arrays to save, got one array")
@@ -220,6 +221,17 @@ def _check(steps, seconds, every, decay, counted):
         raise ValueError(f"counted: expected some of {', '.join(Spent._fields)}, got {counted}")
 
 
+def _check_kinds(loss, optimizer, key):
+    """Loss, optimizer and key as `fit` takes them."""
+    if not callable(loss):
+        raise TypeError(f"loss: expected a function of (params, batch), got {loss!r}")
+    if not isinstance(optimizer, optax.GradientTransformation):
+        hint = "; did you forget to call it with a rate?" if callable(optimizer) else ""
+        raise TypeError(f"optimizer: expected one of optax, such as optax.adam(1e-3), got {optimizer!r}{hint}")
+    if key is not None:
+        _validate.random_key("key", key)
+
+
 def _budget(log: Log, step: int) -> Stopped | None:
     """Which budget is spent, if one is."""
     if log.share(step) < 1:
@@ -293,7 +305,8 @@ def _holds(directory, resume, run, model) -> bool:
         other.append("model")
     if other:
         raise ValueError(
-            f"{directory}: holds a run of other {', '.join(other)}; name another folder, or remove this one"
+            f"{directory}: holds a run of other {', '.join(other)}; go on with those that it began with, "
+            "name another folder, or remove this one"
         )
     return True
 

@@ -119,24 +119,25 @@ def flat(tree: PyTree, name: str) -> tuple[dict[str, Any], list[list[Any]]]:
     return arrays, forms
 
 
-def same(saved: list[list[Any]] | None, wanted: list[list[Any]]) -> None:
-    """Whether leaves of one form are those of another, as `flat` has them.
+def differences(saved: list[list[Any]] | None, wanted: list[list[Any]]) -> str:
+    """How leaves of one form differ from those of another, as `flat` has them, in words; empty if they do not.
 
-    Raises:
-        ValueError: If they are not; it says which.
+    Examples:
+        >>> differences([["mu", "float32", [3], "array"]], [["mu", "float32", [4], "array"]])
+        'mu is of [3], expected [4]'
+        >>> differences([["mu", "float32", [3], "array"]], [])
+        "it has ['mu'] that is not expected, and lacks nothing"
     """
     if saved is None:
-        raise ValueError("it was saved without training")
+        return "it was saved without training"
     one, other = ({form[0]: form[1:] for form in forms} for forms in (saved, wanted))
     if one.keys() != other.keys():
-        raise ValueError(
+        return (
             f"it has {sorted(one.keys() - other.keys()) or 'nothing'} that is not expected, and lacks "
             f"{sorted(other.keys() - one.keys()) or 'nothing'}"
         )
-    for at, form in one.items():
-        for found, expected in zip(form, other[at], strict=True):
-            if found != expected:
-                raise ValueError(f"{at} is of {found}, expected {expected}")
+    found = ((at, *pair) for at, form in one.items() for pair in zip(form, other[at], strict=True))
+    return next((f"{at} is of {came}, expected {expected}" for at, came, expected in found if came != expected), "")
 
 
 def refilled(tree: PyTree, forms: list[list[Any]], arrays: dict[str, Any]) -> PyTree:

@@ -1,11 +1,13 @@
 """Structures with energies and forces from extended-XYZ files, by ASE."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from equijax.graphs import Structure
 
+ISOLATED = "IsolatedAtom"  # a config_type by which files tell the energies of isolated atoms
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04")  # gzip, bzip2, xz, zip
 
 
@@ -13,6 +15,9 @@ def read_extended_xyz(
     path: str | Path, *, energy: str | None = "energy", forces: str | None = "forces", stress: str | None = None
 ) -> list[Structure]:
     """Every frame of an extended-XYZ file, in its order.
+
+    A frame with config_type=IsolatedAtom has one atom, and its energy is that of the atom alone: it is read without
+    cell, forces and stress, and `models.potential.atomic_energies` takes it as E0.
 
     Args:
         path: The file.
@@ -39,7 +44,7 @@ def read_extended_xyz(
         [8, 1, 1]
     """
     try:
-        from ase.io import read
+        from ase.io import iread
     except ImportError as error:
         raise ImportError("extended XYZ is read by ASE: pip install 'equijax[molecules]'") from error
 
@@ -53,30 +58,36 @@ def read_extended_xyz(
         raise ValueError(
             f"{path}: the last line has no end, so the file looks truncated; copy it again, or end the line"
         )
+    frames: list[Any] = []
     try:
         with path.open(encoding="utf-8") as file:  # of a name with "@", ASE would read a part as an index
-            frames = read(file, index=":", format="extxyz")
+            for atoms in iread(file, index=":", format="extxyz"):
+                frames.append(atoms)
     except Exception as error:  # whatever ASE trips over
+        where = f"frame {len(frames)}" if frames else "frame 0, or the line that counts the atoms of another one"
         raise ValueError(
-            f"{path}: not readable as extended XYZ ({type(error).__name__}: {error}); if it is truncated, copy it again"
+            f"{path}: {where}: not readable as extended XYZ ({type(error).__name__}: {error}); repair the frame, or if "
+            "the file is truncated, copy it again"
         ) from error
 
     structures = []
     for k, atoms in enumerate(frames):
         results = {} if atoms.calc is None else atoms.calc.results
         line, columns = atoms.info | results, atoms.arrays | results
-        n = len(atoms)
+        n, alone = len(atoms), line.get("config_type") == ISOLATED
+        if alone and n != 1:
+            raise ValueError(f"{path}, frame {k}: expected one atom where config_type={ISOLATED}, got {n}")
         if not np.isfinite(atoms.positions).all():
             atom = np.argwhere(~np.isfinite(atoms.positions))[0, 0]
             raise ValueError(f"{path}, frame {k}: position of atom {atom} is not finite; remove or repair the frame")
         structure = Structure(
             species=atoms.numbers.astype(np.int32),
             positions=atoms.positions,
-            cell=atoms.cell.array if atoms.pbc.any() else None,
-            pbc=tuple(atoms.pbc.tolist()),
+            cell=atoms.cell.array if atoms.pbc.any() and not alone else None,
+            pbc=(False, False, False) if alone else tuple(atoms.pbc.tolist()),
             energy=_label(f"{path}, frame {k}", "energy", energy, line, ()),
-            forces=_label(f"{path}, frame {k}", "forces", forces, columns, (n, 3)),
-            stress=_label(f"{path}, frame {k}", "stress", stress, line, (3, 3)),
+            forces=None if alone else _label(f"{path}, frame {k}", "forces", forces, columns, (n, 3)),
+            stress=None if alone else _label(f"{path}, frame {k}", "stress", stress, line, (3, 3)),
         )
         structures.append(structure)
     return structures

@@ -230,10 +230,10 @@ def samples(model: Potential, structures: Sequence[graphs.Structure], batch_size
         ValueError: If there are no structures, or one is empty, has coincident atoms, labels that do not fit or species
             that the model lacks.
     """
+    _validate.instance("model", model, Potential, "a models.Potential, before the structures")
     if not structures:
         raise ValueError("structures: expected at least one, got none")
     _validate.integer("batch_size", batch_size, 1)
-    baseline(model, np.array(model.species))  # has one E0 for each species
 
     def ready(structure: graphs.Structure) -> tuple[graphs.Graph, graphs.Structure]:
         structure = graphs.checked(structure)

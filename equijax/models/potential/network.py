@@ -1,6 +1,7 @@
 """An equivariant interatomic potential: message passing with Gaunt products and many-body powers."""
 
 import functools
+from collections.abc import Mapping
 
 import flax.linen as nn
 import jax
@@ -72,6 +73,21 @@ class Potential(nn.Module):
     scale: float = 1.0
     exact_alone: bool = False
 
+    def __post_init__(self):
+        """Fields as they are annotated, so that a model can be hashed: lists, dicts by species and numbers of jax too.
+
+        Raises:
+            TypeError, ValueError: If a field is none of these.
+        """
+        species = _table(self.species)
+        fields: dict[str, object] = {"species": species, "atomic_energies": _energies(self.atomic_energies, species)}
+        for name in ("cutoff", "mean_neighbors", "scale"):
+            fields[name] = _number(name, getattr(self, name))
+            _validate.positive(name, fields[name])
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        super().__post_init__()
+
     @nn.compact
     def __call__(
         self, vectors: Float[Array, "E 3"], graph: graphs.Graph, axis_name: str | None = None
@@ -82,8 +98,6 @@ class Potential(nn.Module):
         the other parts.
         """
         _validate.integer("layers", self.layers, 1)
-        _validate.positive("mean_neighbors", self.mean_neighbors)
-        _validate.positive("scale", self.scale)
         edges = GraphEdges(graph, self.mean_neighbors, axis_name)
         species = graphs.species_index(graph.species, self.species)
         species = jax.nn.one_hot(species, len(self.species), dtype=vectors.dtype)  # (N, species)
@@ -119,6 +133,35 @@ class Potential(nn.Module):
             alone = energies_of(one_each, _no_edges(graph, one_each), Y[:0], basis[:0], cutoff[:0])
             energies = energies - jnp.matmul(species, alone, precision="highest")
         return jnp.where(graph.node_mask, energies * self.scale, 0)
+
+
+def _table(species) -> tuple[int, ...]:
+    """Atomic numbers that differ from each other."""
+    numbers = np.asarray(species)
+    if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):
+        raise TypeError(f"species: expected a tuple of atomic numbers, such as (1, 6, 8), got {species!r}")
+    graphs.species_index(np.zeros(0, int), table := tuple(numbers.tolist()))
+    return table
+
+
+def _energies(energies, species) -> tuple[float, ...]:
+    """One energy for each species, in their order."""
+    if isinstance(energies, Mapping):
+        if set(energies) != set(species):
+            raise ValueError(f"atomic_energies: expected one for each of species {species}, got {dict(energies)}")
+        energies = [energies[z] for z in species]
+    if isinstance(energies, str) or np.ndim(energies) != 1:
+        raise TypeError(f"atomic_energies: expected a tuple of numbers in eV, one for each species, got {energies!r}")
+    if len(energies) != len(species):
+        raise ValueError(f"atomic_energies: expected one for each of species {species}, got {len(energies)}")
+    return tuple(_number("atomic_energies", energy) for energy in energies)
+
+
+def _number(name, x) -> float:
+    """A number of Python, of NumPy or of jax as a float."""
+    if isinstance(x, jax.core.Tracer) or np.ndim(x) or not np.issubdtype(np.asarray(x).dtype, np.number):
+        raise TypeError(f"{name}: expected a number that is known before a program is compiled, got {x!r}")
+    return float(x)
 
 
 def _no_edges(graph, nodes):

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from equijax import graphs, groups, reps
+from equijax._validate import instance, random_key
 from equijax.checks import Report, check
 from equijax.models.potential.network import Potential
 from equijax.symmetry import Symmetry
@@ -39,6 +40,8 @@ def initialize(model: Potential, key: PRNGKeyArray) -> PyTree:
         model: The potential.
         key: A key of `jax.random`. Under `jax.vmap` over keys, parameters of an ensemble.
     """
+    _expect_model(model)
+    random_key("key", key)
     count, vector, flag = np.zeros(1, np.int32), np.ones((1, 3), np.float32), np.ones(1, bool)
     atom = graphs.Graph(
         species=count, node_mask=flag, graph_of_node=count, senders=count, receivers=count,
@@ -77,6 +80,8 @@ def predict(
         ValueError: If the graph was made with a smaller cutoff than the model's, or, where species are not traced, has
             one that the model does not know.
     """
+    _expect_model(model)
+    instance("graph", graph, graphs.Graph, "a graph as graphs.batch(structures, cutoff) makes it")
     if graph.cutoff is not None and graph.cutoff < model.cutoff:
         raise ValueError(
             f"graph: expected all edges up to {model.cutoff} Å, the model's, got those up to {graph.cutoff}"
@@ -112,6 +117,10 @@ def predict(
         node_energies=node_energies,
     )
     return _nowhere_unknown(found, model, graph, axis_name)
+
+
+def _expect_model(model):
+    instance("model", model, Potential, "a models.Potential, before all else")
 
 
 def _nowhere_unknown(found, model, graph, axis_name):
@@ -177,11 +186,10 @@ def baseline(model: Potential, species) -> np.ndarray:
     """E0 of each atom in eV, in float64 on the host: what `Prediction.energies` leave out.
 
     Raises:
-        ValueError: If the model does not know one of the atomic numbers, or has not one energy for each that it knows.
+        ValueError: If the model does not know one of the atomic numbers.
     """
+    _expect_model(model)
     energies, species = np.asarray(model.atomic_energies, np.float64), np.asarray(species)
-    if len(energies) != len(model.species):
-        raise ValueError(f"atomic_energies: expected one for each of species {model.species}, got {len(energies)}")
     if np.any(species == 0):
         raise ValueError("species: expected atomic numbers, got 0, which stands for padding")
     return energies[graphs.species_index(species, model.species)]

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from equijax._validate import integer
-from equijax.symmetry import Symmetry, inexact, positional
+from equijax._validate import integer, random_key
+from equijax.symmetry import Symmetry, arguments, inexact
 
 
 def equivariance_penalty(
@@ -29,7 +29,7 @@ def equivariance_penalty(
         The penalty, in the square of the unit of f.
 
     Raises:
-        TypeError: If `args` is not a tuple or list.
+        TypeError: If `args` is not a tuple or list, or `key` no random key.
         ValueError: If nothing of the output is compared, or `samples` is not positive.
 
     Examples:
@@ -39,7 +39,7 @@ def equivariance_penalty(
         True
     """
     integer("samples", samples, 1)
-    args = positional(args)
+    args, key = arguments(f, symmetry, args), random_key("key", key)
     out, g = f(*args), symmetry.group.sample(key, (samples,))
 
     def squares(g):

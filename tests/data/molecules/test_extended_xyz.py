@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from equijax import data
+from equijax.models import potential
 
 TWO_FRAMES = """2
 Lattice="3.0 0.0 0.0 1.0 4.0 0.0 0.0 0.0 5.0" Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.5 pbc="T T F"
@@ -53,6 +54,27 @@ def test_other_names(read):
         (frame,) = read(OTHER_NAMES, energy=None, forces=None, stress=name)
         assert (frame.energy, frame.forces) == (None, None)
         np.testing.assert_array_equal(frame.stress, [[1, 6, 5], [6, 2, 4], [5, 4, 3]])
+
+
+ATOMS = """1
+Lattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3 config_type=IsolatedAtom energy=-13.6 pbc="T T T"
+H 0.0 0.0 0.0
+1
+Properties=species:S:1:pos:R:3:forces:R:3 config_type=IsolatedAtom energy=-1030.0
+C 1.0 2.0 3.0 0.0 0.0 0.0
+"""
+
+
+def test_isolated_atoms_give_their_energies(read):
+    """In a small box, too, and without forces; the others are fitted, with a warning where nothing tells them apart."""
+    structures = read(ATOMS + TWO_FRAMES)
+    assert [(s.cell, s.pbc, s.forces) for s in structures[:2]] == [(None, (False,) * 3, None)] * 2
+    found = potential.atomic_energies(structures[:3])
+    assert found == {1: -13.6, 6: -1030.0, 8: pytest.approx(-1.5 + 13.6)}
+    assert potential.for_structures(structures[:3], exact_alone=True).atomic_energies == tuple(found.values())
+    missing = [*structures[1:3], structures[2]._replace(energy=-2.0)]  # none of H alone, and one composition
+    with pytest.warns(UserWarning, match=r"species \[1, 8\] apart"):
+        potential.atomic_energies(missing)
 
 
 def test_a_name_with_an_at_sign(tmp_path):
