@@ -13,6 +13,7 @@ import pytest
 import equijax as ej
 from equijax import groups, reps
 from equijax.checks import check
+from equijax.checks.inputs import collinear
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((5, 3)).astype(np.float32)
@@ -234,6 +235,7 @@ def test_casts_are_found_in_the_branches_of_a_condition():
         return jax.lax.cond(jnp.sum(x) > 1e9, lambda y: y.astype(jnp.bfloat16).astype(y.dtype), lambda y: y, x)
 
     assert "bfloat16" in check(branches, O3, (X,)).casts[0]
+    assert "rounded to 9 bits" in check(lambda x: jax.lax.reduce_precision(x, 11, 9), O3, (X,)).casts[0]
 
 
 def test_two_answers_for_one_input_are_said():
@@ -288,6 +290,10 @@ def test_degenerate_inputs_on_request():
     assert report.degenerate["one point"].verdict == "vacuous"
     with pytest.raises(ValueError, match=r"degenerate: .* 'poles'"):
         check(unit, symmetry, (X,), degenerate=["poles"])
+    line = collinear(x := np.random.default_rng(0).normal(size=(5, 3)))  # projected on that of the first two points
+    np.testing.assert_allclose(line[:2], x[:2])
+    np.testing.assert_allclose((x - line) @ (x[1] - x[0]), 0, atol=1e-12)
+    np.testing.assert_allclose(np.cross(line - x[0], x[1] - x[0]), 0, atol=1e-12)
 
 
 class Holder:

@@ -65,10 +65,18 @@ def test_points_without_volume_do_not_count():
     @jax.jit
     def layer(points, values, volumes):
         f, nodes = lie.lift_points(points, values, NODES, volumes)
-        return lie.correlate_points(f, kernel, nodes)
+        return [lie.correlate_points(f, kernel, nodes, window=w) for w in (None, lambda g: 1 + window(g))]
 
-    found = layer(*padded, volumes)[:12]
-    np.testing.assert_allclose(found, layer(POINTS, VALUES, jnp.ones(6)), atol=1e-5)
+    for found, expected in zip(layer(*padded, volumes), layer(POINTS, VALUES, jnp.ones(6)), strict=True):
+        np.testing.assert_allclose(found[:12], expected, atol=1e-5)
+
+
+def test_weights_of_lifted_points_are_those_of_the_left_haar_measure():
+    """dx dμ(A) / ‖det A‖, in the order of the elements: the nodes of the first point, then those of the next."""
+    nodes = (jnp.stack([jnp.diag(jnp.array([2.0, 3.0])), jnp.eye(2)]), jnp.array([0.6, 0.4]))
+    _, (elements, weights) = lie.lift_points(POINTS[:2], VALUES[:2], nodes, jnp.array([1.0, 10.0]))
+    np.testing.assert_allclose(weights, [0.1, 0.4, 1.0, 4.0], rtol=1e-6)
+    np.testing.assert_array_equal(elements.translation, POINTS[np.array([0, 0, 1, 1])])
 
 
 def test_a_lonely_element_gives_zero_and_not_nan():

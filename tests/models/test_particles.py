@@ -123,6 +123,29 @@ def test_egnn_without_its_last_weights_leaves_particles_where_they_are():
     assert np.abs(module.apply(params, X, V, Q) - X).max() > 0.1
 
 
+def test_a_normalized_egnn_divides_moves_by_the_length_and_one():
+    """Of two particles at rest whose messages do not see the distance, which the two forms tell differently."""
+    params = parameters(EGNN(4, layers=1))
+    params["params"]["message_0"]["edge_0"]["kernel"] *= 0
+    x, v = jnp.array([[0.0, 0, 0], [0, 3, 0]]), jnp.zeros((2, 3))
+    normal, published = (EGNN(4, 1, normalize=n).apply(params, x, v, jnp.ones(2)) - x for n in (True, False))
+    np.testing.assert_allclose(normal, published / 4, rtol=1e-4)
+    assert np.abs(published).max() > 0.01
+
+
+def test_messages_of_a_gaunt_network_do_not_see_the_size_of_features():
+    """h is normalized before it is used: moves are W (k h + update), an update that the size k of h does not change."""
+    module = GauntNetwork(8, channels=3, layers=1, probes=2)
+    params = parameters(module)
+
+    def at(k):
+        start = jax.tree.map(lambda a: k * a, {name: params["params"][name] for name in ("speed", "velocity")})
+        return module.apply({"params": params["params"] | start}, X, V, Q)
+
+    np.testing.assert_allclose(at(3.0) - at(2.0), at(2.0) - at(1.0), atol=1e-4)
+    assert np.abs(at(2.0) - at(1.0)).max() > 0.01
+
+
 def _moves(name):
     return name.endswith("_out") and not name.startswith("update")
 

@@ -30,6 +30,18 @@ def test_charges_are_the_published_ones():
     np.testing.assert_allclose(v[-1, 4], [0.09150099, -0.32148228, 0.37185577], atol=1e-8)
 
 
+def test_particles_drawn_outside_of_the_box_are_put_back_and_fly_inwards():
+    _, x, v = initial_states(1, particles=1000, seed=3)
+    random = np.random.RandomState(3)
+    random.choice([-1.0, 0.0, 1.0], size=(1000, 1), p=[0.5, 0, 0.5])
+    at = random.randn(3, 1000).T * 200 ** (1 / 3)
+    outside = np.abs(at) > 5
+    assert outside.sum() > 100
+    np.testing.assert_allclose(x[0], np.where(outside, 10 * np.sign(at) - at, at))  # mirrored at the wall
+    assert (v[0][outside] * np.sign(at[outside]) < 0).all()
+    assert (np.sign(v[0][~outside]) > 0).mean() == pytest.approx(0.5, abs=0.1)
+
+
 @pytest.mark.core
 def test_a_trajectory_goes_where_the_published_one_does():
     charges, x, v = initial_states(2)
