@@ -2,6 +2,7 @@
 
 from equijax.models import parot, potential
 from equijax.models.egnn import EGNN
+from equijax.models.fernn import FERNN, FERNNClassifier
 from equijax.models.gaunt_network import GauntNetwork
 from equijax.models.graph_network import GraphNetwork
 from equijax.models.local_frame_network import LocalFrameNetwork
@@ -12,6 +13,8 @@ from equijax.models.shift_transformer import ShiftTransformer
 
 __all__ = [
     "EGNN",
+    "FERNN",
+    "FERNNClassifier",
     "GauntNetwork",
     "GraphNetwork",
     "LocalFrameNetwork",

@@ -25,6 +25,7 @@ from equijax.nn.graphs import (
 from equijax.nn.grids import CircularConv, Patches, Polynomial, anchor_phase, on_pixels
 from equijax.nn.lie import GaussianKernel, GroupConv, LiftingConv, SineKernel, SplineKernel
 from equijax.nn.plain import MLP, Dense
+from equijax.nn.recurrent import FlowCell, LinearFlow, check_closed, linear_flow, velocity_set
 from equijax.nn.spherical import (
     Gate,
     GauntProduct,
@@ -48,6 +49,7 @@ __all__ = [
     "EquivariantBilinear",
     "EquivariantLinear",
     "EquivariantMLP",
+    "FlowCell",
     "Gate",
     "GauntProduct",
     "GaussianKernel",
@@ -55,6 +57,7 @@ __all__ = [
     "GroupConv",
     "LiftingConv",
     "Linear",
+    "LinearFlow",
     "LocalFrames",
     "ManyBodyProduct",
     "MessagePassing",
@@ -72,9 +75,11 @@ __all__ = [
     "anchor_phase",
     "bessel_basis",
     "carried",
+    "check_closed",
     "differences",
     "gated",
     "linear",
+    "linear_flow",
     "off_diagonal",
     "on_pixels",
     "particles",
@@ -82,4 +87,5 @@ __all__ = [
     "rms_normalize",
     "tensor_size",
     "turn",
+    "velocity_set",
 ]

@@ -82,7 +82,11 @@ class Shift(Rep):
         shift, axes = jnp.asarray(g), _axes(self.axes)
         if not jnp.issubdtype(shift.dtype, jnp.integer) or shift.shape != (len(axes),):
             raise ValueError(f"g: expected {len(axes)} integers, one an axis, got {shift.dtype} of shape {shift.shape}")
-        return jnp.roll(jnp.asarray(x), tuple(shift // self.stride), axes)
+        x = jnp.asarray(x)
+        for steps, axis in zip(shift // self.stride, axes, strict=True):
+            # for a batch of shifts many times faster than jnp.roll, forward and backward
+            x = jnp.take(x, (jnp.arange(x.shape[axis]) - steps) % x.shape[axis], axis, mode="clip")
+        return x
 
     def check(self, group: Group) -> None:
         _check_kind(self, groups.Shift, group)

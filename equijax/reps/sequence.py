@@ -34,7 +34,7 @@ class Sequence(Rep):
         [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
 
     References:
-        Keller 2025, arXiv:2507.14793, section 3 (flow equivariance of sequence models).
+        Keller 2025, arXiv:2507.14793 (flow equivariance of sequence models).
     """
 
     rep: Rep
