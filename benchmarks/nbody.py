@@ -25,7 +25,7 @@ from tqdm import tqdm  # noqa: E402
 
 import equijax as ej  # noqa: E402
 from equijax import data, frames, groups, reps, training  # noqa: E402
-from equijax.models import EGNN, GauntNetwork, GraphNetwork, LocalFrameNetwork, SetNetwork  # noqa: E402
+from equijax.models import EGNN, EqMotion, GauntNetwork, GraphNetwork, LocalFrameNetwork, SetNetwork  # noqa: E402
 
 E3 = ej.Symmetry(groups.E(3), inputs=(None, reps.Position(), reps.Vector(), None), outputs=reps.Position())
 O3 = ej.Symmetry(groups.O(3), inputs=(reps.Vector(), reps.Vector(), None), outputs=reps.Vector())
@@ -57,6 +57,15 @@ class Sets(nn.Module):
     def __call__(self, positions, velocities, charges):
         moved = SetNetwork(features=128, layers=4)(positions, velocities, charges[:, None])
         return positions + velocities + moved
+
+
+class Motion(nn.Module):
+    """EqMotion, for which a velocity is two frames."""
+
+    @nn.compact
+    def __call__(self, positions, velocities, charges):
+        past = jnp.stack([positions - velocities, positions], axis=1)
+        return EqMotion(future=1)(past, charges=charges).positions[:, 0]
 
 
 def main():
@@ -111,6 +120,7 @@ def models():
         "GNN": exact(graph),
         "GNN, augmented": augmented(graph),
         "EGNN": exact(EGNN(normalize=False)),
+        "EqMotion": exact(Motion()),
         "set network, a PCA frame": averaged(sets, frames.pca, 1),
         "GNN, PCA frames": averaged(graph, frames.pca),
         "GNN, a PCA frame": averaged(graph, frames.pca, 1),

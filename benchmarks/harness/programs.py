@@ -13,6 +13,7 @@ from equijax import frames, graphs, groups, lie, nn, products, reps, rotations, 
 from equijax.groups import decompositions
 from equijax.models import (
     EGNN,
+    EqMotion,
     GauntNetwork,
     GraphNetwork,
     LocalFrameNetwork,
@@ -188,6 +189,9 @@ def models(dtype, atoms, edges, channels):
         yield Case(type(network).__name__, jax.vmap(network.apply, (None, 0, 0, 0)), (params, *batch))
     clouds, network = _shape(dtype, 4, atoms, 3), PaRot(10, True, 8, 8, 8, 4, channels)
     params = jax.eval_shape(network.init, jax.random.key(0), _shape(dtype, atoms, 3))
+    walks, moving = _shape(dtype, atoms, 5, 8, 3), EqMotion(8, channels, channels, layers=1)
+    walked = jax.eval_shape(moving.init, jax.random.key(0), _shape(dtype, 5, 8, 3))
+    yield Case("EqMotion", jax.vmap(moving.apply, (None, 0)), (walked, walks))
     yield Case("PaRot", jax.vmap(network.apply, (None, 0)), (params, clouds))
     network, images = ShiftTransformer(10, "twins"), _shape(dtype, atoms, 32, 32, 3)
     params = jax.eval_shape(network.init, jax.random.key(0), images)

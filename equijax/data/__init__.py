@@ -1,5 +1,5 @@
-"""Data to learn from, by subject: molecules, particles, images, solids. Shipped, read from files, or generated; none is
-downloaded.
+"""Data to learn from, by subject: molecules, particles, images, solids, motion. Shipped, read from files, or
+generated; none is downloaded.
 """
 
 from equijax.data.images import (
@@ -13,23 +13,39 @@ from equijax.data.images import (
     rotating_digits,
 )
 from equijax.data.molecules import Dataset, acetylacetone, read_acac_dft, read_extended_xyz
-from equijax.data.particles import ChargedParticles, Windows, charged_particles, initial_states, simulate
+from equijax.data.motion import MotionCapture, motion_capture, windows
+from equijax.data.particles import (
+    ChargedParticles,
+    ChargedTrajectories,
+    Springs,
+    Windows,
+    charged_particles,
+    charged_trajectories,
+    initial_states,
+    simulate,
+    springs,
+)
 from equijax.data.solids import SOLIDS, Solids, solids
 
 __all__ = [
     "SOLIDS",
     "ChargedParticles",
+    "ChargedTrajectories",
     "Dataset",
     "Digits",
+    "MotionCapture",
     "MovingDigits",
     "Solids",
+    "Springs",
     "Windows",
     "acetylacetone",
     "affine_digits",
     "charged_particles",
+    "charged_trajectories",
     "digits",
     "flowing_digits",
     "initial_states",
+    "motion_capture",
     "pad",
     "picture_crops",
     "read_acac_dft",
@@ -37,4 +53,6 @@ __all__ = [
     "rotating_digits",
     "simulate",
     "solids",
+    "springs",
+    "windows",
 ]

@@ -2,6 +2,7 @@
 
 from equijax.models import parot, potential
 from equijax.models.egnn import EGNN
+from equijax.models.eqmotion import EqMotion, Forecast
 from equijax.models.fernn import FERNN, FERNNClassifier
 from equijax.models.gaunt_network import GauntNetwork
 from equijax.models.graph_network import GraphNetwork
@@ -14,7 +15,9 @@ from equijax.models.shift_transformer import ShiftTransformer
 __all__ = [
     "EGNN",
     "FERNN",
+    "EqMotion",
     "FERNNClassifier",
+    "Forecast",
     "GauntNetwork",
     "GraphNetwork",
     "LocalFrameNetwork",

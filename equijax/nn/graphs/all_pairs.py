@@ -4,7 +4,7 @@ import dataclasses
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from equijax import _validate
 
@@ -28,6 +28,27 @@ def off_diagonal(a: Array) -> Array:
     return flat.reshape(n - 1, n + 1, *a.shape[2:])[:, :-1].reshape(n, n - 1, *a.shape[2:])
 
 
+def with_diagonal(a: Array) -> Array:
+    """Rows with zeros in their own column: the inverse of `off_diagonal`, (n, n − 1, ...) to (n, n, ...).
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import nn
+        >>> nn.with_diagonal(jnp.array([[1, 2], [3, 5], [6, 7]])).tolist()
+        [[0, 1, 2], [3, 0, 5], [6, 7, 0]]
+
+    Raises:
+        ValueError: If the second axis is not shorter than the first by one.
+    """
+    n = a.shape[0]
+    if a.ndim < 2 or a.shape[1] != n - 1:
+        raise ValueError(f"a: expected shape (n, n − 1, ...), got {a.shape}")
+    rest = [(0, 0)] * (a.ndim - 2)
+    rows = jnp.pad(a.reshape(n - 1, n, *a.shape[2:]), [(0, 0), (0, 1), *rest])  # the diagonal ends every n + 1
+    flat = jnp.pad(rows.reshape(n * n - 1, *a.shape[2:]), [(1, 0), *rest])
+    return flat.reshape(n, n, *a.shape[2:])
+
+
 def particles(positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -> tuple[Array, Array, Array]:
     """The arguments as they are, positions (n, d), velocities (n, d) and charges (n,).
 
@@ -45,7 +66,7 @@ def particles(positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -
     return x, v, q
 
 
-def differences(x: Float[Array, "n d"]) -> Float[Array, "n others d"]:
+def differences(x: Float[Array, "n ..."]) -> Float[Array, "n others ..."]:
     """x_i − x_j for j ≠ i.
 
     Examples:
@@ -76,7 +97,7 @@ class AllPairs:
 
     nodes: int
 
-    def senders(self, x: Float[Array, "n ..."]) -> Float[Array, "n others ..."]:
+    def senders(self, x: Shaped[Array, "n ..."]) -> Shaped[Array, "n others ..."]:
         """x_j for all j ≠ i."""
         return off_diagonal(jnp.broadcast_to(x, (self.nodes, *x.shape)))
 
