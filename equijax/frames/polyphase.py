@@ -61,7 +61,7 @@ def polyphase(
         >>> symmetry = Symmetry(groups.Shift(8), inputs=reps.Shift(0), outputs=None)
         >>> invariant, x = frame_average(pool, symmetry, frames.polyphase(4), frame_input=0), jnp.arange(8.0)
         >>> [float(pool(jnp.roll(x, s))) for s in range(3)], [float(invariant(jnp.roll(x, s))) for s in range(3)]
-        ([10.0, 9.0, 8.0], [10.0, 10.0, 10.0])
+        ([10.0, 13.0, 12.0], [13.0, 13.0, 13.0])
     """
     strides = [integer("stride", p, 1) for p in np.ravel(np.asarray(stride, object))]
     if temperature is not None:

@@ -150,8 +150,9 @@ class Polynomial(nn.Module):
     Examples:
         >>> import jax
         >>> from equijax import nn
-        >>> nn.Polynomial().init_with_output(jax.random.key(0), jax.numpy.ones((4, 4, 2)))[0][0, 0].round(3).tolist()
-        [0.75, 0.75]
+        >>> y, _ = nn.Polynomial().init_with_output(jax.random.key(0), jax.numpy.ones((4, 4, 2)))
+        >>> print(y[0, 0])
+        [0.75 0.75]
     """
 
     @nn.compact
