@@ -76,7 +76,7 @@ def training_step(mesh, args):
     size = 2 * mesh.size
     model = potential_of(frames, args)
     params = potential.initialize(model, jax.random.key(0))
-    batch = potential.samples(model, frames[:64], 2).batch(np.arange(size) % 64, parts=mesh.size)
+    batch = potential.samples(model, frames[:64], 2).batch(np.arange(size) % 64, shards=mesh.size)
     many = harness.compiled(
         training.gradient(potential.parallel.objective(model, mesh)),
         training.replicate(params, mesh),

@@ -61,6 +61,7 @@ def cases(small):
     for module in (
         nn.Linear(16),
         nn.Gate(),
+        nn.NormActivation(),
         nn.Normalization(),
         nn.ManyBodyProduct(),
         nn.ManyBodyProduct(bracket=True),
@@ -69,6 +70,15 @@ def cases(small):
         params = module.init(jax.random.key(0), x.astype(np.float32))
         name = f"nn.{type(module).__name__}{', bracket' if getattr(module, 'bracket', False) else ''}, L = 2"
         yield name, functools.partial(module.apply, params), [(x, True)], True
+    params = nn.GauntProduct().init(jax.random.key(0), *[features(2).astype(np.float32)] * 2)
+    f = functools.partial(nn.GauntProduct().apply, params)
+    yield "nn.GauntProduct, L = 2", f, [(features(2), True), (features(2), True)], True
+    points = graphs.Structure(np.ones(32, int), rng.uniform(0, 4, (32, 3)))
+    graph = graphs.from_structure(points, 2.5)
+    layer = nn.ZonalConvolution(2.5, mean_neighbors=len(graph.senders) / 32)
+    params = layer.init(jax.random.key(0), features(2).astype(np.float32), graph.vectors.astype(np.float32), graph)
+    f = lambda x, r: layer.apply(params, x, r, graph)  # noqa: E731
+    yield "nn.ZonalConvolution, L = 2", f, [(features(2), True), (graph.vectors, True)], True
     model = potential.Potential(species=(1, 6, 8), atomic_energies=(0.0, 0.0, 0.0), channels=32)
     params = potential.initialize(model, jax.random.key(1))
     molecule = data.acetylacetone().train[0]

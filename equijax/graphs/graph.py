@@ -84,7 +84,7 @@ def edge_vectors(positions: Float[Array | np.ndarray, "N 3"], graph: Graph) -> F
     return jnp.where(jnp.asarray(graph.edge_mask)[:, None], vectors, jnp.asarray(PADDED_EDGE, positions.dtype))
 
 
-def edge_lengths(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
+def edge_lengths(vectors: Float[Array | np.ndarray, "*batch 3"]) -> Float[Array, "*batch"]:
     """‖r‖ of edge vectors, with derivative 0, not NaN, at r = 0.
 
     Examples:
