@@ -64,10 +64,10 @@ def instance(name: str, x: object, kind: type | tuple[type, ...], wanted: str) -
         raise TypeError(f"{name}: expected {wanted}, got {x!r} of type {type(x).__name__}{hint}")
 
 
-def positive(name: str, x: int | float | np.number | np.ndarray | Array) -> None:
+def positive(name: str, x: int | float | np.number | np.ndarray | Array, what: str = "number") -> None:
     """Raise a ValueError if the number `x` is not positive; a traced one, whose value is not known yet, passes."""
     if not isinstance(x, jax.core.Tracer) and not x > 0:
-        raise ValueError(f"{name}: expected a positive number, got {x}")
+        raise ValueError(f"{name}: expected a positive {what}, got {x}")
 
 
 @functools.cache

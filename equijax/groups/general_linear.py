@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from equijax._validate import integer, positive
 from equijax.groups.base import check_coordinates, of_elements
 from equijax.groups.constants import traceless_basis
-from equijax.groups.decompositions import adjoint_of_algebra, log_polar, matrix_log, sinhc
+from equijax.groups.decompositions import adjoint_of_algebra, log_polar, sinhc
 from equijax.groups.elements import Element, static
 from equijax.groups.matrices import ChartPart, Matrices
 from equijax.groups.orthogonal import SO
@@ -50,20 +50,6 @@ class SL(Matrices):
 
     def basis(self) -> np.ndarray:
         return np.concatenate([traceless_basis(self.n), SO(self.n).basis()])
-
-    def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
-        check_coordinates(self, a)
-        return exp_and_phi(self.hat(a))[0]
-
-    @of_elements
-    def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
-        """Coordinates of the principal logarithm, NaN where there is none; `coords` exists for every element.
-
-        Raises:
-            ValueError: If an element has eigenvalues on the negative half-line and so no principal logarithm, or is
-                no element, where its numbers are known.
-        """
-        return self.vee(matrix_log(g))
 
     @of_elements
     def coords(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:

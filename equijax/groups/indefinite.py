@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from equijax._validate import integer, positive
 from equijax.groups.base import check_coordinates, check_shape, of_elements
-from equijax.groups.decompositions import log_polar, matrix_log, sinhc
+from equijax.groups.decompositions import log_polar, sinhc
 from equijax.groups.elements import Element, Nodes, static
 from equijax.groups.general_linear import gaussian_log_volume
 from equijax.groups.matrices import ChartPart, Matrices
@@ -67,20 +67,6 @@ class IndefiniteOrthogonal(Matrices):
         """η Λᵀ η."""
         check_shape(self, g)
         return jnp.swapaxes(g, -1, -2) * np.outer(self._signs, self._signs).astype(g.dtype)
-
-    def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
-        check_coordinates(self, a)
-        return exp_and_phi(self.hat(a))[0]
-
-    @of_elements
-    def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:
-        """Coordinates of the principal logarithm, NaN where there is none, as outside of the identity's component.
-
-        Raises:
-            ValueError: If an element has eigenvalues on the negative half-line and so no principal logarithm, or is
-                no element, where its numbers are known.
-        """
-        return self.vee(matrix_log(g))
 
     @of_elements
     def coords(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:

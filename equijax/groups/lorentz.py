@@ -14,7 +14,7 @@ from equijax.groups.matrices import ChartPart, Matrices
 from equijax.groups.orthogonal import SO
 from equijax.groups.parts import Embedded, Part, Whole
 from equijax.groups.quaternions import quaternion
-from equijax.numerics import det, exp_and_phi, matmul, rapidity_over_sinh, sinhc_sqrt
+from equijax.numerics import det, matmul, rapidity_over_sinh, sinhc_sqrt
 
 _METRIC = np.diag([1.0, -1.0, -1.0, -1.0])
 
@@ -60,10 +60,6 @@ class Lorentz(Whole, Matrices):
         check_shape(self, g)
         signs = np.outer(np.diagonal(_METRIC), np.diagonal(_METRIC))
         return jnp.swapaxes(g, -1, -2) * signs.astype(g.dtype)
-
-    def exp(self, a: Float[Array, "*batch 6"]) -> Float[Array, "*batch 4 4"]:
-        check_coordinates(self, a)
-        return exp_and_phi(self.hat(a))[0]
 
     @of_elements
     def log(self, g: Float[Array, "*batch 4 4"]) -> Float[Array, "*batch 6"]:

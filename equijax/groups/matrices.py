@@ -8,8 +8,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from equijax.groups.base import Group, check_shape
-from equijax.groups.decompositions import invertible
+from equijax.groups.base import Group, check_coordinates, check_shape, of_elements
+from equijax.groups.decompositions import invertible, matrix_log
 from equijax.groups.elements import Element, float_dtype, static
 from equijax.groups.parts import Part
 from equijax.numerics import exp_and_phi, inv, matmul, slogdet
@@ -18,7 +18,8 @@ from equijax.numerics import exp_and_phi, inv, matmul, slogdet
 class Matrices(Group):
     """A group of n × n matrices, n = `size`, under the matrix product.
 
-    A subclass gives `size` and `sample`; with dim > 0 also `dim`, the `basis` of its Lie algebra, `exp` and `log`.
+    A subclass gives `size` and `sample`; with dim > 0 also `dim` and the `basis` of its Lie algebra. It has
+    `exp` and `log` of its own where these are better than the matrix exponential and the principal logarithm.
 
     Examples:
         >>> from equijax import groups
@@ -27,10 +28,6 @@ class Matrices(Group):
         ...     size, dim = 2, 1
         ...     def basis(self):
         ...         return np.array([[[0.0, 1.0], [0.0, 0.0]]])
-        ...     def exp(self, a):
-        ...         return jnp.eye(2) + self.hat(a)
-        ...     def log(self, g):
-        ...         return self.vee(g)
         ...     def sample(self, key, shape=(), dtype=None):
         ...         return self.exp(jax.random.normal(key, (*shape, 1), dtype))
         ...     def parts(self):
@@ -72,6 +69,22 @@ class Matrices(Group):
         basis = self.basis()
         dual = basis / np.sum(np.square(basis), axis=(1, 2), keepdims=True)
         return jnp.einsum("...jk,ijk->...i", m, dual.astype(m.dtype), precision="highest")
+
+    def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
+        if not self.dim:
+            return super().exp(a)
+        check_coordinates(self, a)
+        return exp_and_phi(self.hat(a))[0]
+
+    @of_elements
+    def log(self, g: Element) -> Float[Array, "*batch dim"]:
+        """Coordinates of the principal logarithm, NaN where there is none; `coords` may exist for more elements.
+
+        Raises:
+            ValueError: If an element has eigenvalues on the negative half-line and so no principal logarithm, or is
+                no element, where its numbers are known.
+        """
+        return self.vee(matrix_log(g)) if self.dim else super().log(g)
 
     def adjoint(self, g: Element) -> Float[Array, "*batch dim dim"]:
         check_shape(self, g)

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from equijax._validate import integer
-from equijax.groups.base import check_coordinates, of_elements
+from equijax.groups.base import of_elements
 from equijax.groups.constants import skew_basis, traceless_basis
 from equijax.groups.decompositions import log_by_roots, orthogonal_factor
 from equijax.groups.elements import Element, float_dtype, static
@@ -66,10 +66,6 @@ class ComplexMatrices(OrthogonalMatrices):
     @property
     def dim(self) -> int:
         return len(self.basis())
-
-    def exp(self, a: Float[Array, "*batch dim"]) -> Float[Array, "*batch n n"]:
-        check_coordinates(self, a)
-        return exp_and_phi(self.hat(a))[0]
 
     @of_elements
     def log(self, g: Float[Array, "*batch n n"]) -> Float[Array, "*batch dim"]:

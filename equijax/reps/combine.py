@@ -48,8 +48,16 @@ def _keeping_constructor(cls: type[T]) -> type[T]:
     return static(cls)
 
 
+class _OnOneAxis(_Several):
+    """Several linear ones, whose matrices together are that of one."""
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        self.dim_of(group)
+
+
 @_keeping_constructor
-class Sum(_Several):
+class Sum(_OnOneAxis):
     """Direct sum: the representations one after the other along the last axis.
 
     Examples:
@@ -67,13 +75,9 @@ class Sum(_Several):
     def matrix(self, g: groups.Element) -> Float[Array, "dim dim"]:
         return jax.scipy.linalg.block_diag(*(rep.matrix(g) for rep in self.reps))
 
-    def check(self, group: Group) -> None:
-        super().check(group)
-        self.dim_of(group)
-
 
 @_keeping_constructor
-class TensorProduct(_Several):
+class TensorProduct(_OnOneAxis):
     """Tensor product on the last axis, flattened in row-major order: the Kronecker product of the matrices.
 
     Examples:
@@ -92,10 +96,6 @@ class TensorProduct(_Several):
 
     def matrix(self, g: groups.Element) -> Float[Array, "dim dim"]:
         return functools.reduce(jnp.kron, [rep.matrix(g) for rep in self.reps])
-
-    def check(self, group: Group) -> None:
-        super().check(group)
-        self.dim_of(group)
 
 
 @static
