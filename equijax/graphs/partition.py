@@ -10,10 +10,10 @@ from equijax.graphs.graph import Graph, bucket
 from equijax.graphs.neighbors import PADDED_EDGE
 
 
-def partition(graph: Graph, parts: int, *, edges: int | None = None) -> Graph:
+def partition(graph: Graph, shards: int, *, edges: int | None = None) -> Graph:
     """The same graph, its arrays padded and ordered so that they can be split evenly over devices; on the host.
 
-    The arrays of nodes consist of `parts` blocks of equal length, as do those of edges. Block k of both together is a
+    The arrays of nodes consist of so many blocks of equal length, as do those of edges. Block k of both together is a
     shard: some of the nodes, and all edges that end at them. An edge may begin at a node of another shard.
 
     - To put one shard on each device, split the arrays of nodes and of edges along their first axis. Each device also
@@ -25,11 +25,11 @@ def partition(graph: Graph, parts: int, *, edges: int | None = None) -> Graph:
 
     Args:
         graph: From `graphs.batch`, on the host.
-        parts: The number of shards.
+        shards: How many.
         edges: Edges of a shard, with padding; `bucket` of the largest number unless given.
 
     Returns:
-        A graph of `parts` shards, nodes in the same order.
+        A graph in so many shards, nodes in the same order.
 
     Raises:
         ValueError: If there are fewer nodes than shards, or the edges do not fit.
@@ -45,14 +45,14 @@ def partition(graph: Graph, parts: int, *, edges: int | None = None) -> Graph:
         array([[0, 0, 1, 1],
                [2, 2, 3, 3]], dtype=int32)
     """
-    parts = _validate.integer("parts", parts, 1)
+    shards = _validate.integer("shards", shards, 1)
     atoms = int(np.count_nonzero(graph.node_mask))
-    if atoms < parts:
-        raise ValueError(f"parts: expected at most one for each of the {atoms} nodes, got {parts}")
-    nodes = -(-len(graph.species) // parts)  # of a shard, rounded up
+    if atoms < shards:
+        raise ValueError(f"shards: expected at most one for each of the {atoms} nodes, got {shards}")
+    nodes = -(-len(graph.species) // shards)  # of a shard, rounded up
     kept = np.flatnonzero(graph.edge_mask)
     shard = np.asarray(graph.receivers)[kept] // nodes  # of each edge
-    counts = np.bincount(shard, minlength=parts)
+    counts = np.bincount(shard, minlength=shards)
     size = bucket(int(counts.max()), 64) if edges is None else _validate.integer("edges", edges)
     if size < counts.max():
         raise ValueError(f"edges: expected room for {counts.max()}, which is what a shard holds, got {edges}")
@@ -60,17 +60,17 @@ def partition(graph: Graph, parts: int, *, edges: int | None = None) -> Graph:
     slot = shard * size + np.arange(len(kept)) - np.repeat(np.cumsum(counts) - counts, counts)
 
     def of_nodes(x, fill):
-        """Padded to (parts · nodes, ...)."""
-        rest = np.broadcast_to(np.asarray(fill, x.dtype), (parts * nodes - len(x), *x.shape[1:]))
+        """Padded to (shards · nodes, ...)."""
+        rest = np.broadcast_to(np.asarray(fill, x.dtype), (shards * nodes - len(x), *x.shape[1:]))
         return np.concatenate([x, rest])
 
     def of_edges(x, fill):
-        """Each edge in its slot, (parts · size, ...)."""
-        out = np.broadcast_to(np.asarray(fill, x.dtype), (parts * size, *x.shape[1:])).copy()
+        """Each edge in its slot, (shards · size, ...)."""
+        out = np.broadcast_to(np.asarray(fill, x.dtype), (shards * size, *x.shape[1:])).copy()
         out[slot] = x[kept]
         return out
 
-    last = np.repeat(np.arange(1, parts + 1) * nodes - 1, size)  # of the shard, where padding edges begin and end
+    last = np.repeat(np.arange(1, shards + 1) * nodes - 1, size)  # of the shard, where padding edges begin and end
     return graph._replace(
         species=of_nodes(graph.species, 0),
         node_mask=of_nodes(graph.node_mask, False),

@@ -62,6 +62,15 @@ def convolution(
 
     References:
         Passaro and Zitnick 2023, arXiv:2302.03655 (the aligned method, eSCN).
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import products, spherical
+        >>> x, r = jnp.ones((5, 4, 2)), jnp.ones((5, 3))  # 5 edges, degrees 0 and 1 at their sources, 2 channels
+        >>> w = jnp.ones((5, 3, 2))  # filters of degrees 0 to 2
+        >>> z = products.convolution(x, r, w)
+        >>> z.shape, bool(jnp.allclose(z, products.gaunt(x, spherical.harmonics(r, 2)[..., None]), atol=1e-5))
+        ((5, 9, 2), True)
     """
     x = _validate.floating("x", x)
     direction = _validate.floating("direction", direction)

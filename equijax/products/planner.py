@@ -43,6 +43,8 @@ PATHS = {
 LAST_TERMS = 12  # l1 + l2 + lmax up to which there are "terms": beyond it they take over a second to compile
 LAST_LEBEDEV = quadrature.LEBEDEV_DEGREES[-1]  # the same of "grid" and "split": the last rule that is known
 
+# How many reflections "split" uses is a part of that method: `spherical.transforms.split_reflections`.
+
 # Where a CPU, or a TPU without a fused kernel, takes a few rows at a time, so that what lies between the features stays
 # in a cache or in fast memory.
 CHUNK = 300_000  # numbers of the largest feature in a chunk; measured on two cores with 1 to 2 MB of cache each
@@ -56,6 +58,8 @@ FUSED_UP_TO = 36  # l1 + l2 + lmax
 FUSED_ROWS = 32  # fewer rows do not fill the registers
 FUSED_TERMS = 7000  # couplings that are not zero
 FUSED_TABLE = 2**18  # couplings, zeros too, that are looked through for that
+FUSED_TILE = 4 * 2**20  # bytes of the tiles of all arguments and results; each is held twice
+FUSED_MEMORY = 2**26  # bytes of fast memory that a kernel may take: half of what a TPU v5e, v5p or v6e has
 FUSED_REFLECTIONS = (24,)  # l1 + l2 + lmax from which a second reflection is used beside the first one
 
 # Loops over rows and channels, written out by `routes.couplings`.

@@ -31,7 +31,7 @@ def split_graph(graph: graphs.Graph, mesh: Mesh) -> graphs.Graph:
     nodes, edges = len(graph.species) / devices, len(edge) / devices
     if np.any(graph.receivers // nodes != edge // edges):
         raise ValueError(
-            f"graph: expected one of graphs.partition(graph, {devices}), whose edges end in their own part"
+            f"graph: expected one of graphs.partition(graph, {devices}), whose edges end in their own shard"
         )
     sharded = training.split({name: x for name, x in graph._asdict().items() if name not in _OF_ALL}, mesh)
     return graphs.Graph(**sharded, **training.replicate({name: getattr(graph, name) for name in _OF_ALL}, mesh))
@@ -50,7 +50,7 @@ def objective(model: Potential, mesh: Mesh, **weights: float) -> Callable[[PyTre
 
     Returns:
         The function (params, batch) -> loss, as `training.fit` takes it, for batches of
-        `Samples.batches(seed, parts=mesh.size)`, put on the devices by `training.split`.
+        `Samples.batches(seed, shards=mesh.size)`, put on the devices by `training.split`.
     """
     axis = training.axis_of(mesh)
     one = objective_of_one(model, axis_name=axis, **weights)

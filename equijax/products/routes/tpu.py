@@ -17,13 +17,12 @@ from jaxtyping import Array
 from equijax import spherical
 from equijax.numerics import unit
 from equijax.numerics.primitives import varying_axes
+from equijax.products import planner
 from equijax.products.form import Known, Multilinear, Out, add_up
 from equijax.products.routes.tiles import Tiled, evaluate
 from equijax.products.trilinear import H, X, Y, Z
 
-LANES = 128  # channels of a tile
-_TILE_BYTES = 4 * 2**20  # of the tiles of all arguments and results; each is held twice
-_FAST_MEMORY = 2**26  # half of what a TPU v5e, v5p or v6e has
+LANES = 128  # of a register: channels of a tile
 
 
 def takes(*features: Array) -> bool:
@@ -100,7 +99,7 @@ def kernel(*arrays, form, given, outs, dtypes, interpret=False):
     _, rows, channels = next(a.shape for k, a in zip(given, arrays, strict=True) if k != H)
     step = 32 // min(a.dtype.itemsize for a in arrays)  # rows of a register
     row_bytes = 4 * LANES * sum(form.size(k) for k in (*given, *outs))
-    tile = step * max(1, min(-(-rows // step), _TILE_BYTES // (row_bytes * step)))
+    tile = step * max(1, min(-(-rows // step), planner.FUSED_TILE // (row_bytes * step)))
 
     rows_first = {k for k in (*given, *outs) if k != H and (form.size(k) in (1, 2, 4) or form.size(k) % 8 == 0)}
 
@@ -149,7 +148,7 @@ def kernel(*arrays, form, given, outs, dtypes, interpret=False):
         in_specs=[*(pl.BlockSpec(t.shape, lambda i, j: (0, 0)) for t in tables.values()), *(spec(k, 0) for k in given)],
         out_specs=[spec(k, 1) for k in outs],
         out_shape=[_like(arrays[0], *pair) for pair in zip(shapes, dtypes, strict=True)],
-        compiler_params=pltpu.CompilerParams(vmem_limit_bytes=_FAST_MEMORY),
+        compiler_params=pltpu.CompilerParams(vmem_limit_bytes=planner.FUSED_MEMORY),
         interpret=interpret,
         name="product",
     )(*tables.values(), *map(turn, given, arrays))

@@ -230,7 +230,7 @@ def test_clear_errors():
         "batch_size: expected an integer of at least 1": lambda: potential.samples(MODEL, FRAMES, 0),
         "indices: expected at least one": lambda: samples.batch([]),
         "indices: expected at most 2 .* got 3": lambda: samples.batch([0, 1, 2]),
-        "batch_size: expected 1 to 24": lambda: samples.batches(0, parts=13),
+        "batch_size: expected 1 to 24": lambda: samples.batches(0, shards=13),
         "with an energy": lambda: potential.atomic_energies(bare),
         "two atoms nearer to each other than 3.0": lambda: potential.statistics(alone, 3.0),
         "forces that are not all zero": lambda: potential.statistics(bare, 3.0),

@@ -58,24 +58,24 @@ def test_training_on_eight_devices_is_training_on_one():
     many = compiled_once(training.gradient(parallel.objective(SHALLOW, MESH, **weights)))
     samples, everywhere = potential.samples(SHALLOW, structures, 2), training.replicate(params, MESH)
     for order in (indices, indices[::-1]):
-        got = many(everywhere, training.split(samples.batch(order, parts=8), MESH))
+        got = many(everywhere, training.split(samples.batch(order, shards=8), MESH))
         chex.assert_trees_all_close(got, want, rtol=2e-4, atol=1e-5)
     with pytest.raises(AssertionError):  # structures that count differently are seen
-        chex.assert_trees_all_close(many(everywhere, training.split(samples.batch(indices * 0, parts=8), MESH)), want)
+        chex.assert_trees_all_close(many(everywhere, training.split(samples.batch(indices * 0, shards=8), MESH)), want)
 
 
-def test_a_structure_in_parts_is_the_structure_in_one():
-    """Edges across all parts and cell boundaries, parts with more and fewer edges, a part of padding alone."""
+def test_a_structure_in_shards_is_the_structure_in_one():
+    """Edges across all shards and cell boundaries, shards with more and fewer edges, a shard of padding alone."""
     params, graph = parameters(), graphs.batch([periodic(3, 25)], MODEL.cutoff)
-    parts = graphs.partition(graph, 8)
+    shards = graphs.partition(graph, 8)
     one = jax.jit(lambda params, graph: potential.predict(MODEL, params, graph))
     many = compiled_once(parallel.predict(MODEL, MESH))
-    want, padded = one(params, graph), one(params, parts)
-    got = many(training.replicate(params, MESH), parallel.split_graph(parts, MESH))
+    want, padded = one(params, graph), one(params, shards)
+    got = many(training.replicate(params, MESH), parallel.split_graph(shards, MESH))
     for a, b, c in zip(want, padded, got, strict=True):
         for other in (b, c):
             np.testing.assert_allclose(other[: len(a)], a, rtol=1e-5, atol=1e-5 * np.max(np.abs(a)))
-    assert {shard.data.shape for shard in got.forces.addressable_shards} == {(len(parts.species) // 8, 3)}
+    assert {shard.data.shape for shard in got.forces.addressable_shards} == {(len(shards.species) // 8, 3)}
 
 
 class Image(linen.Module):
@@ -114,14 +114,14 @@ def test_images_split_over_eight_devices_are_the_images_on_one():
     jax.jit(step).trace(everywhere, *split, there).lower(lowering_platforms=("tpu",))  # kernels decompose their nodes
 
 
-def test_parts_hold_what_ends_there():
+def test_shards_hold_what_ends_there():
     graph = graphs.batch([periodic(1, 20), periodic(2, 7)], MODEL.cutoff)
-    parts = graphs.partition(graph, 4, edges=640)
-    assert (len(parts.species), len(parts.senders)) == (len(graph.species), 4 * 640)
-    block = np.arange(len(parts.senders)) // 640
-    np.testing.assert_array_equal(parts.receivers // (len(parts.species) // 4), block)
+    shards = graphs.partition(graph, 4, edges=640)
+    assert (len(shards.species), len(shards.senders)) == (len(graph.species), 4 * 640)
+    block = np.arange(len(shards.senders)) // 640
+    np.testing.assert_array_equal(shards.receivers // (len(shards.species) // 4), block)
     edges = lambda g: np.column_stack([g.senders, g.receivers, g.shifts])[g.edge_mask]  # noqa: E731
-    np.testing.assert_array_equal(edges(parts), edges(graph))
+    np.testing.assert_array_equal(edges(shards), edges(graph))
 
 
 def test_a_checkpoint_of_eight_devices_goes_on_on_four(tmp_path):
@@ -157,14 +157,14 @@ def test_products_and_layers_on_an_explicit_mesh():
 
 def test_clear_errors():
     structures = [periodic(0), periodic(1)]
-    with pytest.raises(ValueError, match=r"parts: expected a divisor of the 3 structures"):
-        potential.samples(MODEL, structures, 1).batch([0, 1, 0], parts=2)
+    with pytest.raises(ValueError, match=r"shards: expected a divisor of the 3 structures"):
+        potential.samples(MODEL, structures, 1).batch([0, 1, 0], shards=2)
     with pytest.raises(ValueError, match=r"tree\['w'\]: .* 8 devices .* got shape \(9, 2\)"):
         training.split({"w": np.zeros((9, 2))}, MESH)
     with pytest.raises(ValueError, match=r"mesh: expected one axis, got \('a', 'b'\)"):
         parallel.predict(MODEL, jax.make_mesh((4, 2), ("a", "b")))
     graph = graphs.batch(structures, MODEL.cutoff)
-    with pytest.raises(ValueError, match="parts: expected at most one for each of the 24 nodes, got 25"):
+    with pytest.raises(ValueError, match="shards: expected at most one for each of the 24 nodes, got 25"):
         graphs.partition(graph, 25)
     with pytest.raises(ValueError, match="edges: expected room for"):
         graphs.partition(graph, 2, edges=4)

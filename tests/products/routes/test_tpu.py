@@ -50,7 +50,7 @@ front = functools.partial(jnp.moveaxis, source=0, destination=-2)
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """Several tiles, the last one not full."""
-    monkeypatch.setattr(tpu, "_TILE_BYTES", 1)
+    monkeypatch.setattr(planner, "FUSED_TILE", 1)
 
 
 @pytest.mark.core
