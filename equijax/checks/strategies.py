@@ -31,7 +31,11 @@ POLE = 1  # the polar axis of the spherical harmonics is y
 
 
 def seeds() -> Any:
-    """Seeds of random keys and generators."""
+    """Seeds of random keys and generators.
+
+    Examples:
+        >>> strategy = seeds()  # for `hypothesis.given`
+    """
     return _hypothesis().integers(0, 2**31 - 1)
 
 
@@ -39,6 +43,10 @@ def elements(group: Group, dtype: DTypeLike = np.float32) -> Any:
     """Group elements, on the host: random ones, one part of the group at a time or all together, and special ones.
 
     Special are the identity, turns by π about each axis, and the elements of small discrete parts.
+
+    Examples:
+        >>> from equijax import groups
+        >>> strategy = elements(groups.Cyclic(4))  # of matrices (2, 2), for `hypothesis.given`
     """
     st = _hypothesis()
     special = _special(group, np.dtype(dtype).name)

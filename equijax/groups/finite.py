@@ -128,6 +128,12 @@ class Polyhedral(FiniteMatrices):
 
     Raises:
         ValueError: If the kind is none of "tetrahedron", "octahedron" and "icosahedron".
+
+    Examples:
+        >>> from equijax import groups
+        >>> turns, all_of_them = (groups.Polyhedral("octahedron", reflections) for reflections in (False, True))
+        >>> len(turns.elements()), len(all_of_them.elements())
+        (24, 48)
     """
 
     kind: str

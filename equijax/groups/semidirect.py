@@ -19,6 +19,12 @@ class Semidirect(Composite):
 
     (t₁, A₁)(t₂, A₂) = (t₁ + A₁ t₂, A₁ A₂). Coordinates are those of the translation, then those of H:
     exp(v, a) = (φ(â) v, exp a) with φ(M) = (e^M − 1)/M.
+
+    Examples:
+        >>> from equijax import groups
+        >>> screws = groups.Semidirect(groups.Translation(3), groups.Axial(groups.SO(2)))
+        >>> screws.dim, sorted(screws.parts())
+        (4, ['rotation', 'translation'])
     """
 
     translation: Translation

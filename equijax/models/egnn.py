@@ -31,6 +31,13 @@ class EGNN(nn.Module):
 
     References:
         Satorras, Hoogeboom and Welling 2021, arXiv:2102.09844, equations 3 to 7: the published form.
+
+    Examples:
+        >>> from equijax import models
+        >>> positions, velocities, charges = jnp.ones((5, 3)), jnp.ones((5, 3)), jnp.ones(5)
+        >>> f = lambda *arrays: models.EGNN(layers=1).init_with_output(jax.random.key(0), *arrays)[0]
+        >>> jax.eval_shape(f, positions, velocities, charges).shape  # where they move to
+        (5, 3)
     """
 
     features: int = 64

@@ -42,6 +42,13 @@ class GauntNetwork(nn.Module):
     References:
         Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216 (Gaunt products); Brandstetter et al. 2022, arXiv:2110.02905
         (messages that depend on vectors at both ends).
+
+    Examples:
+        >>> from equijax import models
+        >>> positions, velocities, charges = jnp.ones((5, 3)), jnp.ones((5, 3)), jnp.ones(5)
+        >>> f = lambda *arrays: models.GauntNetwork(layers=1).init_with_output(jax.random.key(0), *arrays)[0]
+        >>> jax.eval_shape(f, positions, velocities, charges).shape  # where they move to
+        (5, 3)
     """
 
     features: int = 64

@@ -25,6 +25,13 @@ class GraphNetwork(nn.Module):
 
     References:
         Gilmer et al. 2017, arXiv:1704.01212; Puny et al. 2022, arXiv:2110.03336, section 4.3 (averaged over frames).
+
+    Examples:
+        >>> from equijax import models
+        >>> positions, velocities, charges = jnp.ones((5, 3)), jnp.ones((5, 3)), jnp.ones(5)
+        >>> f = lambda *arrays: models.GraphNetwork(layers=1).init_with_output(jax.random.key(0), *arrays)[0]
+        >>> jax.eval_shape(f, positions, velocities, charges).shape  # where they move to
+        (5, 3)
     """
 
     features: int = 64

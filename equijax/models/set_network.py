@@ -24,6 +24,12 @@ class SetNetwork(nn.Module):
 
     References:
         Zaheer et al. 2017, arXiv:1703.06114, equation 4; Puny et al. 2022, arXiv:2110.03336, section 4.1.
+
+    Examples:
+        >>> from equijax import models
+        >>> y, _ = models.SetNetwork(8, layers=1).init_with_output(jax.random.key(0), jnp.ones((5, 3)))
+        >>> y.shape
+        (5, 3)
     """
 
     features: int = 64

@@ -36,6 +36,14 @@ class EquivariantLinear(nn.Module):
 
     References:
         Finzi, Welling and Wilson 2021, arXiv:2104.09459.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import groups, nn, reps
+        >>> layer = nn.EquivariantLinear(groups.SO(3), reps.Tensor(2), reps.Vector())  # x × y of what x yᵀ holds
+        >>> y, params = layer.init_with_output(jax.random.key(0), jnp.eye(3).reshape(9))
+        >>> y.tolist(), [leaf.size for leaf in jax.tree.leaves(params)]
+        ([0.0, 0.0, 0.0], [1])
     """
 
     group: Group
@@ -86,6 +94,13 @@ class EquivariantBilinear(nn.Module):
             only permute, on which a pointwise function does as well.
         rank: Copies of each.
         precision: Of the matrix products.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import groups, nn, reps
+        >>> layer = nn.EquivariantBilinear(groups.O(2), reps.Sum(*[reps.Vector()] * 2), reps.Scalar())
+        >>> layer.init_with_output(jax.random.key(0), jnp.ones((5, 4)))[0].shape
+        (5, 1)
     """
 
     group: Group
@@ -146,6 +161,14 @@ class EquivariantMLP(nn.Module):
 
     References:
         Finzi, Welling and Wilson 2021, arXiv:2104.09459, section 5.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import groups, nn, reps
+        >>> hidden = reps.Sum(*[reps.Scalar()] * 4, *[reps.Vector()] * 2)
+        >>> network = nn.EquivariantMLP(groups.O(2), reps.Sum(*[reps.Vector()] * 2), reps.Vector(), (hidden,))
+        >>> network.init_with_output(jax.random.key(0), jnp.ones((5, 4)))[0].shape
+        (5, 2)
     """
 
     group: Group
@@ -197,6 +220,15 @@ def gated(
 
     Raises:
         ValueError: If the last axis of `x` is not that of `rep` and the gates.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import groups, nn, reps
+        >>> x = jnp.array([3.0, 4.0, 100.0, -100.0])  # two vectors on a line, then their gates: open and shut
+        >>> two = reps.Sum(reps.Vector(), reps.Vector())
+        >>> y = nn.gated(groups.O(1), two, x, gate_activation=lambda g: (g > 0) * 1.0)
+        >>> bool(y[0] > 0), float(y[1])
+        (True, 0.0)
     """
     _expect(group, rep=rep)
     dims = [dimension(group, term) for term in summands(rep)]

@@ -31,6 +31,11 @@ class Irrep(Tabulated):
 
     Raises:
         ValueError: If the group has no such irreducible representation, or none of its own are known.
+
+    Examples:
+        >>> from equijax import groups, reps
+        >>> reps.Irrep(groups.Polyhedral("octahedron"), "T1").dim
+        3
     """
 
     group: Group

@@ -27,7 +27,13 @@ def bracket_coefficients(l1: int, l2: int, lmax: int) -> np.ndarray:
 
 
 def pointwise_coefficients(l1: int, l2: int, lmax: int, *, odd: bool) -> np.ndarray:
-    """`gaunt_coefficients`, or with `odd` the `bracket_coefficients`, which have the other half of the couplings."""
+    """`gaunt_coefficients`, or with `odd` the `bracket_coefficients`, which have the other half of the couplings.
+
+    Examples:
+        >>> from equijax import spherical
+        >>> spherical.pointwise_coefficients(1, 1, 2, odd=False).shape
+        (4, 4, 9)
+    """
     return (bracket_coefficients if odd else gaunt_coefficients)(l1, l2, lmax)
 
 

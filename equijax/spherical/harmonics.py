@@ -59,6 +59,11 @@ def lmax_of(x: Any, name: str, axis: int = -2) -> int:
     Raises:
         ValueError: If there is no such axis, its length is not a square, or an explicit mesh splits it. The message
             names `name`.
+
+    Examples:
+        >>> from equijax import spherical
+        >>> spherical.lmax_of(jnp.ones((5, 9, 2)), "x")
+        2
     """
     shape = jnp.shape(x)
     if not -len(shape) <= axis < len(shape):
@@ -80,7 +85,13 @@ def lmax_of(x: Any, name: str, axis: int = -2) -> int:
 
 
 def degree_of_coefficient(lmax: int) -> np.ndarray:
-    """Degree of every coefficient, (0, 1, 1, 1, 2, ...), of length (lmax + 1)²."""
+    """Degree of every coefficient, (0, 1, 1, 1, 2, ...), of length (lmax + 1)².
+
+    Examples:
+        >>> from equijax import spherical
+        >>> spherical.degree_of_coefficient(2).tolist()
+        [0, 1, 1, 1, 2, 2, 2, 2, 2]
+    """
     l = np.arange(_validate.integer("lmax", lmax) + 1)
     return np.repeat(l, 2 * l + 1)
 

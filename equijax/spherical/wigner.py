@@ -31,6 +31,12 @@ def wigner_blocks(R: ArrayLike, lmax: int) -> list[Float[Array, "*batch rows col
     Raises:
         TypeError: If `R` is not of floating point.
         ValueError: If `R` is not of shape (..., 3, 3), or `lmax` is negative.
+
+    Examples:
+        >>> from equijax import spherical
+        >>> blocks = spherical.wigner_blocks(-jnp.eye(3), 2)  # the inversion: (-1)^l
+        >>> [block.shape for block in blocks], [round(float(block[0, 0])) for block in blocks]
+        ([(1, 1), (3, 3), (5, 5)], [1, -1, 1])
     """
     R = _validate.floating("R", R)
     if R.shape[-2:] != (3, 3):
@@ -42,6 +48,12 @@ def wigner_matrix(R: ArrayLike, lmax: int) -> Float[Array, "*batch coefficients 
     """The blocks of `wigner_blocks` as one block-diagonal matrix D(R), shape (..., (lmax + 1)², (lmax + 1)²).
 
     Features on the coefficient axis turn as x → D(R) x. Same arguments and errors as `wigner_blocks`.
+
+    Examples:
+        >>> from equijax import spherical
+        >>> quarter = jnp.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # x to y
+        >>> spherical.wigner_matrix(quarter, 1)[1:, 1].round(3).tolist()  # so does degree 1, in the order x, y, z
+        [0.0, 1.0, 0.0]
     """
     return _block_diagonal(wigner_blocks(R, lmax))
 

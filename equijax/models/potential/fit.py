@@ -135,6 +135,17 @@ def loss(
     left out, labeled or not: see `Prediction`. n is the number of atoms of the structure: errors of atoms that add up
     at random count the same at any size. Inside of `jax.shard_map` over `axis_name` the means are those over the
     structures of all devices.
+
+    Examples:
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
+        >>> place = [[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]
+        >>> water = graphs.Structure([8, 1, 1], place, energy=-2078.0, forces=np.full((3, 3), 0.1))
+        >>> graph, labels = samples(model, [water], batch_size=1).batch([0])
+        >>> right = potential.Prediction(labels.energies, labels.forces, labels.stresses, labels.energies)
+        >>> off = right._replace(forces=labels.forces + 0.2)
+        >>> float(loss(right, labels, graph, scale=0.1)), round(float(loss(off, labels, graph, scale=0.1)), 3)
+        (0.0, 4.0)
     """
     atoms = jax.ops.segment_sum(jnp.asarray(graph.node_mask, jnp.float32), graph.graph_of_node, len(graph.graph_mask))
     energy = (prediction.energies - labels.energies) ** 2 / jnp.maximum(atoms, 1)
@@ -156,6 +167,16 @@ def objective(model: Potential, axis_name: str | None = None, **weights: float) 
         model: The potential.
         axis_name: As for `loss`.
         **weights: Those of `loss`.
+
+    Examples:
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
+        >>> place = [[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]
+        >>> water = graphs.Structure([8, 1, 1], place, energy=-2078.0, forces=np.full((3, 3), 0.1))
+        >>> batch = samples(model, [water], batch_size=1).batch([0])
+        >>> params = potential.initialize(model, jax.random.key(0))
+        >>> jax.eval_shape(objective(model, force_weight=10.0), params, batch).shape  # a number; for `training.fit`
+        ()
     """
 
     def of_batch(params: PyTree, batch: Batch) -> Array:
@@ -182,39 +203,39 @@ class Samples(NamedTuple):
             f"{self.edges} edges)"
         )
 
-    def batches(self, seed: int, parts: int = 1) -> Callable[[int], Iterator[Batch]]:
+    def batches(self, seed: int, shards: int = 1) -> Callable[[int], Iterator[Batch]]:
         """Batch after batch for `training.fit`, in the order of `training.epochs`.
 
         Args:
             seed: Of the order.
-            parts: As for `batch`; each batch has `parts` times `batch_size` structures.
+            shards: As for `batch`; each batch has `shards` times `batch_size` structures.
 
         Raises:
             ValueError: If a batch is larger than an epoch.
         """
-        size = parts * self.batch_size
+        size = shards * self.batch_size
         training.epochs(len(self.structures), size, seed)  # a wrong size is said here, not at the first batch
 
         def from_step(first: int) -> Iterator[Batch]:
-            return (self.batch(i, parts) for i in training.epochs(len(self.structures), size, seed, first))
+            return (self.batch(i, shards) for i in training.epochs(len(self.structures), size, seed, first))
 
         return from_step
 
-    def batch(self, indices: Sequence[int] | Int[np.ndarray, " batch"], parts: int = 1) -> Batch:
+    def batch(self, indices: Sequence[int] | Int[np.ndarray, " batch"], shards: int = 1) -> Batch:
         """One padded graph of these structures, and its labels, in one shape for up to `batch_size` structures.
 
-        With `parts` as many graphs behind each other, one for each device, each of up to `batch_size`.
+        With `shards` as many graphs behind each other, one for each device, each of up to `batch_size`.
 
         Raises:
-            ValueError: If there are no indices or too many, or `parts` does not divide their number.
+            ValueError: If there are no indices or too many, or `shards` does not divide their number.
         """
         if not len(indices):
             raise ValueError("indices: expected at least one, got none")
-        if parts < 1 or len(indices) % parts:
-            raise ValueError(f"parts: expected a divisor of the {len(indices)} structures of the batch, got {parts}")
-        if len(indices) > parts * self.batch_size:
+        if shards < 1 or len(indices) % shards:
+            raise ValueError(f"shards: expected a divisor of the {len(indices)} structures of the batch, got {shards}")
+        if len(indices) > shards * self.batch_size:
             raise ValueError(f"indices: expected at most {self.batch_size} for each graph, got {len(indices)}")
-        size, pairs = len(indices) // parts, []
+        size, pairs = len(indices) // shards, []
         for begin in range(0, len(indices), size):
             some = indices[begin : begin + size]
             sizes = {"nodes": self.nodes, "edges": self.edges, "graphs": self.batch_size + 1}
@@ -229,6 +250,15 @@ def samples(model: Potential, structures: Sequence[graphs.Structure], batch_size
     Raises:
         ValueError: If there are no structures, or one is empty, has coincident atoms, labels that do not fit or species
             that the model lacks.
+
+    Examples:
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
+        >>> place = [[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]
+        >>> water = graphs.Structure([8, 1, 1], place, energy=-2078.0, forces=np.full((3, 3), 0.1))
+        >>> graph, labels = samples(model, [water, water], batch_size=2).batch([0, 1])
+        >>> print(labels.energies[labels.energy_mask].round(1))  # less those of the atoms
+        [-9.8 -9.8]
     """
     _validate.instance("model", model, Potential, "a models.Potential, before the structures")
     if not structures:
@@ -269,6 +299,16 @@ def evaluate(predict: Callable[[PyTree, graphs.Graph], Prediction], params: PyTr
         params: Parameters.
         test: From `samples` of that model, which refuses species that the model does not know (`predict` gives NaN for
             them, and so would the errors); as many structures a call as it was told.
+
+    Examples:
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
+        >>> place = [[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]
+        >>> water = graphs.Structure([8, 1, 1], place, energy=-2078.0, forces=np.full((3, 3), 0.1))
+        >>> right = lambda params, graph: potential.Prediction(np.array([-9.8, 0.0]), np.full((8, 3), 0.1), None, None)
+        >>> errors = evaluate(right, {}, samples(model, [water], batch_size=1))
+        >>> round(errors.energy_mae, 2), round(errors.force_rmse, 2)
+        (0.0, 0.0)
     """
     energies, forces, count = [], [], len(test.structures)
     for begin in range(0, count, test.batch_size):
@@ -343,6 +383,14 @@ def statistics(structures: Sequence[graphs.Structure], cutoff: float) -> dict[st
 
     Raises:
         ValueError: If no atom has a neighbor, or there are no forces other than 0.
+
+    Examples:
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
+        >>> place = [[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]
+        >>> water = graphs.Structure([8, 1, 1], place, energy=-2078.0, forces=np.full((3, 3), 0.1))
+        >>> {name: round(value, 3) for name, value in statistics([water], cutoff=1.2).items()}
+        {'mean_neighbors': 1.333, 'scale': 0.1}
     """
     structures = graphs.each(graphs.checked, structures)
     edges = sum(len(single.senders) for single in graphs.each(lambda s: graphs.from_structure(s, cutoff), structures))

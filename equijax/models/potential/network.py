@@ -55,6 +55,14 @@ class Potential(nn.Module):
     References:
         Batatia et al. 2022, arXiv:2206.07697 (many-body messages); Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216
         (Gaunt products); Bochkarev, Lysogorskiy and Drautz 2026, arXiv:2605.15073 (the bracket).
+
+    Examples:
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=8, layers=1)
+        >>> pair = graphs.from_structure(graphs.Structure([8, 1], [[0.0, 0, 0], [0, 0, 0.97]]), model.cutoff)
+        >>> f = lambda key: model.init_with_output(key, jnp.asarray(pair.vectors), pair)[0]
+        >>> jax.eval_shape(f, jax.random.key(0)).shape  # an energy an atom; `potential.predict` gives forces, too
+        (2,)
     """
 
     species: tuple[int, ...]
@@ -94,8 +102,8 @@ class Potential(nn.Module):
     ) -> Float[Array, " N"]:
         """Each atom's energy less E0, in eV, from the edge vectors of `graphs.edge_vectors`, in their dtype.
 
-        With `axis_name` the graph is one part of those of `graphs.partition`, and features of its senders come from
-        the other parts.
+        With `axis_name` the graph is one shard of those of `graphs.partition`, and features of its senders come from
+        the other shards.
         """
         _validate.integer("layers", self.layers, 1)
         edges = GraphEdges(graph, self.mean_neighbors, axis_name)

@@ -39,6 +39,15 @@ def initialize(model: Potential, key: PRNGKeyArray) -> PyTree:
     Args:
         model: The potential.
         key: A key of `jax.random`. Under `jax.vmap` over keys, parameters of an ensemble.
+
+    Examples:
+        >>> import jax
+        >>> from equijax import graphs
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
+        >>> params = initialize(model, jax.random.key(0))
+        >>> params["params"]["embedding"]["kernel"].shape
+        (2, 2)
     """
     _expect_model(model)
     random_key("key", key)
@@ -70,8 +79,8 @@ def predict(
         params: Its parameters; their dtype and that of the edge vectors set the precision.
         graph: From `graphs.batch` with the model's cutoff or more, or with edges of `graphs.traced_neighbor_list`.
         positions: (N, 3), from which the edge vectors are made anew, instead of those of the graph.
-        axis_name: Inside of `jax.shard_map` over this axis, where each device has one part of `graphs.partition`:
-            forces and node energies are those of the part, energies and stresses those of all.
+        axis_name: Inside of `jax.shard_map` over this axis, where each device has one shard of `graphs.partition`:
+            forces and node energies are those of the shard, energies and stresses those of all.
 
     Returns:
         The prediction: NaN for structures with a species that the model does not know, where species are traced.
@@ -79,6 +88,17 @@ def predict(
     Raises:
         ValueError: If the graph was made with a smaller cutoff than the model's, or, where species are not traced, has
             one that the model does not know.
+
+    Examples:
+        >>> import jax
+        >>> from equijax import graphs
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
+        >>> pair = graphs.from_structure(graphs.Structure([8, 1], [[0.0, 0, 0], [0, 0, 0.97]]), model.cutoff)
+        >>> f = lambda params: potential.predict(model, params, pair)
+        >>> found = jax.eval_shape(f, potential.initialize(model, jax.random.key(0)))  # `jax.jit(f)` to compute it
+        >>> found.energies.shape, found.forces.shape  # one structure, two atoms
+        ((1,), (2, 3))
     """
     _expect_model(model)
     instance("graph", graph, graphs.Graph, "a graph as graphs.batch(structures, cutoff) makes it")
@@ -148,6 +168,15 @@ def equivariance(model: Potential, params: PyTree, structure: graphs.Structure, 
 
     Raises:
         ValueError: If the structure is periodic: its cell would have to turn with it.
+
+    Examples:
+        >>> import jax
+        >>> from equijax import graphs
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
+        >>> water = graphs.Structure([8, 1, 1], [[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]])
+        >>> equivariance(model, potential.initialize(model, jax.random.key(0)), water, samples=2).verdict
+        'exact'
     """
     if any(structure.pbc):
         raise ValueError(f"structure: expected one without cell, got pbc {structure.pbc}")
@@ -177,6 +206,17 @@ def load(directory: str | Path) -> tuple[Potential, PyTree]:
     Raises:
         FileNotFoundError: If there is no checkpoint.
         ValueError: If it cannot be read or is of another model.
+
+    Examples:
+        >>> import tempfile, jax
+        >>> from equijax.models import potential
+        >>> from equijax.training import checkpoint
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     checkpoint.save(folder, 0, model, potential.initialize(model, jax.random.key(0)))
+        ...     restored, params = load(folder)
+        >>> restored == model
+        True
     """
     found = checkpoint.restore(directory)
     return checkpoint.rebuild(Potential, found.config), found.params
@@ -187,6 +227,12 @@ def baseline(model: Potential, species) -> np.ndarray:
 
     Raises:
         ValueError: If the model does not know one of the atomic numbers.
+
+    Examples:
+        >>> from equijax.models import potential
+        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0))
+        >>> baseline(model, [8, 1, 1]).tolist()
+        [-2041.0, -13.6, -13.6]
     """
     _expect_model(model)
     energies, species = np.asarray(model.atomic_energies, np.float64), np.asarray(species)

@@ -55,6 +55,13 @@ def particles(positions: ArrayLike, velocities: ArrayLike, charges: ArrayLike) -
     Raises:
         TypeError: If one is not of real floating-point numbers.
         ValueError: If there are no particles, or a shape is another one.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import nn
+        >>> nn.particles(jnp.ones((5, 3)), jnp.ones((5, 3)), jnp.ones(4))
+        Traceback (most recent call last):
+        ValueError: charges: expected shape (5,) for positions (5, 3), got (4,)
     """
     names = ("positions", "velocities", "charges")
     x, v, q = (_validate.floating(name, a) for name, a in zip(names, (positions, velocities, charges), strict=True))

@@ -39,6 +39,14 @@ class GraphEdges:
         mean_neighbors: As in `aggregate`.
         axis_name: Inside of `jax.shard_map` over this axis, where each device has one shard of `graphs.partition`: the
             features of senders are collected from all shards.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import graphs, nn
+        >>> pair = graphs.from_structure(graphs.Structure([1, 8], [[0.0, 0, 0], [0, 0, 0.9]]), cutoff=1.0)
+        >>> edges, x = nn.GraphEdges(pair), jnp.array([1.0, 3.0])
+        >>> edges.senders(x).tolist(), edges.receivers(x).tolist()
+        ([3.0, 1.0], [1.0, 3.0])
     """
 
     graph: graphs.Graph
@@ -71,6 +79,13 @@ class EdgeDense(nn.Module):
     Attributes:
         features: Length of the result.
         unit_variance: As in `Dense`, and without b; otherwise all is drawn evenly from ±1/√inputs, of all inputs.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import nn
+        >>> h, a = jnp.ones((3, 4)), jnp.ones((3, 2, 1))  # three nodes, each with edges to the two others
+        >>> nn.EdgeDense(8).init_with_output(jax.random.key(0), h, nn.AllPairs(3), a)[0].shape
+        (3, 2, 8)
     """
 
     features: int

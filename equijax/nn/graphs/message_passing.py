@@ -27,6 +27,14 @@ class MessagePassing(nn.Module):
         message: A function or module of (x at the sender, x at the receiver, edges), whose arrays have the edges on
             their first axis.
         mean_neighbors: n̄, over the training set: keeps y at unit variance, and smooth where edges come and go.
+
+    Examples:
+        >>> import jax.numpy as jnp, numpy as np
+        >>> from equijax import graphs, nn
+        >>> pair = graphs.from_structure(graphs.Structure([1, 8], [[0.0, 0, 0], [0, 0, 0.5]]), cutoff=1.0)
+        >>> layer = nn.MessagePassing(lambda sent, received, lengths: (sent - received) * lengths)
+        >>> layer.apply({}, jnp.array([1.0, 3.0]), graphs.edge_lengths(pair.vectors), pair).tolist()
+        [1.0, -1.0]
     """
 
     message: Callable[[PyTree, PyTree, PyTree], PyTree]
@@ -67,6 +75,13 @@ def aggregate(messages: PyTree, graph: graphs.Graph, mean_neighbors: float = 1.0
     Raises:
         TypeError: If an array is not of real floating-point numbers.
         ValueError: If `mean_neighbors` is not positive, or an array has not one row an edge.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import graphs, nn
+        >>> pair = graphs.from_structure(graphs.Structure([1, 8], [[0.0, 0, 0], [0, 0, 0.9]]), cutoff=1.0)
+        >>> nn.aggregate(jnp.array([1.0, 2.0]), pair, mean_neighbors=4.0).tolist()
+        [0.5, 1.0]
     """
     _validate.positive("mean_neighbors", mean_neighbors)
     _rows("messages", messages, len(graph.senders), "edge")
@@ -100,6 +115,15 @@ class ZonalConvolution(nn.Module):
         functions: Bessel functions that go into it.
         method: As for `products.convolution`.
         precision: Of the matrix products.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import graphs, nn
+        >>> pair = graphs.from_structure(graphs.Structure([1, 8], [[0.0, 0, 0], [0, 0, 0.9]]), cutoff=1.0)
+        >>> layer, x = nn.ZonalConvolution(cutoff=1.0, filter_lmax=2), jnp.ones((2, 1, 3))  # scalars of two nodes
+        >>> f = lambda x: layer.init_with_output(jax.random.key(0), x, pair.vectors, pair)[0]
+        >>> jax.eval_shape(f, x).shape
+        (2, 9, 3)
     """
 
     cutoff: float

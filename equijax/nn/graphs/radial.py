@@ -29,9 +29,15 @@ def polynomial_cutoff(r: ArrayLike, cutoff: float, order: int = 6) -> Float[Arra
 
     References:
         Gasteiger, Groß and Günnemann 2020, arXiv:2003.03123, eq. 8.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import nn
+        >>> print(nn.polynomial_cutoff(jnp.array([0.0, 2.0, 5.0, 6.0]), cutoff=5.0).round(2))
+        [1.   0.95 0.   0.  ]
     """
     r = _validate.floating("r", r)
-    _positive("cutoff", cutoff)
+    _validate.positive("cutoff", cutoff, "length")
     p = _validate.integer("order", order, 3)
     u = jnp.minimum(r / cutoff, 1.0)
     return 1 - u**p * ((p + 1) * (p + 2) / 2 - u * (p * (p + 2) - u * (p * (p + 1) / 2)))
@@ -45,9 +51,15 @@ def bessel_basis(r: ArrayLike, cutoff: float, functions: int = 8) -> Float[Array
 
     References:
         Gasteiger, Groß and Günnemann 2020, arXiv:2003.03123, eq. 7.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import nn
+        >>> [round(float(b), 2) for b in nn.bessel_basis(jnp.array(0.0), cutoff=5.0, functions=2)]
+        [0.4, 0.79]
     """
     r = _validate.floating("r", r)
-    _positive("cutoff", cutoff)
+    _validate.positive("cutoff", cutoff, "length")
     n = jnp.arange(1, _validate.integer("functions", functions, 1) + 1, dtype=r.dtype)
     waves = n * (math.pi / cutoff)
     phase = waves * r[..., None]
@@ -67,6 +79,13 @@ class RadialBasis(nn.Module):
         functions: Bessel functions that go into the network.
         order: p of `polynomial_cutoff`.
         precision: Of the matrix products.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import nn
+        >>> y, _ = nn.RadialBasis(5.0, (16, 3)).init_with_output(jax.random.key(0), jnp.array([1.0, 5.0]))
+        >>> y.shape, bool((y[1] == 0).all())
+        ((2, 3), True)
     """
 
     cutoff: float
@@ -80,8 +99,3 @@ class RadialBasis(nn.Module):
         f = polynomial_cutoff(r, self.cutoff, self.order)[..., None]
         network = MLP(self.features, precision=self.precision)
         return f * network(bessel_basis(r, self.cutoff, self.functions) * (self.cutoff**3 / 3) ** 0.5)
-
-
-def _positive(name, value):
-    if not value > 0:
-        raise ValueError(f"{name}: expected a positive length, got {value}")

@@ -32,6 +32,14 @@ class LiftingConv(nn.Module):
         radius: Where the kernel ends, in pixels; size / 2 if None.
         network: Makes the network of the kernel from its number of outputs.
         use_bias: Add a bias to each feature.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import groups, nn
+        >>> nodes = groups.SO(2).nodes(4)
+        >>> f = lambda image: nn.LiftingConv(8, size=5).init_with_output(jax.random.key(0), image, nodes)[0]
+        >>> jax.eval_shape(f, jnp.ones((2, 16, 16, 3))).shape  # batch, group, height, width, features
+        (2, 4, 16, 16, 8)
     """
 
     features: int
@@ -86,6 +94,14 @@ class GroupConv(nn.Module):
             not compact.
         network: Makes the networks of the kernel from their number of outputs.
         use_bias: Add a bias to each feature.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import groups, nn
+        >>> nodes = groups.SO(2).nodes(4)
+        >>> f = lambda lifted: nn.GroupConv(8, size=5).init_with_output(jax.random.key(0), lifted, nodes)[0]
+        >>> jax.eval_shape(f, jnp.ones((2, 4, 16, 16, 3))).shape
+        (2, 4, 16, 16, 8)
     """
 
     features: int

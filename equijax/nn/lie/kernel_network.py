@@ -24,6 +24,11 @@ class SineKernel(nn.Module):
 
     References:
         Sitzmann et al. 2020, arXiv:2006.09661, section 3.2.
+
+    Examples:
+        >>> from equijax import nn
+        >>> nn.SineKernel(outputs=3).init_with_output(jax.random.key(0), jnp.zeros((5, 2)))[0].shape
+        (5, 3)
     """
 
     outputs: int
@@ -46,6 +51,11 @@ class GaussianKernel(nn.Module):
         outputs: Number of functions.
         functions: Number of Gaussians.
         width: Of the hidden layer.
+
+    Examples:
+        >>> from equijax import nn
+        >>> nn.GaussianKernel(outputs=3).init_with_output(jax.random.key(0), jnp.zeros((5, 2)))[0].shape
+        (5, 3)
     """
 
     outputs: int
@@ -68,6 +78,11 @@ class SplineKernel(nn.Module):
         outputs: Number of functions.
         functions: Number of splines.
         degree: Of their polynomials.
+
+    Examples:
+        >>> from equijax import nn
+        >>> nn.SplineKernel(outputs=3).init_with_output(jax.random.key(0), jnp.zeros((5, 2)))[0].shape
+        (5, 3)
     """
 
     outputs: int

@@ -79,6 +79,13 @@ def linear(
     Raises:
         TypeError: If `x` is not of real floating-point numbers.
         ValueError: If `w` has not one matrix a degree of x, or other channels.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import nn
+        >>> x, w = jnp.ones((4, 1)), jnp.array([2.0, 3.0])[:, None, None]  # degrees 0 and 1, one channel
+        >>> nn.linear(x, w)[:, 0].tolist()
+        [2.0, 3.0, 3.0, 3.0]
     """
     x = _validate.floating("x", x)
     lmax = spherical.lmax_of(x, "x")

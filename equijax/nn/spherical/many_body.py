@@ -24,6 +24,12 @@ class ManyBodyProduct(nn.Module):
         lmax: Degree of the results; None keeps that of x.
         bracket: Whether to add the double bracket.
         precision: Of the matrix products.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import nn
+        >>> nn.ManyBodyProduct(order=3).init_with_output(jax.random.key(0), jnp.ones((5, 4, 2)))[0].shape
+        (5, 4, 4)
     """
 
     order: int = 3

@@ -26,6 +26,14 @@ class Gate(nn.Module):
         activation: φ.
         gate_activation: σ.
         precision: Of the matrix products that make the gates.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import nn
+        >>> x = jnp.ones((5, 9, 2))  # 5 rows, degrees 0 to 2, two channels
+        >>> params = nn.Gate().init(jax.random.key(0), x)
+        >>> nn.Gate().apply(params, x).shape, params["params"]["gates"]["kernel"].shape  # gates of l = 1 and l = 2
+        ((5, 9, 2), (2, 4))
     """
 
     activation: Callable = jax.nn.silu
@@ -72,6 +80,14 @@ class NormActivation(nn.Module):
     Attributes:
         activation: φ.
         epsilon: ε, in the unit of x².
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import nn
+        >>> pseudo = jnp.ones((5, 4, 2))
+        >>> natural, pseudo = nn.NormActivation().init_with_output(jax.random.key(0), (None, pseudo))[0]
+        >>> natural is None, pseudo.shape
+        (True, (5, 4, 2))
     """
 
     activation: Callable = jax.nn.sigmoid

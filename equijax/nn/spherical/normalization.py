@@ -22,6 +22,13 @@ class Normalization(nn.Module):
     Attributes:
         axes: Leading axes over which the mean is taken too, such as (0,) for all nodes of a graph; none by default.
         epsilon: ε, in the unit of x².
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from equijax import nn
+        >>> y, params = nn.Normalization().init_with_output(jax.random.key(0), jnp.full((5, 4, 2), 3.0))
+        >>> y[0, :, 0].round(3).tolist(), params["params"]["scale"].shape
+        ([1.0, 1.0, 1.0, 1.0], (2, 2))
     """
 
     axes: tuple[int, ...] = ()
@@ -56,6 +63,12 @@ def rms_normalize(
     Raises:
         ValueError: If `scale` has not one row a degree and one column a channel, `mask` is not of the shape of the
             leading axes, or `axes` are none of them.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from equijax import nn
+        >>> nn.rms_normalize(jnp.full((4, 1), 3.0), jnp.array([[1.0], [2.0]]))[:, 0].round(3).tolist()
+        [1.0, 2.0, 2.0, 2.0]
     """
     x = _validate.floating("x", x)
     rank, shape = x.ndim - 2, (spherical.lmax_of(x, "x") + 1, x.shape[-1])
