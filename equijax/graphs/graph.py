@@ -91,7 +91,7 @@ def edge_lengths(vectors: Float[Array | np.ndarray, "*batch 3"]) -> Float[Array,
         >>> edge_lengths(jnp.array([[3.0, 0, 4], [0, 0, 0]]))
         Array([5., 0.], dtype=float32)
     """
-    return norm(vectors)
+    return norm(jnp.asarray(vectors))
 
 
 def batch(

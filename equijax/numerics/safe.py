@@ -105,7 +105,6 @@ def rapidity_over_sinh(square: Inexact[Array, "..."], cosh: Inexact[Array, "..."
 
 def _of_size_one(v, axis):
     """v over its largest entry, that entry, a constant, and whether it is not zero: else a vector of ones."""
-    v = jnp.asarray(v)  # of the dtype that jax gives it, whose range counts
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=axis, keepdims=True, initial=0))
     moving = ~(size < jnp.finfo(v.dtype).smallest_normal)  # NaN moves, and stays
     # First towards one: compilers divide by way of 1 / size, which may be too small for the dtype. No further than so:

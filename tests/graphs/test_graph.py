@@ -238,3 +238,9 @@ def test_bad_structures_are_named(message):
 def test_a_single_structure_is_named():
     with pytest.raises(TypeError, match=r"structures: expected a sequence .* pass \[structure\]"):
         inspect.unwrap(graphs.each)(len, TWO)  # as users call it, without types checked
+
+
+def test_lengths_of_a_graph_that_is_still_on_the_host():
+    """Its vectors are of float64, whose range is not that of float32."""
+    graph = graphs.from_structure(graphs.Structure([1, 8], [[0.0, 0, 0], [0, 0, 0.5]]), cutoff=1.0)
+    np.testing.assert_array_equal(graphs.edge_lengths(graph.vectors), [0.5, 0.5])
