@@ -5,17 +5,16 @@ from equijax.models.potential.fit import (
     Errors,
     Samples,
     Trained,
-    atomic_energies,
     evaluate,
     fit,
     for_structures,
     loss,
     objective,
     samples,
-    statistics,
 )
 from equijax.models.potential.network import Potential
 from equijax.models.potential.predict import Prediction, baseline, equivariance, initialize, load, predict
+from equijax.models.potential.training_set import atomic_energies, statistics
 
 __all__ = [
     "Errors",
