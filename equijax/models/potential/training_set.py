@@ -1,4 +1,4 @@
-"""What the structures of a training set say of a model: energies of its atoms, their neighbors, the unit of energies."""
+"""What structures say of a model that is trained on them: E0 of its atoms, their neighbors, the unit of energies."""
 
 import warnings
 from collections.abc import Sequence
