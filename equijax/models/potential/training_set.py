@@ -70,8 +70,6 @@ def statistics(structures: Sequence[graphs.Structure], cutoff: float) -> dict[st
         ValueError: If no atom has a neighbor, or there are no forces other than 0.
 
     Examples:
-        >>> from equijax.models import potential
-        >>> model = potential.Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
         >>> place = [[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]
         >>> water = graphs.Structure([8, 1, 1], place, energy=-2078.0, forces=np.full((3, 3), 0.1))
         >>> {name: round(value, 3) for name, value in statistics([water], cutoff=1.2).items()}
