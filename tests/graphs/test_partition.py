@@ -56,7 +56,7 @@ def test_a_single_device_can_take_the_shards_as_they_are():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match="parts: expected at most one for each of the 15 nodes, got 16"):
+    with pytest.raises(ValueError, match="shards: expected at most one for each of the 15 nodes, got 16"):
         graphs.partition(GRAPH, 16)
     with pytest.raises(ValueError, match=r"edges: expected room for .* which is what a shard holds, got 4"):
         graphs.partition(GRAPH, 2, edges=4)
