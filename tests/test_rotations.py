@@ -190,6 +190,15 @@ def test_euler_angles_are_those_of_scipy(sequence, x64):
     assert np.isfinite(derivative).all()
 
 
+def test_euler_angles_of_another_order_are_others(x64):
+    """Turns about axes that move are those about fixed axes in the opposite order, and the hand matters."""
+    angles = np.array([0.3, -0.7, 1.1])
+    r = Rotation.from_euler("XYZ", angles).as_matrix()
+    for others, sequence in ((angles, "xyz"), (angles[::-1], "XYZ"), (-angles, "XYZ"), (angles, "XZY")):
+        assert np.abs(rotations.from_euler(jnp.asarray(others), sequence) - r).max() > 0.1
+    np.testing.assert_allclose(rotations.from_euler(jnp.asarray(angles[::-1]), "zyx"), r, atol=1e-14)
+
+
 def test_euler_angles_in_float32_and_their_derivatives():
     angles = jnp.array([[0.3, 0.0, 0.4], [0.3, jnp.pi, 0.4], [1.0, 0.5, -2.0]])
     r = rotations.from_euler(angles, "zyz")

@@ -42,6 +42,7 @@ def unit(v: Float[Array, "..."], axis: int = -1) -> tuple[Float[Array, "..."], F
 
     NaN for what is not finite. Vectors so short that 1/‖v‖² times a million may not fit into the dtype (below 1e-16 in
     float32, 1e-151 in float64) have their direction, as a constant: all derivatives are 0, not infinite.
+    The first one, 1/‖v‖, would fit down to 1e-38, the second one not: a function has all of its derivatives or none.
 
     Examples:
         >>> direction, square = unit(jnp.array([[0.0, 2.0], [0.0, 0.0]]))

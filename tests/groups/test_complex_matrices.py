@@ -90,6 +90,7 @@ def test_the_lorentz_group_is_a_component_of_o_1_3(x64):
     g = jax.jit(Lorentz().exp)(a / 2)
     for found, known in zip(charts(group, a, g), charts(Lorentz(), a, g), strict=True):
         np.testing.assert_allclose(found, known, rtol=1e-11, atol=1e-12)
+    assert jnp.min(IndefiniteOrthogonal(3, 1).violation(g)) > 0.1  # of the other signature
     mirror = jnp.diag(jnp.array([1.0, 1, 1, -1]))
     assert group.violation(mirror) == 0
     with pytest.raises(ValueError, match=r"g: an element of IndefiniteOrthogonal\(1, 3\) outside of the component"):

@@ -128,10 +128,33 @@ def test_dimensions_and_equivariance(group, source, target, count, x64):
     with pytest.raises(ValueError, match="read-only"):
         basis[:] = 0
     nodes, weights = group.nodes(40)
-    chosen = jax.tree.map(lambda x: x[np.random.default_rng(0).integers(len(weights), size=4)], nodes)
+    some = slice(None) if group.is_finite else np.random.default_rng(0).integers(len(weights), size=4)
+    chosen = jax.tree.map(lambda x: x[some], nodes)
     ins, outs = (np.asarray(jax.jit(jax.vmap(rep.matrix))(chosen)) for rep in (source, target))
-    apart = np.einsum("gij,kjl->gkil", outs, basis) - np.einsum("kij,gjl->gkil", basis, ins)
-    assert np.abs(apart).max(initial=0) < 1e-11 * max(1, np.abs(outs).max(), np.abs(ins).max())
+    assert apart(outs, basis, ins) < 1e-11 * max(1, np.abs(outs).max(), np.abs(ins).max())
+    if group.is_finite:  # dim Hom = Σ χ_target(g⁻¹) χ_source(g) / |G|
+        np.testing.assert_allclose(np.mean(np.trace(outs, axis1=1, axis2=2) * np.trace(ins, axis1=1, axis2=2)), count)
+
+
+def apart(outs, basis, ins):
+    """How far ρ_target(g) W is from W ρ_source(g)."""
+    return np.abs(np.einsum("gij,kjl->gkil", outs, basis) - np.einsum("kij,gjl->gkil", basis, ins)).max(initial=0)
+
+
+def test_wrong_maps_and_factors_in_another_order_are_seen(x64):
+    g = ATOMS.sample(jax.random.key(0), (4,))
+    source = reps.Product(V, P)
+    swapped = lambda rep: lambda g: jnp.kron(rep.reps[1].matrix(g[1]), rep.reps[0].matrix(g[0]))  # noqa: E731
+    basis = intertwiners(ATOMS, source, source)
+    matrices, others = (jax.vmap(f)(g) for f in (source.matrix, swapped(source)))
+    assert apart(matrices, basis, matrices) < 1e-12
+    assert apart(others, basis, others) > 0.1
+    assert apart(matrices, np.roll(basis, 1, axis=-1), matrices) > 0.1
+    turn = groups.SO(3).sample(jax.random.key(1), (4,))
+    into, out = (jax.vmap(rep.matrix)(turn) for rep in (V, VV))
+    levi_civita = intertwiners(SO(3), V, VV)
+    assert apart(out, levi_civita, into) < 1e-12
+    assert apart(out, np.abs(levi_civita), into) > 0.1
 
 
 @pytest.mark.core
