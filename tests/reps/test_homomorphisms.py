@@ -37,7 +37,7 @@ CASES = [  # group, representation, shape of what it acts on
     (SHIFT, reps.Shift((-3, -2), stride=2), (2, 3, 2)),
     (O(3), reps.Sum(reps.Vector(), reps.Irreps("1x2e"), reps.Scalar(pseudo=True)), (4, 9)),
     (O(3), reps.TensorProduct(reps.Vector(), reps.Irreps("1x1e")), (2, 9)),
-    (groups.Similarity(2), reps.Dual(reps.Vector()), (3, 2)),
+    (groups.SL(2), reps.Dual(reps.Vector()), (3, 2)),
     (ATOMS, reps.Product(reps.Position(), reps.Permutation(-2)), (5, 3)),
     (ATOMS, reps.Product(None, reps.Permutation(0)), (5, 3)),
     (CUBE, reps.Image(), (5, 5, 2)),
