@@ -12,6 +12,7 @@ import equijax as ej
 from equijax import frames, graphs, groups, lie, nn, products, reps, rotations, spherical, training
 from equijax.groups import decompositions
 from equijax.models import (
+    APEN,
     EGNN,
     EqMotion,
     GauntNetwork,
@@ -179,6 +180,8 @@ def models(dtype, atoms, edges, channels):
     optimizer = training.optimizer(1000)
     state = jax.eval_shape(functools.partial(training.start, optimizer=optimizer, average=True), params)
     yield Case("training.update", training.update(optimizer, 0.99), (state, params), False)
+    network, cloud = APEN(4, channels, (8, 4), (0.2,), depth=1), _shape(dtype, 64, 3)
+    yield Case("APEN", network.apply, (jax.eval_shape(network.init, jax.random.key(0), cloud), cloud))
     particles = [_shape(dtype, atoms, 5, 3)] * 2
     published = functools.partial(EGNN, normalize=False)
     networks = published, GauntNetwork, GraphNetwork, functools.partial(LocalFrameNetwork, tensors=(2,)), SetNetwork

@@ -13,7 +13,7 @@ from equijax.data.images import (
     rotating_digits,
 )
 from equijax.data.molecules import Dataset, acetylacetone, read_acac_dft, read_extended_xyz
-from equijax.data.motion import MotionCapture, motion_capture, windows
+from equijax.data.motion import CHAIN, Articulated, Link, MotionCapture, articulated, motion_capture, windows
 from equijax.data.particles import (
     ChargedParticles,
     ChargedTrajectories,
@@ -28,11 +28,14 @@ from equijax.data.particles import (
 from equijax.data.solids import SOLIDS, Solids, solids
 
 __all__ = [
+    "CHAIN",
     "SOLIDS",
+    "Articulated",
     "ChargedParticles",
     "ChargedTrajectories",
     "Dataset",
     "Digits",
+    "Link",
     "MotionCapture",
     "MovingDigits",
     "Solids",
@@ -40,6 +43,7 @@ __all__ = [
     "Windows",
     "acetylacetone",
     "affine_digits",
+    "articulated",
     "charged_particles",
     "charged_trajectories",
     "digits",

@@ -1,6 +1,7 @@
 """Models, one file a paper, made of layers of `equijax.nn` and transforms only."""
 
 from equijax.models import parot, potential
+from equijax.models.apen import APEN
 from equijax.models.egnn import EGNN
 from equijax.models.eqmotion import EqMotion, Forecast
 from equijax.models.fernn import FERNN, FERNNClassifier
@@ -13,6 +14,7 @@ from equijax.models.set_network import SetNetwork
 from equijax.models.shift_transformer import ShiftTransformer
 
 __all__ = [
+    "APEN",
     "EGNN",
     "FERNN",
     "EqMotion",

@@ -16,6 +16,7 @@ from equijax.numerics.linear_algebra import (
     svd,
     tolerance,
 )
+from equijax.numerics.mixtures import Mixture, fit_mixture, log_assignment
 from equijax.numerics.orthonormal import completion, orthonormal_rows, unit_across
 from equijax.numerics.primitives import compile_alone
 from equijax.numerics.safe import (
@@ -30,6 +31,7 @@ from equijax.numerics.safe import (
 )
 
 __all__ = [
+    "Mixture",
     "angle_over_sine",
     "compile_alone",
     "completion",
@@ -37,10 +39,12 @@ __all__ = [
     "distinct",
     "eigh",
     "exp_and_phi",
+    "fit_mixture",
     "fractional_shift",
     "in_single",
     "inv",
     "largest_phase",
+    "log_assignment",
     "matmul",
     "norm",
     "orthonormal_rows",
