@@ -121,6 +121,9 @@ def test_egnn_without_its_last_weights_leaves_particles_where_they_are():
     still = jax.tree_util.tree_map_with_path(lambda path, a: jnp.zeros_like(a) if _moves(path[1].key) else a, params)
     np.testing.assert_array_equal(module.apply(still, X, V, Q), X)
     assert np.abs(module.apply(params, X, V, Q) - X).max() > 0.1
+    params = parameters(module := GraphNetwork(8, layers=1))  # which moves them on as they fly
+    params["params"]["readout_out"] = jax.tree.map(jnp.zeros_like, params["params"]["readout_out"])
+    np.testing.assert_allclose(module.apply(params, X, V, Q), X + V, rtol=1e-6)
 
 
 def test_a_normalized_egnn_divides_moves_by_the_length_and_one():
