@@ -53,7 +53,7 @@ def velocity_set(group: Group, most: int | None = None) -> Element:
 
 def _steps(count: int, most: int) -> range:
     """Steps from −most to most around a circle of so many, none twice."""
-    return range(-most, most + 1) if 2 * most + 1 < count else range(count)
+    return range(-most, most + 1) if 2 * most < count else range(count)
 
 
 def check_closed(group: Group, velocities: Element) -> None:

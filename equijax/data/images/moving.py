@@ -55,7 +55,7 @@ def flowing_digits(
         >>> images[0, 0, 0] = 255
         >>> moving = flowing_digits(images, 1, frames=3, digits=1, velocity=(1, 0))
         >>> [np.argwhere(frame[..., 0]).tolist() for frame in moving.frames[0] - moving.frames[0, :1] > 0]
-        [[], [[1, 1]], [[2, 1]]]
+        [[], [[0, 2]], [[1, 2]]]
     """
     images, rng = _square(images, size), np.random.default_rng(seed)
     count, frames, digits = integer("count", count, 1), integer("frames", frames, 1), integer("digits", digits, 1)
