@@ -72,6 +72,7 @@ def main():
     parser.add_argument("--long", action="store_true", help="the published sizes, for a GPU")
     parser.add_argument("--cost", action="store_true", help="only what a step costs with many velocities")
     parser.add_argument("--checkpoints", type=Path, help="folder to keep runs in, which go on from there")
+    parser.add_argument("--picture", type=Path, help="file to draw what ours, coasting, tells in")
     harness.add_arguments(parser)
     args = parser.parse_args()
     harness.set_platform(args)
@@ -89,7 +90,7 @@ def main():
     for seed, model in itertools.product(range(args.seeds), args.models[: 3 if args.small else None]):
         if not harness.holds(args.json, table="errors", setting=name, model=model, seed=seed):
             folder = args.checkpoints and args.checkpoints / f"{name}-{model.replace(' ', '-')}-{seed}"
-            result = run(setting, model, images, seed, folder)
+            result = run(setting, model, images, seed, folder, args.picture)
             record(args, {"table": "errors", "setting": name, "model": model, "seed": seed, **result})
 
 
@@ -99,7 +100,7 @@ def record(args, result):
     harness.append(args.json, result)
 
 
-def run(setting, name, images, seed, folder):
+def run(setting, name, images, seed, folder, picture):
     """Train one network, keep its best state on validation sequences, and test that."""
     cell, rollout, several, times = MODELS[name]
     torus = groups.Shift((setting.size, setting.size))
@@ -151,6 +152,10 @@ def run(setting, name, images, seed, folder):
     far = data.flowing_digits(
         images["test"], 2 * batch, SEEN + (20 if told == 2 else LONG), speed=SPEED, seed=[3, 2026]
     )
+    if picture and name == "ours, coasting":
+        paint(
+            picture, far.frames[0], np.asarray(looped(params, far.frames[:1, :SEEN], velocities[SPEED], steps=LONG)[0])
+        )
     grid = list(itertools.product(range(-FASTEST, FASTEST + 1), repeat=2))
     count = max(setting.sequences // 8, 2)
     at = {
@@ -178,6 +183,25 @@ def run(setting, name, images, seed, folder):
         "seconds": spent,
         "processor_seconds": processor,
     }
+
+
+def paint(path, frames, told):
+    """Some frames of a sequence, and what was told of them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = [1, 5, 10, 11, 15, 20, 40, 80, 150, 290]
+    figure, axes = plt.subplots(2, len(shown), figsize=(len(shown), 2.3), layout="constrained")
+    for (above, below), number in zip(axes.T, shown, strict=True):
+        above.imshow(frames[number - 1, ..., 0], vmin=0, vmax=1, cmap="gray")
+        above.set_title(f"frame {number}", fontsize=8)
+        if number > SEEN:
+            below.imshow(told[number - 1 - SEEN, ..., 0], vmin=0, vmax=1, cmap="gray")
+        for axis in (above, below):
+            axis.set(xticks=[], yticks=[], frame_on=axis is above or number > SEEN)
+    figure.savefig(path, bbox_inches="tight", dpi=100)
 
 
 def cost(setting, small):

@@ -161,7 +161,8 @@ class FERNNClassifier(_Flowing):
 
     Examples:
         >>> from equijax import groups, nn
-        >>> model, velocities = FERNNClassifier(groups.Cyclic(4), classes=6), nn.velocity_set(groups.Cyclic(4))
+        >>> torus = groups.Shift((8, 8))
+        >>> model, velocities = FERNNClassifier(torus, features=4, classes=6), nn.velocity_set(torus, most=1)
         >>> model.init_with_output(jax.random.key(0), jnp.ones((3, 8, 8, 1)), velocities)[0].shape
         (6,)
     """
