@@ -38,12 +38,12 @@ def polyphase(
         stride: Along each axis of the group, or one for all; it divides the sizes.
         temperature: For the continuous frame of all phases, of weights softmax(E / (temperature · max E)), instead of
             the one of a single element: as many evaluations of f as there are phases.
-        features: φ, which commutes with shifts, from (*sizes, channels) to (*sizes, channels). By default the
+        features: φ, which commutes with shifts, of arrays (n₁, …, channels), to such arrays. By default the
             values after a filter of five taps along each axis and a leaky ReLU, whose energies seldom tie;
             `lambda x: x` for the energies of x itself.
 
     Returns:
-        A frame of groups.Shift. Its points are the grid (*sizes, ...), whose other axes are channels; `frame_average`
+        A frame of groups.Shift. Its points are the grid (n₁, …), whose other axes are channels; `frame_average`
         moves the axes of `reps.Shift` to the front. The gap is 1 − E₂/E₁ of the two largest energies, 1 with a
         temperature.
 

@@ -128,8 +128,8 @@ class FlowCell(nn.Module):
 
         post    h_t(ν) = ν·σ(W ⋆ h_{t−1}(ν) + U ⋆ f_t)
         pre     h_t(ν) = σ(ν·(W ⋆ h_{t−1}(ν)) + U ⋆ f_t)                                  as published
-        gated   h_t(ν) = (1 − z) g + z tanh(U ⋆ f_t + W ⋆ (r g)) ,   g = ν·h_{t−1}(ν) ,
-                z, r = sigmoid(U ⋆ f_t + W ⋆ g)
+        gated   h_t(ν) = (1 − z) g + z tanh(U ⋆ f_t + W ⋆ (r g))
+        with    g = ν·h_{t−1}(ν)   and   z, r = sigmoid(U ⋆ f_t + W ⋆ g) ,
 
     with maps U and W that commute with the group, each of weights of its own. Where the elements commute and the
     velocities are a group V of them, a flow ν̂ ∈ V of the frames, f_t → ν̂ᵗ f_t, moves the states and swaps them:
