@@ -52,6 +52,7 @@ class Setting(NamedTuple):
     batch: int
     width: int
     optimizer: str
+    layers: int = 4
 
 
 CPU = {
@@ -61,7 +62,7 @@ CPU = {
 }
 LONG = {"springs": Setting(10_000, 100, 64, "Adam"), "charged": Setting(10_000, 100, 64, "Muon")}
 LONG |= dict.fromkeys(ACTIONS, Setting(4000, 32, 64, "Muon"))
-SMALL = Setting(2, 4, 4, "Adam")
+SMALL = Setting(2, 4, 4, "Adam", layers=1)
 
 
 class ConstantVelocity(nn.Module):
@@ -79,6 +80,7 @@ class Plain(nn.Module):
 
     future: int
     width: int
+    layers: int
 
     @nn.compact
     def __call__(self, past):
@@ -87,7 +89,7 @@ class Plain(nn.Module):
         if seen.shape != ahead.shape:
             raise ValueError(f"future: expected as many frames as past has, {past.shape[1]}, got {self.future}")
         flat, ahead = (a.reshape(len(past), -1) for a in (seen, ahead))
-        moved = GraphNetwork(self.width)(flat, ahead - flat, jnp.zeros(len(past), past.dtype))
+        moved = GraphNetwork(self.width, self.layers)(flat, ahead - flat, jnp.zeros(len(past), past.dtype))
         return moved.reshape(past.shape) + center
 
 
@@ -100,7 +102,7 @@ class EGNN(nn.Module):
 
     future: int
     width: int
-    layers: int = 4
+    layers: int
 
     @nn.compact
     def __call__(self, past):
@@ -126,10 +128,10 @@ def _distance(r):
 
 
 MODELS = {
-    "constant velocity": lambda future, width: ConstantVelocity(future),
+    "constant velocity": lambda future, width, layers: ConstantVelocity(future),
     "plain network": Plain,
     "EGNN": EGNN,
-    "EqMotion": lambda future, width: EqMotion(future, width, width, temperature=0.5),
+    "EqMotion": lambda future, width, layers: EqMotion(future, width, width, layers, temperature=0.5),
 }
 
 
@@ -192,7 +194,7 @@ def run(model, sets, seed, setting, folder):
     """Train by the distance from the frames to come; choose by the same on validation data; test."""
     train, validation, test = (np.asarray(a, np.float32) for a in sets[:3])
     past, future = sets.past, train.shape[2] - sets.past
-    module, begin = MODELS[model](future, setting.width), time.process_time()
+    module, begin = MODELS[model](future, setting.width, setting.layers), time.process_time()
     key = jax.random.key(seed)
     params = jax.jit(module.init)(key, train[0, :, :past])
 
