@@ -123,6 +123,7 @@ TABLE = [
      r"TypeError: hidden: expected a tuple of representations, .* got Vector\(\); pass \("),
     ("nn.EquivariantMLP(groups.SO(3), reps.Vector(), reps.Scalar(), (64,)).init(key, x)", rf"hidden\[0\]: {REP}"),
     ("potential.samples([pair], model, 1)", r"model: expected a models\.Potential, before"),
+    ("potential.evaluate(potential.predict, {}, [pair])", r"test: expected potential\.samples\(model, .* of type list"),
     ("potential.predict({}, model, graphs.batch([pair], 5.0))", r"model: expected a models\.Potential, before"),
     ("potential.predict(model, graphs.batch([pair], 5.0), {})", "graph: expected a graph as graphs.batch"),
     ("fit(optax.adam)", r"optimizer: expected one of optax, .* did you forget to call it"),

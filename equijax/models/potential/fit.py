@@ -310,6 +310,7 @@ def evaluate(predict: Callable[[PyTree, graphs.Graph], Prediction], params: PyTr
         >>> round(errors.energy_mae, 2), round(errors.force_rmse, 2)
         (0.0, 0.0)
     """
+    _validate.instance("test", test, Samples, "potential.samples(model, structures, batch_size)")
     energies, forces, count = [], [], len(test.structures)
     for begin in range(0, count, test.batch_size):
         graph, labels = test.batch(range(begin, min(begin + test.batch_size, count)))
