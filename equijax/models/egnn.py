@@ -53,15 +53,18 @@ class EGNN(nn.Module):
             ValueError: Those of it.
         """
         positions, velocities, charges = particles(positions, velocities, charges)
+        # Features of the nodes (n, features), and of the edges (n, n − 1, 2): charges, distances at the start
         x, n, silu = positions, len(positions), jax.nn.silu
         pairs = AllPairs(n)
         h = Dense(self.features, name="embedding")(norm(velocities, keepdims=True))
         fixed = jnp.stack([off_diagonal(charges[:, None] * charges), self._distance(differences(x))], axis=-1)
         for t in range(self.layers):
+            # Messages m_ij (n, n − 1, features) from both ends and the distance as it is now
             r = differences(x)
             edges = jnp.concatenate([self._distance(r)[..., None], fixed], axis=-1)
             m = silu(EdgeDense(self.features, name=f"message_{t}")(h, pairs, edges))
             m = silu(Dense(self.features, name=f"message_{t}_hidden")(m))
+            # Positions: along the edges, φ_x(m_ij), and along the velocity, φ_v(h_i); one number each
             pull = silu(Dense(self.features, name=f"position_{t}")(m))
             pull = Dense(1, use_bias=False, kernel_init=_SMALL, name=f"position_{t}_out")(pull)
             keep = silu(Dense(self.features, name=f"velocity_{t}")(h))
@@ -69,6 +72,7 @@ class EGNN(nn.Module):
             if self.normalize:
                 r = r / (norm(r, keepdims=True) + 1)
             x = x + jnp.sum(r * pull, axis=1) / max(n - 1, 1) + keep * velocities
+            # Features, from the messages that arrive
             update = jnp.concatenate([h, jnp.sum(m, axis=1)], axis=-1)
             update = silu(Dense(self.features, name=f"update_{t}")(update))
             h = h + Dense(self.features, name=f"update_{t}_out")(update)

@@ -52,10 +52,12 @@ class LocalFrameNetwork(nn.Module):
         size = tensor_size(self.tensors, d)
         if size > self.features:
             raise ValueError(f"tensors: {self.tensors} are {size} numbers in {d} dimensions, features: {self.features}")
+        # What no rotation changes: of the edges (n, n − 1, 2), of the particles (n, 2)
         pairs, r = AllPairs(len(positions)), differences(positions)
         square = jnp.sum(r**2, axis=-1, keepdims=True)
         fixed = jnp.concatenate([square, off_diagonal(charges[:, None] * charges)[..., None]], axis=-1)
         scalars = jnp.stack([norm(velocities), charges], axis=-1)
+        # A frame of each particle (n, d, d), and what it sees along its axes
         axes, share = LocalFrames(reflections=self.reflections, name="frames")(
             scalars, pairs, r, fixed, vectors=velocities[:, None]
         )
@@ -63,10 +65,12 @@ class LocalFrameNetwork(nn.Module):
         seen = turn(r, pairs.receivers(axes), (1,))
         h = Dense(self.features, name="embedding")(jnp.concatenate([turn(velocities, axes, (1,)), scalars], axis=-1))
         for t in range(self.layers):
+            # Messages (n, n − 1, features): tensors of j in the frame of i, beside both ends and the edge
             sent = carried(h[:, self.features - size :], axes, pairs, self.tensors)
             m = silu(EdgeDense(self.features, name=f"message_{t}")(h, pairs, jnp.concatenate([sent, seen, fixed], -1)))
             m = jnp.sum(silu(Dense(self.features, name=f"message_{t}_hidden")(m)), axis=1)
             update = silu(Dense(self.features, name=f"update_{t}")(jnp.concatenate([h, m], axis=-1)))
             h = h + Dense(self.features, name=f"update_{t}_out")(update)
+        # Out of the frames again
         moved = Dense(d, name="readout_out")(silu(Dense(self.features, name="readout")(h)))
         return positions + velocities + turn(moved, jnp.swapaxes(axes, -1, -2), (1,))

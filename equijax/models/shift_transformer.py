@@ -84,6 +84,7 @@ class ShiftTransformer(nn.Module):
         limited = self.kind == "band-limited"
         how = "band-limited" if limited else "anchored" if self.anchored else "fixed"
         t, phase = Patches(self.features[0], strides, how, filtered=True, name="patches")(images)
+        # Stages: merge 2 × 2 tokens, then blocks; strides and phase of a token in pixels grow along
         for stage, depth in enumerate(self.depths):
             if stage:
                 t, moved = Patches(self.features[stage], (2, 2), how, name=f"merge_{stage}")(t)
@@ -93,6 +94,7 @@ class ShiftTransformer(nn.Module):
         t = _Norm(limited, name="norm")(t)
         if not self.dense:
             return Dense(self.outputs, name="scores")(jnp.mean(t, axis=(-3, -2)))
+        # Scores of tokens, laid back on the pixels that they came from
         scores = Dense(self.outputs, name="scores")(t)
         return resample(scores, images.shape[-3:-1]) if limited else on_pixels(scores, phase, strides)
 

@@ -75,10 +75,11 @@ class WindowAttention(nn.Module):
         x = jnp.moveaxis(x.reshape(*batch, rows // w, w, columns // w, w, channels), -4, -3)
         x = x.reshape(*x.shape[:-3], w * w, channels)
         q, k, v = (_heads(part, self.heads) for part in jnp.split(Dense(3 * channels, name="qkv")(x), 3, axis=-1))
+        # Attention inside of each window, with a bias for each offset of two tokens
         table = self.param("bias", nn.initializers.normal(0.02), (self.heads, (2 * w - 1) ** 2))
         y = _attend(q, k, v, table[:, _relative(w)].astype(x.dtype)).reshape(x.shape)
         y = Dense(channels, name="out")(y).reshape(*batch, rows // w, columns // w, w, w, channels)
-        y = jnp.moveaxis(y, -4, -3)
+        y = jnp.moveaxis(y, -4, -3)  # back to (..., rows / w, w, columns / w, w, channels)
         y = y.reshape(*batch, rows, columns, channels)
         return roll(y, phase) if self.anchored else jnp.roll(y, (-self.offset, -self.offset), (-3, -2))
 

@@ -115,21 +115,25 @@ class EquivariantBilinear(nn.Module):
         """y, in the dtype of x; its size is the square of that of x."""
         _expect(self.group, source=self.source, target=self.target, factors=self.factors or Scalar())
         rank = _validate.integer("rank", self.rank, 1)
+        # Which terms are multiplied: scalars, and those of the source that are not only permuted
         if self.factors is None:
             kinds = [Scalar(), *(term for term in dict.fromkeys(summands(self.source)) if _is_gated(self.group, term))]
         else:
             kinds = list(dict.fromkeys(summands(self.factors)))
         if kinds == [Scalar()]:
             raise ValueError(f"factors: {self.source} only has coordinates that are permuted; name the terms")
+        # `rank` copies of each term from two linear maps, (..., rank, dim) a term
         copies = Sum(*(term for term in kinds for _ in range(rank)))
         maps = (
             EquivariantLinear(self.group, self.source, copies, False, self.precision, name=name)
             for name in ("left", "right")
         )
         left, right = (self._by_kind(linear(x), kinds, rank) for linear in maps)
+        # Outer products of the copies, pair by pair of terms, (..., rank dim dim) each
         pairs = list(itertools.combinations_with_replacement(range(len(kinds)), 2))
         products = [left[a][..., :, None] * right[b][..., None, :] for a, b in pairs]
         products = [p.reshape(*p.shape[:-3], math.prod(p.shape[-3:])) for p in products]
+        # What all of them are, and the linear map from there to the target
         spread = Sum(*(TensorProduct(kinds[a], kinds[b]) for a, b in pairs for _ in range(rank)))
         out = EquivariantLinear(self.group, spread, self.target, False, self.precision, name="out")
         return out(jnp.concatenate(products, axis=-1))
@@ -192,6 +196,7 @@ class EquivariantMLP(nn.Module):
         source = self.source
         for i, hidden in enumerate(self.hidden):
             _expect(self.group, **{f"hidden[{i}]": hidden})
+            # A scalar more for each term that is gated, by a linear map and a bilinear one
             gates = sum(_is_gated(self.group, term) for term in summands(hidden))
             target = Sum(hidden, *[Scalar()] * gates)
             y = EquivariantLinear(self.group, source, target, precision=self.precision)(x)

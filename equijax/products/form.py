@@ -65,6 +65,7 @@ class Multilinear:
         def lowered(contract):
             return mlir.lower_fun(lambda *a, form, given, outs: contract(form, _by_number(given, a), outs))
 
+        # A contraction, and the sum of changes that is its derivative: each has a value, a derivative, a transpose
         rules = (
             (self._contraction, self._contraction_jvp, lowered(contract)),
             (self._tangent, self._tangent_jvp, mlir.lower_fun(self._change)),
@@ -77,6 +78,7 @@ class Multilinear:
             ad.primitive_transposes[primitive] = self._transpose
             batching.primitive_batchers[primitive] = functools.partial(_batched, primitive)
             mlir.register_lowering(primitive, lowering)
+        # Platforms with a program of their own
         for platform, kernel in (kernels or {}).items():
             rule = functools.partial(_unless_divided, lowered(kernel), lowered(contract))
             mlir.register_lowering(self._contraction, rule, platform=platform)

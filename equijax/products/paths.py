@@ -59,6 +59,7 @@ def clebsch_gordan(
     x, y, sizes = operands(x, y, lmax, precision)
     l1, l2, lmax = sizes
     n = len(Weighted(sizes, odd).paths)
+    # Weights (..., paths, channels or 1)
     weights = jnp.ones(n, jnp.result_type(x, y)) if weights is None else _validate.floating("weights", weights)
     if weights.ndim == 1:
         weights = weights[:, None]

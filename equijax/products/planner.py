@@ -269,10 +269,12 @@ def plan(l1: int, l2: int, lmax: int, rows: int, channels: int, backend: str | N
     _degrees(l1, l2, lmax)
     backend = backend or jax.default_backend()
 
+    # What each route costs, and the one that is taken by the thresholds
     methods, columns = available(l1 + l2 + lmax), rows * channels
     flops = {m: columns * costs.flops(m, l1, l2, lmax) for m in methods}
     memory = {m: 4 * (columns * costs.floats(m, l1, l2, lmax) + costs.table(m, l1, l2, lmax)) for m in methods}
     method, runner_up, reason = _explained(l1 + l2 + lmax, columns, backend)
+    # On a TPU a fused kernel goes first, where there is one
     kernel = fused(l1, l2, lmax, rows, channels) if backend == "tpu" else None
     if kernel:
         flops["fused"] = columns * _kernel_flops(l1, l2, lmax, kernel)

@@ -106,6 +106,7 @@ def predict(
         raise ValueError(
             f"graph: expected all edges up to {model.cutoff} Å, the model's, got those up to {graph.cutoff}"
         )
+    # Edge vectors (E, 3), of the graph or of other positions
     of_node = jnp.asarray(graph.graph_of_node)
     of_all = graphs.whole(of_node, axis_name)
     if positions is None:
@@ -118,6 +119,7 @@ def predict(
         node_energies = model.apply(params, vectors, graph, axis_name)
         return jnp.sum(node_energies), node_energies
 
+    # One reverse pass gives g (E, 3); forces are its sums at both ends of the edges, negative at the sender
     g, node_energies = jax.grad(total, has_aux=True)(vectors)
     senders, receivers, nodes = jnp.asarray(graph.senders), jnp.asarray(graph.receivers), len(graph.species)
     pull = jax.ops.segment_sum(g, receivers - graphs.first_node(nodes, axis_name), nodes)

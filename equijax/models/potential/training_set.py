@@ -41,11 +41,13 @@ def atomic_energies(structures: Sequence[graphs.Structure], cutoff: float = 5.0)
     known = [(s, s.energy) for s in structures if s.energy is not None]
     if not known:
         raise ValueError("structures: expected one with an energy at least, got none")
+    # Isolated atoms, by species
     alone: dict[int, list[float]] = {}
     for s, energy in known:
         if len(s.species) == 1 and not len(graphs.from_structure(s, cutoff).senders):
             alone.setdefault(int(s.species[0]), []).append(energy)
     energies = {z: float(np.mean(found)) for z, found in alone.items()}
+    # The others by least squares, of what the isolated ones leave of each energy
     rest = [z for z in species if z not in energies]
     if rest:
         counts = np.array([[np.count_nonzero(s.species == z) for z in rest] for s, _ in known], float)

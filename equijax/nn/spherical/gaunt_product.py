@@ -70,6 +70,7 @@ class GauntProduct(nn.Module):
             ValueError: As `products.gaunt`, and if a pair has no or unequal parts, or `rank` is not positive.
         """
         rank = _validate.integer("rank", self.rank, 1)
+        # Natural (0) and pseudo (1) parts; one of each factor tells degrees and channels of all
         left, right = kinds("x", x), kinds("y", y)
         a, b = (next(iter(found.values())) for found in (left, right))
         a, b, sizes = operands(a, b, self.lmax, self.precision)
@@ -87,6 +88,7 @@ class GauntProduct(nn.Module):
             plain = {k: a.reshape(*a.shape[:-2], rank * channels) for k, a in plain.items()}
             return plain, {k: spin(a) for k, a in plain.items()} if self.bracket else {}
 
+        # A natural result is the product of parts of one kind and the bracket of two kinds, a pseudo one the reverse
         lefts, rights = wide("left", left), wide("right", right)
         result = {}
         for kind, terms in contributions(left, right, self.bracket).items():

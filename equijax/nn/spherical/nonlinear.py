@@ -55,6 +55,7 @@ class Gate(nn.Module):
         def one(x, suffix):
             start = 0 if suffix else 1  # the first degree that is gated
             gated = spherical.lmax_of(x, "x") + 1 - start
+            # A gate (..., 1, channels) for each degree, from the scalars
             gates = []
             if gated:
                 network = Dense(gated * x.shape[-1], False, True, precision=self.precision, name="gates" + suffix)

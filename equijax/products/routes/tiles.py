@@ -111,6 +111,7 @@ def _by_grid(form, tables, features, targets):
         x = jnp.stack([features[argument][i] for i in sectors[argument, sector][0]])
         return _dot(tables[argument, sector, False], x.reshape(len(x), -1), form.precision)
 
+    # For each result: the products of the other two, sector by sector, and back to coefficients
     found = {}
     for out in targets:
         a, b = (k for k in (X, Y, Z) if k != out)

@@ -95,12 +95,14 @@ def kernel(*arrays, form, given, outs, dtypes, interpret=False):
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import tpu as pltpu
 
+    # Rows of a tile: as many registers as leave all arrays of it in fast memory
     tables = form.tables(outs)
     _, rows, channels = next(a.shape for k, a in zip(given, arrays, strict=True) if k != H)
     step = 32 // min(a.dtype.itemsize for a in arrays)  # rows of a register
     row_bytes = 4 * LANES * sum(form.size(k) for k in (*given, *outs))
     tile = step * max(1, min(-(-rows // step), planner.FUSED_TILE // (row_bytes * step)))
 
+    # Arrays whose coefficients fill registers evenly keep rows first; the others have coefficients first
     rows_first = {k for k in (*given, *outs) if k != H and (form.size(k) in (1, 2, 4) or form.size(k) % 8 == 0)}
 
     def turn(k, a):
@@ -111,6 +113,7 @@ def kernel(*arrays, form, given, outs, dtypes, interpret=False):
         sources, results = refs[len(tables) : -len(outs)], refs[-len(outs) :]
         read = {key: ref[...] for key, ref in read.items()}
 
+        # The rows of one register after the other: read in float32, computed, written in the dtype of the results
         def of_rows(i, _):
             at = pl.ds(i * step, step)
             known = {}
@@ -139,6 +142,7 @@ def kernel(*arrays, form, given, outs, dtypes, interpret=False):
             return pl.BlockSpec((tile, form.size(argument), LANES), lambda i, j: (i, 0, j))
         return pl.BlockSpec((form.size(argument), tile, LANES), lambda i, j: (0, i, j))
 
+    # Results of harmonics are sums over channels: a block of channels each, added up at the end
     blocks = channels // LANES
     shapes = [(blocks, rows, form.size(H)) if k == H else (form.size(k), rows, channels) for k in outs]
     shapes = [(b, a, c) if k in rows_first else (a, b, c) for k, (a, b, c) in zip(outs, shapes, strict=True)]
