@@ -12,6 +12,15 @@ def markdown(head, rows):
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
+def spread(values, digits):
+    """The mean, and half the range where there are several; nothing of nothing."""
+    values = list(values)
+    if not values:
+        return ""
+    half = f" ± {(max(values) - min(values)) / 2:.{digits}f}" if len(values) > 1 else ""
+    return f"{sum(values) / len(values):.{digits}f}{half}"
+
+
 def reached(targets):
     """What was to be reached, a `harness.results.Target` a row."""
     rows = [(t.what, f"{t.sense} {t.limit}", "" if t.figure is None else f"{t.figure:.3g}", t.met()) for t in targets]

@@ -1,6 +1,6 @@
 """Tables of affine_digits.py."""
 
-from tables import markdown
+from tables import markdown, spread
 
 
 def page(lines):
@@ -21,10 +21,8 @@ def _row(seconds, digits, model, runs):
     """Means over the seeds; of what other work on the machine makes larger, the least."""
     mean = lambda key: sum(r[key] for r in runs) / len(runs)  # noqa: E731
     least = lambda key: min(r[key] for r in runs)  # noqa: E731
-    cells = []
-    for key in ("validation_accuracy", "upright_accuracy", "transformed_accuracy"):
-        values = [100 * r[key] for r in runs]
-        cells.append(f"{sum(values) / len(values):.2f} ± {(max(values) - min(values)) / 2:.2f}")
+    accuracies = "validation_accuracy", "upright_accuracy", "transformed_accuracy"
+    cells = [spread((100 * r[key] for r in runs), 2) for key in accuracies]
     cells += [f"{mean('equivariance_error'):.2f}", f"{least('parameters'):,}", f"{mean('steps'):,.0f}"]
     cells += [f"{least('microseconds_an_image'):.0f}", f"{least('training_bytes') / 2**20:.0f}"]
     return model, f"{len(runs)}", f"{digits:,}, {seconds:.0f} s", *cells

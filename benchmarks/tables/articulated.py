@@ -2,7 +2,7 @@
 
 import statistics
 
-from tables import markdown, measured
+from tables import markdown, measured, spread
 
 FORMS = {
     "pieces": "pieces it finds (`APEN`)",
@@ -18,7 +18,7 @@ def page(lines):
         return ""
     head = ["", "seeds", *(_range(test["bend"]) for test in next(iter(runs.values()))[0]["tests"]), "parameters"]
     rows = [
-        (FORMS[name], str(len(seeds)), *(_spread([r["tests"][k]["accuracy"] for r in seeds]) for k in range(4)),
+        (FORMS[name], str(len(seeds)), *(spread((r["tests"][k]["accuracy"] for r in seeds), 3) for k in range(4)),
          f"{seeds[0]['parameters']:,}")
         for name, seeds in runs.items()
     ]  # fmt: skip
@@ -89,7 +89,3 @@ def _runs(lines):
 
 def _range(bend):
     return f"{bend[0]:g} to {bend[1]:g}"
-
-
-def _spread(values):
-    return f"{statistics.mean(values):.3f} ± {(max(values) - min(values)) / 2:.3f}"

@@ -1,6 +1,6 @@
 """Tables of motion.py: models beside each other on each kind of data."""
 
-from tables import markdown, measured
+from tables import markdown, measured, spread
 
 MILLIMETERS = 1000  # of meters, for joints of people
 PARTICLES = ("springs", "charged")
@@ -25,8 +25,8 @@ def page(lines):
             (
                 model,
                 str(len(seeds)),
-                *(_spread(seeds, key, scale) for key in ("ade", "fde", "turned")),
-                _share(seeds),
+                *(spread((scale * r[key] for r in seeds), 1 if scale > 1 else 4) for key in ("ade", "fde", "turned")),
+                spread((100 * r["interactions"] for r in seeds if r["interactions"] is not None), 1),
                 f"{seeds[0]['parameters']:,}",
             )
             for _, model, seeds in found
@@ -37,15 +37,3 @@ def page(lines):
 
 def _mean(runs, name):
     return sum(r[name] for r in runs) / len(runs)
-
-
-def _spread(runs, name, scale):
-    values = [scale * r[name] for r in runs]
-    mean = sum(values) / len(values)
-    digits = 1 if scale > 1 else 4
-    return f"{mean:.{digits}f} ± {(max(values) - min(values)) / 2:.{digits}f}"
-
-
-def _share(runs):
-    known = [100 * r["interactions"] for r in runs if r["interactions"] is not None]
-    return f"{sum(known) / len(known):.1f} ± {(max(known) - min(known)) / 2:.1f}" if known else ""

@@ -1,6 +1,6 @@
 """Tables of nbody.py: models beside each other, and EGNN by the recipe of its paper."""
 
-from tables import markdown
+from tables import markdown, spread
 
 FLOOR = 0.0022  # expected error of any equivariant model, because the simulation clips components of forces
 # errors on all windows after 10,000 epochs, from the papers: arXiv:2102.09844, 2110.03336, 2110.02905
@@ -29,7 +29,7 @@ def page(lines):
             "compiling (s)",
         ]
         rows = [
-            (key[2], str(len(seeds)), _spread(seeds, "test"), _spread(seeds, "unclipped"),
+            (key[2], str(len(seeds)), spread((r["test"] for r in seeds), 4), spread((r["unclipped"] for r in seeds), 4),
              f"{_mean(seeds, 'passes'):,.0f}", f"{_mean(seeds, 'compile_seconds'):.0f}", f"{seeds[0]['parameters']:,}")
             for _, key, seeds in found
         ]  # fmt: skip
@@ -39,7 +39,12 @@ def page(lines):
     tables.append(markdown(["", "test error"], published))
     if gated:
         rows = [
-            (f"{key[1]}", str(len(seeds)), _spread(seeds, "test"), f"{GATES.get(key[1], float('nan')):.4f}")
+            (
+                f"{key[1]}",
+                str(len(seeds)),
+                spread((r["test"] for r in seeds), 4),
+                f"{GATES.get(key[1], float('nan')):.4f}",
+            )
             for key, seeds in sorted(gated.items(), key=lambda item: item[0][1])
         ]
         tables.append(markdown(["EGNN by its recipe, epochs", "seeds", "test error", "target"], rows))
@@ -49,8 +54,3 @@ def page(lines):
 
 def _mean(runs, name):
     return sum(r[name] for r in runs) / len(runs)
-
-
-def _spread(runs, name):
-    values = [r[name] for r in runs]
-    return f"{_mean(runs, name):.4f} ± {(max(values) - min(values)) / 2:.4f}"

@@ -1,7 +1,7 @@
 """The table of rotated_shapes.py: accuracy by how solids lay in training and in the test."""
 
 from harness.results import latest
-from tables import markdown, measured
+from tables import markdown, measured, spread
 
 
 def page(lines):
@@ -15,16 +15,10 @@ def page(lines):
         rows = []
         for name in dict.fromkeys(r["model"] for r in of):
             upright, any_way = ([r for r in of if (r["model"], r["trained"]) == (name, t)] for t in ("z", "SO(3)"))
-            cells = _percent(upright, "z"), _percent(upright, "any_way"), _percent(any_way, "any_way")
+            shown = (upright, "z"), (upright, "any_way"), (any_way, "any_way")
+            cells = [spread((100 * r[key] for r in runs), 1) for runs, key in shown]
             rows.append((name, *cells, f"{of[[r['model'] for r in of].index(name)]['parameters']:,}"))
         seeds = len({r["seed"] for r in of})
         tables.append(f"{points} points, {steps:,} steps, seeds: {seeds}. " + measured(of[-1]) + "\n")
         tables.append(markdown(["accuracy in %", "z/z", "z/SO(3)", "SO(3)/SO(3)", "parameters"], rows))
     return "\n".join(tables)
-
-
-def _percent(runs, name):
-    values = [100 * r[name] for r in runs]
-    if not values:
-        return ""
-    return f"{sum(values) / len(values):.1f} ± {(max(values) - min(values)) / 2:.1f}"

@@ -1,7 +1,7 @@
 """Tables and the picture of shift_digits.py."""
 
 from harness.results import Target, latest
-from tables import markdown, measured, reached
+from tables import markdown, measured, reached, spread
 
 SETS = ("digits", "pictures")
 # top-1 accuracy on ImageNet, in place and shifted by a few pixels: the abstract of arXiv:2306.07470
@@ -73,11 +73,8 @@ def published(lines):
 
 def _row(model, seeds):
     """Means over the seeds, with half the range where there are several."""
-    cells = []
-    for key in ("accuracy", "shifted_accuracy", "consistency", "fractional_consistency"):
-        values = [100 * r[key] for r in seeds]
-        spread = f" ± {(max(values) - min(values)) / 2:.1f}" if len(values) > 1 else ""
-        cells.append(f"{sum(values) / len(values):.1f}{spread}")
+    shares = "accuracy", "shifted_accuracy", "consistency", "fractional_consistency"
+    cells = [spread((100 * r[key] for r in seeds), 1) for key in shares]
     return model, str(len(seeds)), *cells, f"{seeds[0]['parameters']:,}", f"{seeds[0]['steps']:,}"
 
 
