@@ -204,7 +204,7 @@ def hold_symmetry(f: Any, symmetry: Any) -> None:
         raise TypeError(f"f: expected a function, got {f!r} of type {type(f).__name__}")
 
 
-def arguments(f: Callable[..., PyTree], symmetry: Symmetry, args: PyTree) -> tuple:
+def arguments(f: Any, symmetry: Any, args: PyTree) -> tuple:
     """`args` as a tuple, once each argument is seen to be what the symmetry says of it.
 
     Raises:

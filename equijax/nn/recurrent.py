@@ -61,9 +61,8 @@ def check_closed(group: Group, velocities: Element) -> None:
 
     Examples:
         >>> from equijax import groups
-        >>> check_closed(groups.Shift(28), velocity_set(groups.Shift(28), most=2))
+        >>> check_closed(groups.Shift(28), velocity_set(groups.Shift(28), most=2))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-            ...
         ValueError: velocities: expected a group, but number 0 after number 0 is not among the 5; pass all of ...
     """
     velocities = checked_velocities(group, velocities)

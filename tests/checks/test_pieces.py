@@ -71,7 +71,7 @@ def test_points_of_no_piece_stay_and_a_piece_may_be_empty():
         (lambda: symmetry([]), "labels: expected one a point, got none"),
         (
             lambda: symmetry(LABELS).act_inputs(groups.Power(groups.E(3), 3).identity(), (X[1:],)),
-            "x: expected 8 points",
+            r"args\[0\]: expected 8 points",
         ),
         (lambda: groups.Power(groups.E(3), 0), "count: expected an integer of at least 1, got 0"),
     ],

@@ -183,7 +183,7 @@ X = jnp.ones((4, 9, CHANNELS))
 @pytest.mark.parametrize(
     ("module", "args", "match"),
     [
-        (nn.Linear(2), ((X, X, X),), r"x: expected an array or the pair .* 3 entries"),
+        (nn.Linear(2), ((X, X, X),), r"x: expected an array or the pair .* tuple of 3"),
         (nn.Linear(2), ((None, None),), r"x: expected one or two arrays"),
         (nn.Linear(2), ((X, X[:, :4]),), r"x: expected one or two arrays of the same shape"),
         (nn.Gate(), ((None, X),), r"x: expected a natural part.*NormActivation"),
