@@ -2,7 +2,7 @@
 
 from equijax import products, spherical
 from equijax.products import planner
-from equijax.products.convolution import METHODS as CONVOLUTIONS
+from equijax.products.convolution import CONVOLUTIONS
 from peers.operands import Call, Entry
 
 

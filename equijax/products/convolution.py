@@ -17,7 +17,7 @@ from equijax.products.routes import tpu
 from equijax.products.routes.tiles import Tiled
 from equijax.spherical import quadrature, transforms
 
-METHODS = ("matrix", "direct", "zonal", "aligned")
+CONVOLUTIONS = ("matrix", "direct", "zonal", "aligned")
 
 
 def convolution(
@@ -85,7 +85,7 @@ def convolution(
     fit("radial_weights", radial_weights, x, "x")
     leading_fit("direction", direction.shape[:-1], x.shape[:-2], "x")
     leading_fit("direction", direction.shape[:-1], radial_weights.shape[:-2], "radial_weights")
-    planner.check_method(method, METHODS)
+    planner.check_method(method, CONVOLUTIONS)
     _validate.precision(precision)
     features = x, direction[..., None], radial_weights  # all (..., coefficients or the like, channels or 1)
     if method in ("auto", "direct"):

@@ -47,7 +47,7 @@ class Tiled(Trilinear):
         return (self.degrees[1 if argument == H else argument] + 1) ** 2
 
     def tables(self, outs: Sequence[int]) -> dict[Key, np.ndarray]:
-        """The matrices with which `evaluate` finds these contractions."""
+        """The matrices with which `contracted` finds these contractions."""
         if self.method == "terms":
             return {}
         targets = {Y if k == H else k for k in outs}
@@ -57,7 +57,7 @@ class Tiled(Trilinear):
         return {key: table.astype(np.float32) for key, table in (there | back).items()}
 
 
-def evaluate(form: Tiled, tables: Any, known: dict[int, Any], outs: Sequence[int]) -> dict[int, list[Any]]:
+def contracted(form: Tiled, tables: Any, known: dict[int, Any], outs: Sequence[int]) -> dict[int, list[Any]]:
     """∂T/∂(out) for each of `outs`.
 
     Args:

@@ -19,7 +19,7 @@ from equijax.numerics import unit
 from equijax.numerics.primitives import varying_axes
 from equijax.products import planner
 from equijax.products.form import Known, Multilinear, Out, add_up
-from equijax.products.routes.tiles import Tiled, evaluate
+from equijax.products.routes.tiles import Tiled, contracted
 from equijax.products.trilinear import H, X, Y, Z
 
 LANES = 128  # of a register: channels of a tile
@@ -124,7 +124,7 @@ def kernel(*arrays, form, given, outs, dtypes, interpret=False):
                     else ref[:, at].astype(jnp.float32)
                 )
                 known[k] = _split(k, tile)
-            found = evaluate(form, read, known, outs)
+            found = contracted(form, read, known, outs)
             for k, ref in zip(outs, results, strict=True):
                 if k in rows_first:
                     ref[at] = jnp.swapaxes(jnp.stack(found[k]), 0, 1).astype(ref.dtype)
@@ -163,7 +163,7 @@ def plain(*arrays, form, given, outs, dtypes):
     """The same without a kernel."""
     form = dataclasses.replace(form, method="grid")
     known = {k: _split(k, a.astype(jnp.float32)) for k, a in zip(given, arrays, strict=True)}
-    found = evaluate(form, form.tables(outs), known, outs)
+    found = contracted(form, form.tables(outs), known, outs)
     return [
         (jnp.concatenate(found[k], -1)[None] if k == H else jnp.stack(found[k])).astype(dtype)
         for k, dtype in zip(outs, dtypes, strict=True)
