@@ -160,7 +160,7 @@ def main():
     if args.long:
         args.steps, args.points = 5000, 256
     if args.small:
-        args.steps, args.seeds, args.points, args.models = 2, 1, 40, args.models[4:5]
+        args.steps, args.seeds, args.points, args.models = 2, 1, 40, ["PaRot"]
     train, validation, test = (data.solids(n, args.points, seed=k, noise=0.01) for k, n in enumerate(sizes))
     machine = harness.environment()
     todo = [(seed, name, turned) for seed in range(args.seeds) for name in args.models for turned in TURNS]
