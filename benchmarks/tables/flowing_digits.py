@@ -90,7 +90,7 @@ def draw(curves):
         axes[-1].plot(range(1, len(found["curve"]) + 1), found["curve"], label=model)
     axes[-1].axhline(found["mean_frame"], color="black", linestyle=":", label="mean frame")
     axes[-1].set(xscale="log", yscale="log", ylim=(1e-3, 1.0), xlabel="frame", ylabel="error")
-    axes[-1].legend(fontsize=7)
+    axes[-1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.02, 1))
     return figure
 
 

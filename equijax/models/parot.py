@@ -124,8 +124,9 @@ class PaRot(nn.Module):
         if x.ndim != 2 or x.shape[1] != 3:
             hint = "; use jax.vmap for a batch" if x.ndim == 3 else ""
             raise ValueError(f"points: expected shape (n, 3), got {x.shape}{hint}")
-        for name in ("patch", "sparse"):
-            _validate.integer(name, getattr(self, name), 3)
+        for name, least in (("centers", 1), ("patch", 3), ("sparse", 3)):
+            if _validate.integer(name, getattr(self, name), least) > len(x):
+                raise ValueError(f"{name}: expected at most {len(x)}, the number of points, got {getattr(self, name)}")
         chosen = farthest_points(x, self.centers, mask)
         if self.neighbors > self.centers:
             raise ValueError(f"neighbors: expected at most {self.centers}, the number of centers, got {self.neighbors}")

@@ -84,7 +84,8 @@ def test_bad_input_is_named():
     cases = {
         r"points: expected shape \(n, 3\), got \(2, 24, 3\); use jax.vmap": (CLASSES, X[None].repeat(2, 0)),
         r"points: expected shape \(n, 3\), got \(24, 2\)": (CLASSES, X[:, :2]),
-        "count: expected at most 4": (CLASSES, X[:4]),
+        "centers: expected at most 4, the number of points, got 6": (CLASSES, X[:4]),
+        "patch: expected at most 24, the number of points, got 25": (CLASSES.clone(patch=25), X),
         "patch: expected an integer of at least 3": (CLASSES.clone(patch=2), X),
         "neighbors: expected at most 6": (CLASSES.clone(neighbors=9), X),
     }
