@@ -3,6 +3,7 @@
 No mathematics of symmetries: what is here could stand in any package that differentiates through linear algebra.
 """
 
+from equijax.numerics.batches import global_batch
 from equijax.numerics.grids import distinct, fractional_shift, largest_phase, phase_energies, resample, roll
 from equijax.numerics.linear_algebra import (
     det,
@@ -41,6 +42,7 @@ __all__ = [
     "exp_and_phi",
     "fit_mixture",
     "fractional_shift",
+    "global_batch",
     "in_single",
     "inv",
     "largest_phase",
