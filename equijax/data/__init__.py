@@ -1,5 +1,5 @@
-"""Data to learn from, by subject: molecules, particles, images, solids, motion. Shipped, read from files, or
-generated; none is downloaded.
+"""Data to learn from, by subject: molecules, particles, images, solids, motion, latent causes. Shipped, read from
+files, or generated; none is downloaded.
 """
 
 from equijax.data.images import (
@@ -12,6 +12,7 @@ from equijax.data.images import (
     picture_crops,
     rotating_digits,
 )
+from equijax.data.latent import OrbitProjections, Orbits, orbit_projections
 from equijax.data.molecules import Dataset, acetylacetone, read_acac_dft, read_extended_xyz
 from equijax.data.motion import CHAIN, Articulated, Link, MotionCapture, articulated, motion_capture, windows
 from equijax.data.particles import (
@@ -38,6 +39,8 @@ __all__ = [
     "Link",
     "MotionCapture",
     "MovingDigits",
+    "OrbitProjections",
+    "Orbits",
     "Solids",
     "Springs",
     "Windows",
@@ -50,6 +53,7 @@ __all__ = [
     "flowing_digits",
     "initial_states",
     "motion_capture",
+    "orbit_projections",
     "pad",
     "picture_crops",
     "read_acac_dft",
