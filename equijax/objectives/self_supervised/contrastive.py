@@ -40,8 +40,8 @@ def nt_xent(
 
     Examples:
         >>> loss, terms = nt_xent(jnp.eye(4), jnp.eye(4), temperature=0.1)
-        >>> print(loss.round(4), terms["accuracy"])
-        0.0003 1.0
+        >>> print(loss < 0.001, terms["accuracy"])
+        True 1.0
     """
     _validate.positive("temperature", temperature, "temperature")
     z1, z2 = pair(z1, z2, axis_name, least=2)

@@ -15,9 +15,9 @@ def vicreg(
     z1: ArrayLike,
     z2: ArrayLike,
     *,
-    invariance: float = 25.0,
-    variance: float = 25.0,
-    covariance: float = 1.0,
+    invariance: float | Array = 25.0,
+    variance: float | Array = 25.0,
+    covariance: float | Array = 1.0,
     spread: float = 1.0,
     axis_name: AxisName = None,
 ) -> tuple[Float[Array, ""], Terms]:
@@ -69,7 +69,7 @@ def variance_hinge(z: ArrayLike, spread: float = 1.0, axis_name: AxisName = None
         Bardes, Ponce and LeCun 2022, arXiv:2105.04906, equation 1.
 
     Examples:
-        >>> print(variance_hinge(jnp.zeros((4, 3))).round(2))
+        >>> print(round(float(variance_hinge(jnp.zeros((4, 3)))), 2))
         0.99
     """
     z = rows("z", z, axis_name, least=2)
