@@ -5,18 +5,21 @@ Of scattered points without species there are `farthest_points` and the patches 
 """
 
 from equijax.graphs.graph import Graph, batch, bucket, concatenate, edge_lengths, edge_vectors, from_structure
-from equijax.graphs.neighbors import Neighbors, image_counts, neighbor_list, traced_neighbor_list
+from equijax.graphs.neighbors import image_counts, neighbor_list
 from equijax.graphs.partition import first_node, partition, whole
 from equijax.graphs.patches import FarthestPoints, Patches, farthest_points, nearest_points
 from equijax.graphs.structure import Structure, checked, each, known_species, species_index
 from equijax.graphs.targets import Labels, labels
+from equijax.graphs.traced_neighbors import Bins, Neighbors, Room, room, traced_neighbor_list
 
 __all__ = [
+    "Bins",
     "FarthestPoints",
     "Graph",
     "Labels",
     "Neighbors",
     "Patches",
+    "Room",
     "Structure",
     "batch",
     "bucket",
@@ -34,6 +37,7 @@ __all__ = [
     "nearest_points",
     "neighbor_list",
     "partition",
+    "room",
     "species_index",
     "traced_neighbor_list",
     "whole",

@@ -1,4 +1,4 @@
-"""Neighbor lists: exact ones on the host, and one of fixed capacity that can be traced.
+"""Exact neighbor lists on the host.
 
 An edge e has a receiver i, a sender j and an integer image shift S, and stands for the vector
 
@@ -7,18 +7,14 @@ An edge e has a receiver i, a sender j and an integer image shift S, and stands 
 with the rows of H the cell vectors. Each pair appears in both directions, an atom and its own image too.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int
-
-from equijax import _validate
+from jaxtyping import Bool, Float, Int
 
 Rows: TypeAlias = ArrayLike | Sequence[Sequence[int | float]]  # one vector a row
 Flags: TypeAlias = bool | Sequence[bool | np.bool] | np.ndarray | None  # one an axis, or one for all; None for False
@@ -59,10 +55,10 @@ def neighbor_list(
         [[-1, 0, 0], [1, 0, 0]]
     """
     x, cell, pbc = checked(positions, cell, pbc)
-    _check_cutoff(cutoff)
+    check_cutoff(cutoff)
     from scipy.spatial import KDTree  # whose import takes half a second
 
-    unit = _unit(cutoff)
+    unit = unit_of(cutoff)
     x, cell, cutoff = x / unit, cell / unit, cutoff / unit
 
     if np.abs(x).max() > FARTHEST * cutoff:
@@ -126,124 +122,6 @@ def _images(positions, cell, pbc, cutoff):
     return wrapped, home.astype(int), atoms, steps, images
 
 
-class Neighbors(NamedTuple):
-    """Edges of fixed number; those beyond `found` are padding. The first five fields are those of a `Graph`."""
-
-    senders: Int[Array, " capacity"]
-    receivers: Int[Array, " capacity"]
-    shifts: Int[Array, "capacity 3"]
-    vectors: Float[Array, "capacity 3"]
-    """From each receiver to its sender, in the dtype of the positions; of length 1 for padding."""
-    edge_mask: Bool[Array, " capacity"]
-    found: Int[Array, ""]
-    """How many edges there are, whether they fit or not."""
-    overflow: Bool[Array, ""]
-    """True if edges are missing: found > capacity, `images` is too small for the cell, the cell is singular, or a
-    position is not finite."""
-
-
-def traced_neighbor_list(
-    positions: Float[Array | np.ndarray, "n 3"],
-    cell: Float[Array | np.ndarray, "3 3"] | None = None,
-    *,
-    cutoff: float,
-    capacity: int,
-    images: tuple[int, int, int] = (0, 0, 0),
-    node_mask: Bool[Array | np.ndarray, " n"] | None = None,
-) -> Neighbors:
-    """The same edges as `neighbor_list`, in the same order, for use under jit, vmap and scan.
-
-    The distances of all n² pairs in all images are computed, so this is for some hundred atoms. Inside, positions are
-    wrapped into the cell, in float32 or better; the shifts refer to the positions as given.
-
-    Args:
-        positions: (n, 3).
-        cell: (3, 3), one cell vector a row; None without periodicity. Rows along open axes are ignored.
-        cutoff: Edges are shorter than this; a number, not a traced array.
-        capacity: The most edges that there is room for; take `found` of a first call and some more.
-        images: How many images on either side along each axis are searched, static; `image_counts` computes it. An
-            axis with 0 is open.
-        node_mask: False for padded atoms, which get no edges. Padding edges connect the last atom with itself.
-
-    Returns:
-        The edges, their number `found`, and the flag `overflow`. Check the flag: where it is true, edges are missing.
-
-    Raises:
-        TypeError: If the positions are not floating-point, the mask is not of booleans, or the cutoff is traced.
-        ValueError: If there is no atom, a shape is wrong, the cutoff is not positive, or a periodic axis comes without
-            a cell.
-
-    Examples:
-        >>> build = jax.jit(lambda x: traced_neighbor_list(x, cutoff=1.0, capacity=3))
-        >>> neighbors = build(jnp.array([[0.0, 0, 0], [0, 0, 0.74], [5, 0, 0]]))
-        >>> neighbors.senders, neighbors.edge_mask
-        (Array([1, 0, 2], dtype=int32), Array([ True,  True, False], dtype=bool))
-        >>> int(neighbors.found), bool(neighbors.overflow)
-        (2, False)
-    """
-    positions = _validate.floating("positions", positions)
-    _check_shape("positions", positions, (len(positions) if positions.ndim else 0, 3), "(n, 3)")
-    positions = positions.astype(jnp.promote_types(positions.dtype, jnp.float32))
-    n = positions.shape[0]
-    if n == 0:
-        raise ValueError("positions: expected at least one atom, got an empty structure")
-    _check_cutoff(cutoff)
-    _validate.integer("capacity", capacity)
-    if len(images) != 3:
-        raise ValueError(f"images: expected three numbers, one an axis, got {images}; image_counts gives them")
-    periodic = np.array([_validate.integer("images", count) > 0 for count in images])
-    if cell is None and periodic.any():
-        raise ValueError(f"cell: expected a cell for the images {images}, got None; pass the cell, or images=(0, 0, 0)")
-    if cell is not None:
-        _check_shape("cell", cell, (3, 3), "(3, 3)")
-    if node_mask is not None:
-        _check_shape("node_mask", node_mask, (n,), f"({n},)")
-        if not jnp.issubdtype(jnp.result_type(node_mask), jnp.bool_):
-            raise TypeError(f"node_mask: expected booleans, got {jnp.result_type(node_mask)}; pass node_mask > 0")
-    unit = _unit(cutoff)
-    positions, cutoff = positions / unit, cutoff / unit
-
-    # the shifts of all images, and the positions wrapped into the cell with the cells that they came from
-    steps = np.array(list(itertools.product(*(range(-m, m + 1) for m in images))), dtype=np.int32)  # (images, 3)
-    offsets, home = jnp.zeros((len(steps), 3), positions.dtype), jnp.zeros((n, 3), jnp.int32)
-    wrapped, short = positions, jnp.zeros((), bool)
-    if periodic.any():
-        rows = jnp.asarray(cell, positions.dtype)[periodic] / unit  # (p, 3), for the p axes that repeat
-        q, r = jnp.linalg.qr(rows.T)  # (3, p) and (p, p)
-        inverse = jax.scipy.linalg.solve_triangular(r, q.T).T  # (3, p), with rows @ inverse = 1
-        home = jnp.floor(jnp.matmul(wrapped, inverse, precision="highest")).astype(jnp.int32)
-        wrapped = wrapped - jnp.matmul(home.astype(positions.dtype), rows, precision="highest")
-        home = jnp.zeros((n, 3), jnp.int32).at[:, periodic].set(home)
-        offsets = jnp.matmul(steps[:, periodic].astype(positions.dtype), rows, precision="highest")
-        reach = cutoff * jnp.linalg.norm(inverse, axis=0)  # (p,), the cutoff over the heights of the cell
-        short = ~jnp.all(reach <= np.array(images)[periodic] * (1 + ROUNDING))  # NaN, too
-
-    # which of all pairs in all images are edges
-    vectors = wrapped[None, :, None] + offsets - wrapped[:, None, None]  # (receiver, sender, image, 3)
-    inside = jnp.sum(vectors**2, axis=-1) < cutoff**2
-    itself = jnp.eye(n, dtype=bool)[..., None] & np.all(steps == 0, axis=-1)
-    inside = inside & ~itself
-    lost = ~jnp.all(jnp.isfinite(positions), axis=-1)
-    if node_mask is not None:
-        inside = inside & node_mask[:, None, None] & node_mask[None, :, None]
-        lost = lost & node_mask
-    found = jnp.sum(inside, dtype=jnp.int32)
-
-    # their indices, (capacity,) each, sorted by receiver, sender and image
-    receivers, senders, image = jnp.nonzero(inside, size=capacity, fill_value=(n - 1, n - 1, 0))
-    edge_mask = jnp.arange(capacity) < found
-    shifts = jnp.asarray(steps)[image] - home[senders] + home[receivers]  # of the positions before they were wrapped
-    return Neighbors(
-        senders=senders.astype(jnp.int32),
-        receivers=receivers.astype(jnp.int32),
-        shifts=jnp.where(edge_mask[:, None], shifts, 0),
-        vectors=jnp.where(edge_mask[:, None], unit * vectors[receivers, senders, image], np.array(PADDED_EDGE)),
-        edge_mask=edge_mask,
-        found=found,
-        overflow=(found > capacity) | short | jnp.any(lost),
-    )
-
-
 def image_counts(cell: Rows | None, pbc: Flags, cutoff: float) -> tuple[int, int, int]:
     """Images needed on either side along each axis: ⌈cutoff / h_a⌉ with h_a the height of the cell, 0 if it is open.
 
@@ -254,7 +132,7 @@ def image_counts(cell: Rows | None, pbc: Flags, cutoff: float) -> tuple[int, int
         (2, 2, 0)
     """
     _, cell, pbc = checked(np.zeros((1, 3)), cell, pbc)
-    _check_cutoff(cutoff)
+    check_cutoff(cutoff)
     heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     first, second, third = np.where(pbc, np.ceil(cutoff / heights), 0).astype(int).tolist()
     return first, second, third
@@ -298,20 +176,12 @@ def checked(
     return positions, cell, pbc
 
 
-def _unit(cutoff):
+def unit_of(cutoff):
     """The largest power of two up to the cutoff, a unit that rounds no length and lets no square overflow."""
     return math.ldexp(1, math.frexp(cutoff)[1] - 1)
 
 
-def _check_shape(name, x, shape, expected):
-    if jnp.shape(x) != shape:
-        batched = jnp.ndim(x) > len(shape)
-        raise ValueError(
-            f"{name}: expected shape {expected}, got {jnp.shape(x)}" + "; use jax.vmap for a batch" * batched
-        )
-
-
-def _check_cutoff(cutoff):
+def check_cutoff(cutoff):
     if isinstance(cutoff, jax.core.Tracer):
         raise TypeError("cutoff: expected a number that is known when it is traced, got a traced array")
     if not (np.isfinite(cutoff) and cutoff > 0):

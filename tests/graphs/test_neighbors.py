@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from equijax import graphs
+from equijax.graphs import traced_neighbors
 
 SKEW = np.array([[3.2, 0.0, 0.0], [1.0, 3.1, 0.0], [0.7, 0.9, 3.3]])  # heights of 2.9 to 3.3
 CUTOFF = 4.0
@@ -164,6 +165,64 @@ def test_traced_list_in_float32_along_a_path(x64):
             edges(found.senders[k], found.receivers[k], found.shifts[k])[: found.found[k]],
             edges(*graphs.neighbor_list(x, SKEW, pbc, CUTOFF)),
         )
+
+
+@functools.partial(jax.jit, static_argnames=("cutoff", "capacity", "images", "bins"))
+def by_bins(positions, cell, **sizes):
+    return graphs.traced_neighbor_list(positions, cell, **sizes)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("pbc", PERIODIC)
+def test_bins_give_the_host_list(x64, pbc, monkeypatch):
+    """Skew cells of four cut-offs and more, atoms outside of them, open axes along which two clouds part."""
+    monkeypatch.setattr(traced_neighbors, "SORTING", 0)
+    cell, cutoff, free = 4 * SKEW + [[0, 0.3, 0], [-2, 0, 0], [0, 1, 9]], 3.0, ~np.array(pbc)
+    filled = np.random.default_rng(9).uniform(0, 1, (200, 3)) @ cell
+    sizes = graphs.room(filled, cell, pbc, 1.1 * cutoff, spare=2.0)  # for cells that are a little smaller, too
+    for seed, dtype in enumerate((np.float64, np.float32)):
+        rng = np.random.default_rng(seed)
+        positions = (rng.uniform(0, 1, (200, 3)) + rng.integers(-2, 3, (200, 3)) * pbc) @ cell
+        positions += 20 * (rng.random((200, 1)) < 0.5) * (free / max(1, free.sum()))
+        skew = cell + 0.1 * rng.normal(size=(3, 3)) * ~free[:, None]
+        expected = edges(*graphs.neighbor_list(positions, skew, pbc, cutoff))
+        found = by_bins(positions.astype(dtype), skew.astype(dtype), cutoff=cutoff, **sizes._asdict())
+        np.testing.assert_array_equal(edges(*found[:3])[: found.found], expected)
+        assert not found.overflow
+        np.testing.assert_allclose(np.linalg.norm(found.vectors[found.found :], axis=1), 1, atol=1e-6)
+        assert len(expected) > 300
+    assert np.prod(sizes.bins.counts) >= 30
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (2, 1, 3)])
+def test_bins_in_cells_smaller_than_the_cutoff(x64, counts):
+    """Each atom sees many images, of itself too; and what is said when a bin or the cell is too small for the grid."""
+    images = graphs.image_counts(SKEW, True, CUTOFF)
+    reach = tuple(graphs.image_counts(SKEW / np.array(counts)[:, None], True, CUTOFF))
+    sizes = {"cutoff": CUTOFF, "capacity": 900, "images": images, "bins": graphs.Bins(counts, reach, 5)}
+    positions = np.random.default_rng(1).uniform(-6, 6, (5, 3))
+    found, pairs = by_bins(positions, SKEW, **sizes), by_bins(positions, SKEW, **sizes | {"bins": None})
+    jax.tree.map(np.testing.assert_array_equal, found, pairs)
+    np.testing.assert_array_equal(
+        edges(*found[:3])[: found.found], edges(*graphs.neighbor_list(positions, SKEW, True, CUTOFF))
+    )
+    assert not found.overflow
+    assert by_bins(positions, 0.6 * SKEW, **sizes | {"capacity": 5000}).overflow
+    tight = sizes | {"bins": graphs.Bins(counts, reach, 1)}
+    assert by_bins(positions, SKEW, **tight).overflow
+    assert by_bins(np.where(np.eye(5, 3) > 0, np.nan, positions), SKEW, **sizes).overflow
+
+
+def test_room_takes_what_costs_less():
+    """All pairs for a molecule, bins in a large box or cloud; never more bins than a few for each atom."""
+    rng = np.random.default_rng(0)
+    assert graphs.room(rng.uniform(0, 5, (15, 3)), None, False, 5.0).bins is None
+    sparse = graphs.room(rng.uniform(0, 1e4, (500, 3)), 1e4 * np.eye(3), True, 5.0).bins
+    assert np.prod(sparse.counts) <= 1000
+    many = graphs.room(rng.uniform(0, 40, (2000, 3)), 40 * np.eye(3), True, 5.0).bins
+    assert np.prod(2 * np.array(many.reach) + 1) * many.occupancy < 27 * 2000 / 50
+    with pytest.raises(ValueError, match="spare: expected a number of at least 0, got -1"):
+        graphs.room(np.zeros((1, 3)), None, False, 5.0, spare=-1.0)
 
 
 def test_traced_list_takes_cells_without_a_vector_along_open_axes(x64):
