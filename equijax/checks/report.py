@@ -9,6 +9,7 @@ from equijax.checks.elements import PADDING, TOGETHER, describe
 from equijax.checks.programs import on_cpu
 from equijax.checks.verdicts import BROKEN, EPS32, EPS64, ORDER, ratio
 from equijax.groups import Element, Group
+from equijax.measures.plots import axes
 
 WORDS = {
     "exact": "the error is rounding alone, it shrinks with the precision",
@@ -160,21 +161,6 @@ class Report:
 
 
 MOST_CASTS = 8
-
-
-def axes(ax: Any = None) -> Any:
-    """`ax`, or new Matplotlib axes.
-
-    Raises:
-        ImportError: If Matplotlib is not installed.
-    """
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots need Matplotlib: pip install 'equijax[plot]'") from error
-    return Figure(layout="constrained").add_subplot()
 
 
 def table(head: Sequence[str], rows: Sequence[tuple[Sequence[str], float, float | None, str]]) -> list[str]:

@@ -2,24 +2,27 @@
 
 from equijax.measures.equivariance import equivariance_error
 from equijax.measures.lie_derivative import lie_derivative
+from equijax.measures.orbit import Orbit, invariance_score, orbit
 from equijax.measures.pose import RotationScore, pose_score, relative_rotation, rotation_score
 from equijax.measures.probe import R2, LinearProbe, r2, r2_centered, r2_floor, r2_scores, ridge
-from equijax.measures.retrieval import (
-    Chance,
-    Retrieval,
-    prediction_retrieval_error,
-    retrieval,
-    retrieval_chance,
-)
+from equijax.measures.retrieval import Chance, Retrieval, prediction_retrieval_error, retrieval, retrieval_chance
+from equijax.measures.sweep import Sweep, sweep
+from equijax.measures.worst import WorstCase, consistency, worst_case
 
 __all__ = [
     "R2",
     "Chance",
     "LinearProbe",
+    "Orbit",
     "Retrieval",
     "RotationScore",
+    "Sweep",
+    "WorstCase",
+    "consistency",
     "equivariance_error",
+    "invariance_score",
     "lie_derivative",
+    "orbit",
     "pose_score",
     "prediction_retrieval_error",
     "r2",
@@ -31,4 +34,6 @@ __all__ = [
     "retrieval_chance",
     "ridge",
     "rotation_score",
+    "sweep",
+    "worst_case",
 ]
