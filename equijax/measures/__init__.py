@@ -1,12 +1,10 @@
 """How far from symmetric, as a number: pure functions that can be jitted, differentiated and used as a loss."""
 
-from equijax.measures.compare import Geodesics, cka, geo_topological, geodesics, rdm, rdm_correlation
 from equijax.measures.equivariance import equivariance_error
 from equijax.measures.lie_derivative import lie_derivative
 from equijax.measures.orbit import Orbit, invariance_score, orbit
 from equijax.measures.pose import RotationScore, pose_score, relative_rotation, rotation_score
 from equijax.measures.probe import R2, LinearProbe, r2, r2_centered, r2_floor, r2_scores, ridge
-from equijax.measures.relative import choose_anchors, relative, stitch
 from equijax.measures.retrieval import Chance, Retrieval, prediction_retrieval_error, retrieval, retrieval_chance
 from equijax.measures.sweep import Sweep, sweep
 from equijax.measures.worst import WorstCase, consistency, worst_case
@@ -14,19 +12,14 @@ from equijax.measures.worst import WorstCase, consistency, worst_case
 __all__ = [
     "R2",
     "Chance",
-    "Geodesics",
     "LinearProbe",
     "Orbit",
     "Retrieval",
     "RotationScore",
     "Sweep",
     "WorstCase",
-    "choose_anchors",
-    "cka",
     "consistency",
     "equivariance_error",
-    "geo_topological",
-    "geodesics",
     "invariance_score",
     "lie_derivative",
     "orbit",
@@ -36,15 +29,11 @@ __all__ = [
     "r2_centered",
     "r2_floor",
     "r2_scores",
-    "rdm",
-    "rdm_correlation",
-    "relative",
     "relative_rotation",
     "retrieval",
     "retrieval_chance",
     "ridge",
     "rotation_score",
-    "stitch",
     "sweep",
     "worst_case",
 ]

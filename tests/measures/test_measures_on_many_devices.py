@@ -26,9 +26,6 @@ def values(w, x, y, p, r, axis):
         "r2": sum(measures.r2_scores(x, y, axis_name=axis)[:4]),
         "pose": sum(measures.pose_score(p, p + w[0], r, axis_name=axis)[:2]),
         "retrieval": measures.retrieval(x, y, hits=(1, 2), axis_name=axis).mrr,
-        "cka": measures.cka(x, y, axis_name=axis),
-        "debiased": measures.cka(x, y, debiased=True, axis_name=axis),
-        "rdm": jnp.mean(measures.rdm(x, axis_name=axis)),
         "pre": measures.prediction_retrieval_error(x, y, r, r, axis_name=axis),
     }
 
