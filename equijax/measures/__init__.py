@@ -2,6 +2,7 @@
 
 from equijax.measures.equivariance import equivariance_error
 from equijax.measures.lie_derivative import lie_derivative
+from equijax.measures.loss_share import LossShare, loss_share
 from equijax.measures.orbit import Orbit, invariance_score, orbit
 from equijax.measures.pose import RotationScore, pose_score, relative_rotation, rotation_score
 from equijax.measures.probe import R2, LinearProbe, r2, r2_centered, r2_floor, r2_scores, ridge
@@ -13,6 +14,7 @@ __all__ = [
     "R2",
     "Chance",
     "LinearProbe",
+    "LossShare",
     "Orbit",
     "Retrieval",
     "RotationScore",
@@ -22,6 +24,7 @@ __all__ = [
     "equivariance_error",
     "invariance_score",
     "lie_derivative",
+    "loss_share",
     "orbit",
     "pose_score",
     "prediction_retrieval_error",

@@ -92,7 +92,11 @@ def row_keys(
 
 def flat(rows: PyTree) -> Float[Array, "samples features"]:
     """The numbers of each sample in a row, all arrays of an output side by side."""
-    leaves = jax.tree.leaves(rows)
-    if not leaves:
-        raise ValueError("outputs: nothing to compare; f returns no array, or none that is not ignored")
-    return jnp.concatenate([x.reshape(len(x), -1) for x in leaves], axis=1)
+    return jnp.concatenate([x.reshape(len(x), -1) for x in something(rows)], axis=1)
+
+
+def something(out: PyTree) -> list:
+    """The arrays of an output; an error if there are none."""
+    if leaves := jax.tree.leaves(out):
+        return leaves
+    raise ValueError("outputs: nothing to compare; f returns no array, or none that is not ignored")

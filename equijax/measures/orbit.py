@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from equijax._validate import random_key
 from equijax.groups import Element
-from equijax.measures.batches import batch_of, chosen_elements, flat, returned, row_keys
+from equijax.measures.batches import batch_of, chosen_elements, flat, returned, row_keys, something
 from equijax.numerics import global_batch, norm, unit
 from equijax.symmetry import Symmetry
 
@@ -166,9 +166,7 @@ def _variance(a: Float[Array, "rows ..."]) -> Float[Array, "..."]:
 def _axes(average: int | Sequence[int], rows: PyTree) -> tuple[int, ...]:
     """The axes to average over, once every output is seen to have them."""
     axes = (average,) if isinstance(average, int) else tuple(average)
-    if not jax.tree.leaves(rows):
-        raise ValueError("outputs: nothing to compare; f returns no array, or none that is not ignored")
-    for y in jax.tree.leaves(rows):
+    for y in something(rows):
         ndim = len(y.shape) - 1
         if any(not -ndim <= axis < ndim for axis in axes):
             raise ValueError(
