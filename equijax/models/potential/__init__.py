@@ -1,6 +1,6 @@
 """An interatomic potential: its network, its training, and both on many devices."""
 
-from equijax.models.potential import parallel
+from equijax.models.potential import dynamics, parallel
 from equijax.models.potential.fit import (
     Errors,
     Samples,
@@ -24,6 +24,7 @@ __all__ = [
     "Trained",
     "atomic_energies",
     "baseline",
+    "dynamics",
     "equivariance",
     "evaluate",
     "fit",
