@@ -1,5 +1,6 @@
 """How far from symmetric, as a number: pure functions that can be jitted, differentiated and used as a loss."""
 
+from equijax.measures.actions import ActionDefects, action_defects, action_spectrum
 from equijax.measures.equivariance import equivariance_error
 from equijax.measures.lie_derivative import lie_derivative
 from equijax.measures.loss_share import LossShare, loss_share
@@ -12,6 +13,7 @@ from equijax.measures.worst import WorstCase, consistency, worst_case
 
 __all__ = [
     "R2",
+    "ActionDefects",
     "Chance",
     "LinearProbe",
     "LossShare",
@@ -20,6 +22,8 @@ __all__ = [
     "RotationScore",
     "Sweep",
     "WorstCase",
+    "action_defects",
+    "action_spectrum",
     "consistency",
     "equivariance_error",
     "invariance_score",

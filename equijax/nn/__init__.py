@@ -1,5 +1,6 @@
 """Flax modules: linear maps, nonlinearities, products, messages, radial functions, group convolutions."""
 
+from equijax.nn.aggregation import TokenAggregator
 from equijax.nn.attention import CrossCovarianceAttention, SubsampledAttention, WindowAttention
 from equijax.nn.equivariant import EquivariantBilinear, EquivariantLinear, EquivariantMLP, gated
 from equijax.nn.graphs import (
@@ -27,9 +28,11 @@ from equijax.nn.graphs import (
     with_diagonal,
 )
 from equijax.nn.grids import CircularConv, Patches, Polynomial, anchor_phase, on_pixels
+from equijax.nn.hypernetwork import BlockAction, HyperLinear
 from equijax.nn.lie import GaussianKernel, GroupConv, LiftingConv, SineKernel, SplineKernel
 from equijax.nn.plain import MLP, Dense
 from equijax.nn.recurrent import FlowCell, LinearFlow, check_closed, linear_flow, velocity_set
+from equijax.nn.routing import SelfRouting
 from equijax.nn.spherical import (
     Gate,
     GauntProduct,
@@ -44,6 +47,7 @@ from equijax.nn.spherical import (
 __all__ = [
     "MLP",
     "AllPairs",
+    "BlockAction",
     "CircularConv",
     "CrossCovarianceAttention",
     "Dense",
@@ -59,6 +63,7 @@ __all__ = [
     "GaussianKernel",
     "GraphEdges",
     "GroupConv",
+    "HyperLinear",
     "InteractionReasoning",
     "LiftingConv",
     "Linear",
@@ -72,9 +77,11 @@ __all__ = [
     "Patches",
     "Polynomial",
     "RadialBasis",
+    "SelfRouting",
     "SineKernel",
     "SplineKernel",
     "SubsampledAttention",
+    "TokenAggregator",
     "WindowAttention",
     "ZonalConvolution",
     "aggregate",

@@ -5,7 +5,7 @@ from equijax.reps.combine import Dual, Ignore, Joint, Product, Quadrature, Sum, 
 from equijax.reps.complex import Complex, ComplexTensor
 from equijax.reps.decomposition import Decomposition, character, decompose
 from equijax.reps.finite import Element, Index, Permutation, Regular, Shift
-from equijax.reps.geometric import Position, Scalar, Tensor, Vector
+from equijax.reps.geometric import Homogeneous, Position, Scalar, Tensor, Vector
 from equijax.reps.image import Image
 from equijax.reps.intertwiners import BlockBasis, block_basis, equivariant_matrix, intertwiners, project, summands
 from equijax.reps.irreducible import Irrep, irrep, irreps
@@ -22,6 +22,7 @@ __all__ = [
     "Decomposition",
     "Dual",
     "Element",
+    "Homogeneous",
     "Ignore",
     "Image",
     "Index",

@@ -88,6 +88,24 @@ class Position(Rep):
 
 
 @static
+class Homogeneous(Rep):
+    """Points in homogeneous coordinates on the last axis, (x, w) → (A x + w t, w), by the matrix [[A, t], [0, 1]].
+
+    Examples:
+        >>> from equijax.groups import AffineElement
+        >>> move = AffineElement(jnp.array([5.0, 5.0]), jnp.array([[0.0, -1.0], [1.0, 0.0]]))
+        >>> Homogeneous().act(move, jnp.array([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]])).tolist()  # a point, a direction
+        [[5.0, 6.0, 1.0], [0.0, 1.0, 0.0]]
+    """
+
+    def matrix(self, g: Element) -> Float[Array, "n n"]:
+        a, t = Vector().matrix(g), translation_part(g)
+        n = len(a)
+        matrix = jnp.eye(n + 1, dtype=a.dtype).at[:n, :n].set(a)
+        return matrix if t is None else matrix.at[:n, n].set(t.astype(a.dtype))
+
+
+@static
 class Tensor(Rep):
     """Tensors on the last `rank` axes, T → A ⊗ … ⊗ A T; pseudotensors also times the sign of det A.
 

@@ -22,6 +22,8 @@ CASES = [  # group, representation, shape of what it acts on
     (groups.Translation(3), reps.Position(), (4, 3)),
     (groups.Scaling(), reps.Position(), (4, 3)),
     (groups.Similarity(2), reps.Position(), (4, 2)),
+    (groups.Similarity(2), reps.Homogeneous(), (4, 3)),
+    (groups.Translation(3), reps.Dual(reps.Homogeneous()), (2, 4)),
     (groups.Scaling(), reps.Tensor(2), (3, 3)),
     (O(3), reps.Tensor(2, pseudo=True), (4, 3, 3)),
     (O(2), reps.Tensor(3), (2, 2, 2)),

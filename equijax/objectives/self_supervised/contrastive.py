@@ -6,7 +6,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
-from equijax.numerics import norm
+from equijax.numerics import unit
 from equijax.objectives.self_supervised.pairs import AxisName, pair
 
 
@@ -47,8 +47,7 @@ def nt_xent(
     z1, z2 = pair(z1, z2, axis_name, least=2)
     count = len(z1)
     z = jnp.concatenate([z1, z2])
-    length = norm(z, axis=-1, keepdims=True)
-    z = z / jnp.where(length > 0, length, 1)
+    z, _ = unit(z)
     cosines = jnp.matmul(z, z.T, precision="highest")
     logits = jnp.where(jnp.eye(2 * count, dtype=bool), -jnp.inf, cosines / temperature)
     other = (jnp.arange(2 * count) + count) % (2 * count)

@@ -6,7 +6,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
-from equijax.numerics import norm
+from equijax.numerics import norm, unit
 from equijax.objectives.self_supervised.pairs import AxisName, pair
 
 
@@ -48,9 +48,7 @@ def siamese_cosine(
     p2, t1 = pair(p2, t1, axis_name, names=("p2", "t1"))
     p1, p2 = pair(p1, p2, names=("p1", "p2"))
     t1, t2 = (jax.lax.stop_gradient(t) for t in (t1, t2))
-    loss = (cosine_distance(p1, t2) + cosine_distance(p2, t1)) / 2
-    unit = t1 / jnp.maximum(norm(t1, keepdims=True), jnp.finfo(t1.dtype).tiny)
-    return loss, {"spread": jnp.mean(jnp.std(unit, axis=0)) * t1.shape[1] ** 0.5}
+    return (cosine_distance(p1, t2) + cosine_distance(p2, t1)) / 2, {"spread": spread_of(t1)}
 
 
 def target_decay(share: ArrayLike, start: float = 0.996) -> Float[Array, "..."]:
@@ -79,3 +77,8 @@ def cosine_distance(p: Float[Array, "rows size"], t: Float[Array, "rows size"]) 
     """mean (1 − cos(p, t)) over the rows; 1 where one of them is zero."""
     product = norm(p) * norm(t)
     return jnp.mean(1 - jnp.sum(p * t, axis=-1) / jnp.where(product > 0, product, 1))
+
+
+def spread_of(t: Float[Array, "rows size"]) -> Float[Array, ""]:
+    """√size times the mean standard deviation of the coordinates of unit vectors: about 1 where they are spread."""
+    return jnp.mean(jnp.std(unit(t)[0], axis=0)) * t.shape[1] ** 0.5
