@@ -19,9 +19,10 @@ from jaxtyping import PyTree
 
 from equijax import graphs
 from equijax.models import potential
-from equijax.models.potential import dynamics
+from equijax.models.potential import committee, dynamics
 
 _predict = jax.jit(potential.predict, static_argnums=0)  # one program for all calculators of a model
+_predict_all = jax.jit(committee.predict, static_argnums=0)
 
 
 class PotentialCalculator(Calculator):
@@ -74,9 +75,9 @@ class PotentialCalculator(Calculator):
         self._edges = max(self._edges, graphs.bucket(len(single.senders), 64))
         graph = graphs.concatenate([single], nodes=self._nodes, edges=self._edges)
         # the first graph and the first n nodes are the structure, what comes after them is padding
-        found = jax.tree.map(lambda a: np.asarray(a, np.float64), _predict(self.model, self.params, graph))
+        found, self.results = self._found(graph, len(numbers))
         n, energy = len(numbers), float(found.energies[0]) + baseline.sum()
-        self.results = {
+        self.results |= {
             "energy": energy,
             "free_energy": energy,
             "energies": found.node_energies[:n] + baseline,
@@ -91,6 +92,48 @@ class PotentialCalculator(Calculator):
             raise PropertyNotImplementedError(
                 f"stress: expected a cell of three vectors, got one of {self.atoms.cell.rank}; there is no volume"
             )
+
+    def _found(self, graph, n):
+        """The prediction in float64, and results that only this kind of calculator has, of the first n nodes."""
+        return _double(_predict(self.model, self.params, graph)), {}
+
+
+class CommitteeCalculator(PotentialCalculator):
+    """The mean of a committee as a calculator of ASE, with `energy_std` and `forces_std` among its results.
+
+    They are standard deviations over the members, times `calibration`: of the energy in eV, and of each component of
+    the forces, (n, 3), in eV/Å.
+
+    Args:
+        model: The `models.Potential` of all members.
+        params: Of `potential.committee.initialize` or `stack`.
+        calibration: What `potential.committee.calibration` finds.
+
+    Examples:
+        >>> atoms.calc = CommitteeCalculator(model, committee.stack([first, second]))  # doctest: +SKIP
+        >>> atoms.get_forces(), atoms.calc.results["forces_std"]  # doctest: +SKIP
+    """
+
+    implemented_properties: ClassVar[list[str]] = [
+        *PotentialCalculator.implemented_properties,
+        "energy_std",
+        "forces_std",
+    ]
+
+    def __init__(self, model: potential.Potential, params: PyTree, calibration: float = 1.0, **kwargs):
+        super().__init__(model, params, **kwargs)
+        self.calibration = calibration
+
+    def _found(self, graph, n):
+        found = _double(_predict_all(self.model, self.params, graph))
+        return found.mean, {
+            "energy_std": self.calibration * float(found.spread.energies[0]),
+            "forces_std": self.calibration * found.spread.forces[:n],
+        }
+
+
+def _double(found):
+    return jax.tree.map(lambda a: np.asarray(a, np.float64), found)
 
 
 class TrajectoryFile:

@@ -1,6 +1,6 @@
 """An interatomic potential: its network, its training, and both on many devices."""
 
-from equijax.models.potential import dynamics, parallel
+from equijax.models.potential import committee, dynamics, parallel, repulsion
 from equijax.models.potential.fit import (
     Errors,
     Samples,
@@ -24,6 +24,7 @@ __all__ = [
     "Trained",
     "atomic_energies",
     "baseline",
+    "committee",
     "dynamics",
     "equivariance",
     "evaluate",
@@ -35,6 +36,7 @@ __all__ = [
     "objective",
     "parallel",
     "predict",
+    "repulsion",
     "samples",
     "statistics",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import _validate, graphs, spherical
+from equijax.models.potential.repulsion import short_range
 from equijax.nn import plain
 from equijax.nn.graphs.edges import EdgeConvolution, GraphEdges
 from equijax.nn.graphs.radial import bessel_basis, polynomial_cutoff
@@ -51,6 +52,9 @@ class Potential(nn.Module):
         scale: Unit of the network's energies in eV: the root mean square of the training forces' components, in eV/Å.
         exact_alone: Whether an atom without neighbors has exactly E0: what the network says of one is taken off. Of use
             where E0 are energies of isolated atoms.
+        repulsion: Radii in Å, one for each species: nuclei i and j repel each other (`repulsion.zbl`) below the sum of
+            theirs, whatever the network says, so that atoms do not fall together. `repulsion.covalent_radii(species)`
+            are some; none of them, as it is unless given, leaves the term out.
 
     References:
         Batatia et al. 2022, arXiv:2206.07697 (many-body messages); Luo, Chen and Krishnapriyan 2024, arXiv:2401.10216
@@ -80,6 +84,7 @@ class Potential(nn.Module):
     mean_neighbors: float = 12.0
     scale: float = 1.0
     exact_alone: bool = False
+    repulsion: tuple[float, ...] = ()
 
     def __post_init__(self):
         """Fields as they are annotated, so that a model can be hashed: lists, dicts by species and numbers of jax too.
@@ -92,6 +97,7 @@ class Potential(nn.Module):
         for name in ("cutoff", "mean_neighbors", "scale"):
             fields[name] = _number(name, getattr(self, name))
             _validate.positive(name, fields[name])
+        fields["repulsion"] = _radii(self.repulsion, species, fields["cutoff"])
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         super().__post_init__()
@@ -140,7 +146,14 @@ class Potential(nn.Module):
             one_each = jnp.eye(len(self.species), dtype=vectors.dtype)
             alone = energies_of(one_each, _no_edges(graph, one_each), Y[:0], basis[:0], cutoff[:0])
             energies = energies - jnp.matmul(species, alone, precision="highest")
-        return jnp.where(graph.node_mask, energies * self.scale, 0)
+        energies = energies * self.scale
+        if self.repulsion:
+            charges = jnp.asarray(graph.species, vectors.dtype)
+            radii = jnp.matmul(species, jnp.asarray(self.repulsion, vectors.dtype), precision="highest")
+            ends = [x for side in (edges.senders, edges.receivers) for x in (side(charges), side(radii))]
+            pairs = short_range(r, ends[0], ends[2], ends[1] + ends[3]) * jnp.asarray(graph.edge_mask)
+            energies = energies + edges.total(pairs[:, None])[:, 0] * (self.mean_neighbors**0.5 / 2)  # half to each end
+        return jnp.where(graph.node_mask, energies, 0)
 
 
 def _table(species) -> tuple[int, ...]:
@@ -163,6 +176,16 @@ def _energies(energies, species) -> tuple[float, ...]:
     if len(energies) != len(species):
         raise ValueError(f"atomic_energies: expected one for each of species {species}, got {len(energies)}")
     return tuple(_number("atomic_energies", energy) for energy in energies)
+
+
+def _radii(radii, species, cutoff) -> tuple[float, ...]:
+    """None, or one for each species, all pairs within the cutoff."""
+    if np.ndim(radii) != 1 or len(radii) not in (0, len(species)):
+        raise ValueError(f"repulsion: expected a radius in Å for each of species {species}, or none, got {radii!r}")
+    radii = tuple(_number("repulsion", radius) for radius in radii)
+    if radii and not (min(radii) > 0 and 2 * max(radii) <= cutoff):
+        raise ValueError(f"repulsion: expected positive radii, at most half of the cutoff of {cutoff} Å, got {radii}")
+    return radii
 
 
 def _number(name, x) -> float:
