@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports
         rotations,
         spherical,
         training,
+        views,
     )
     from equijax.checks import check  # noqa: F401
     from equijax.frames import canonicalize, frame_average  # noqa: F401
@@ -33,7 +34,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports
 
 _MODULES = (
     *("checks", "data", "frames", "graphs", "groups", "interop", "lie", "measures", "models", "nn", "objectives"),
-    *("products", "reps", "rotations", "spherical", "training"),
+    *("products", "reps", "rotations", "spherical", "training", "views"),
 )
 _NAMES = {
     "Symmetry": "symmetry",

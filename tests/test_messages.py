@@ -16,6 +16,7 @@ NAMES = """
 import jax, jax.numpy as jnp, numpy as np, optax, sys, tempfile
 import equijax as ej
 from equijax import checks, data, frames, graphs, groups, measures, nn, objectives, products, reps, spherical, training
+from equijax import views
 from equijax.models import potential
 from equijax.training import checkpoint
 
@@ -97,6 +98,13 @@ TABLE = [
     ("objectives.equivariance_penalty(f, E3, (x,), key=0)", KEY),
     ("potential.initialize(model, 0)", KEY),
     ("fit(optax.adam(0.1), key=0)", KEY),
+    ("views.gaussian_field(0, (8, 8))", KEY),
+    ("views.action(groups.SO(3), reps.Vector())(0, x)", KEY),
+    ("views.random_field(key, x.astype(int))", "image: expected real floating-point numbers, got int32"),
+    ("views.random_field(key, jnp.ones((1, 4, 4, 3)))", r"image: .* got \(1, 4, 4, 3\); batches by jax\.vmap"),
+    ("views.fourier(jnp.ones(24))", r"x: expected shape \(\.\.\., time, channels\), got \(24,\); x\[:, None\] has one"),
+    ("views.action(*swapped)", GROUP),
+    ("views.compose([views.action(groups.SO(3), reps.Vector()), 3])", r"TypeError: views\[1\]: expected a function"),
     # arguments in another order
     ("ej.check(E3, f, (x,))", COMES_FIRST),
     ("checks.layerwise(E3, {}, f, (x,), {})", COMES_FIRST),
