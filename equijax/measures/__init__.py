@@ -3,6 +3,7 @@
 from equijax.measures.actions import ActionDefects, action_defects, action_spectrum
 from equijax.measures.equivariance import equivariance_error
 from equijax.measures.lie_derivative import lie_derivative
+from equijax.measures.lie_error import LieError, LieLayers, lie_error, lie_layers
 from equijax.measures.loss_share import LossShare, loss_share
 from equijax.measures.orbit import Orbit, invariance_score, orbit
 from equijax.measures.pose import RotationScore, pose_score, relative_rotation, rotation_score
@@ -15,6 +16,8 @@ __all__ = [
     "R2",
     "ActionDefects",
     "Chance",
+    "LieError",
+    "LieLayers",
     "LinearProbe",
     "LossShare",
     "Orbit",
@@ -28,6 +31,8 @@ __all__ = [
     "equivariance_error",
     "invariance_score",
     "lie_derivative",
+    "lie_error",
+    "lie_layers",
     "loss_share",
     "orbit",
     "pose_score",

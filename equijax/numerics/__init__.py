@@ -4,7 +4,15 @@ No mathematics of symmetries: what is here could stand in any package that diffe
 """
 
 from equijax.numerics.batches import global_batch
-from equijax.numerics.grids import distinct, fractional_shift, largest_phase, phase_energies, resample, roll
+from equijax.numerics.grids import (
+    cubic_interpolation,
+    distinct,
+    fractional_shift,
+    largest_phase,
+    phase_energies,
+    resample,
+    roll,
+)
 from equijax.numerics.linear_algebra import (
     det,
     eigh,
@@ -36,6 +44,7 @@ __all__ = [
     "angle_over_sine",
     "compile_alone",
     "completion",
+    "cubic_interpolation",
     "det",
     "distinct",
     "eigh",
