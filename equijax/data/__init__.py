@@ -12,7 +12,16 @@ from equijax.data.images import (
     picture_crops,
     rotating_digits,
 )
-from equijax.data.latent import OrbitProjections, Orbits, orbit_projections
+from equijax.data.latent import (
+    InterventionExtrapolation,
+    Interventions,
+    LinearSEM,
+    OrbitProjections,
+    Orbits,
+    intervention_extrapolation,
+    linear_sem,
+    orbit_projections,
+)
 from equijax.data.molecules import Dataset, acetylacetone, read_acac_dft, read_extended_xyz
 from equijax.data.motion import CHAIN, Articulated, Link, MotionCapture, articulated, motion_capture, windows
 from equijax.data.particles import (
@@ -36,6 +45,9 @@ __all__ = [
     "ChargedTrajectories",
     "Dataset",
     "Digits",
+    "InterventionExtrapolation",
+    "Interventions",
+    "LinearSEM",
     "Link",
     "MotionCapture",
     "MovingDigits",
@@ -52,6 +64,8 @@ __all__ = [
     "digits",
     "flowing_digits",
     "initial_states",
+    "intervention_extrapolation",
+    "linear_sem",
     "motion_capture",
     "orbit_projections",
     "pad",

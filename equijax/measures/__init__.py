@@ -1,6 +1,8 @@
 """How far from symmetric, as a number: pure functions that can be jitted, differentiated and used as a loss."""
 
 from equijax.measures.actions import ActionDefects, action_defects, action_spectrum
+from equijax.measures.compare import Geodesics, cka, geo_topological, geodesics, rdm, rdm_correlation
+from equijax.measures.environments import EnvironmentInvariance, environment_invariance
 from equijax.measures.equivariance import equivariance_error
 from equijax.measures.lie_derivative import lie_derivative
 from equijax.measures.lie_error import LieError, LieLayers, lie_error, lie_layers
@@ -8,6 +10,8 @@ from equijax.measures.loss_share import LossShare, loss_share
 from equijax.measures.orbit import Orbit, invariance_score, orbit
 from equijax.measures.pose import RotationScore, pose_score, relative_rotation, rotation_score
 from equijax.measures.probe import R2, LinearProbe, r2, r2_centered, r2_floor, r2_scores, ridge
+from equijax.measures.randomization import RandomizationTest, randomization_test
+from equijax.measures.relative import choose_anchors, relative, stitch
 from equijax.measures.retrieval import Chance, Retrieval, prediction_retrieval_error, retrieval, retrieval_chance
 from equijax.measures.sweep import Sweep, sweep
 from equijax.measures.worst import WorstCase, consistency, worst_case
@@ -16,19 +20,27 @@ __all__ = [
     "R2",
     "ActionDefects",
     "Chance",
+    "EnvironmentInvariance",
+    "Geodesics",
     "LieError",
     "LieLayers",
     "LinearProbe",
     "LossShare",
     "Orbit",
+    "RandomizationTest",
     "Retrieval",
     "RotationScore",
     "Sweep",
     "WorstCase",
     "action_defects",
     "action_spectrum",
+    "choose_anchors",
+    "cka",
     "consistency",
+    "environment_invariance",
     "equivariance_error",
+    "geo_topological",
+    "geodesics",
     "invariance_score",
     "lie_derivative",
     "lie_error",
@@ -41,11 +53,16 @@ __all__ = [
     "r2_centered",
     "r2_floor",
     "r2_scores",
+    "randomization_test",
+    "rdm",
+    "rdm_correlation",
+    "relative",
     "relative_rotation",
     "retrieval",
     "retrieval_chance",
     "ridge",
     "rotation_score",
+    "stitch",
     "sweep",
     "worst_case",
 ]

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 from shards import assert_shards_agree
 
-from equijax import measures
+from equijax import groups, measures, reps
+from equijax.symmetry import Symmetry
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(2, 16, 4))
@@ -26,8 +27,19 @@ def values(w, x, y, p, r, axis):
         "r2": sum(measures.r2_scores(x, y, axis_name=axis)[:4]),
         "pose": sum(measures.pose_score(p, p + w[0], r, axis_name=axis)[:2]),
         "retrieval": measures.retrieval(x, y, hits=(1, 2), axis_name=axis).mrr,
+        "cka": measures.cka(x, y, axis_name=axis),
+        "debiased": measures.cka(x, y, debiased=True, axis_name=axis),
+        "rdm": jnp.mean(measures.rdm(x, axis_name=axis)),
+        "environments": measures.environment_invariance(p[:, 0, :, :1], p[:, 1, 0], axis_name=axis).excess.sum(),
+        "randomization": randomization(x, axis),
         "pre": measures.prediction_retrieval_error(x, y, r, r, axis_name=axis),
     }
+
+
+def randomization(x, axis):
+    symmetry = Symmetry(groups.Cyclic(2), reps.Vector(), None)
+    found = measures.randomization_test(symmetry, (x[:, :2],), key=jax.random.key(0), samples=3, axis_name=axis)
+    return found.statistic + found.null.sum()
 
 
 def test_measures_are_of_the_rows_of_all_devices(x64):

@@ -1,0 +1,61 @@
+"""Heads of environments: equal on the causes of a target, different on its effects, and on interventions never seen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from equijax import data
+from equijax.measures import environment_invariance
+
+invariance = jax.jit(environment_invariance)
+CAUSES, EFFECT = [0, 1], [2]  # of node 2, among the others of four nodes
+
+
+def sets(seed, noise=1.0):
+    """Features and targets of 6 environments to learn from, and of 40 others."""
+    found = data.linear_sem(46, 800, nodes=4, intervened=[0, 1, 3], shift=2.0, scale=2.0, noise=noise, seed=seed)
+    others, target = found.split(2)
+    return found.weights, (others[:6], target[:6]), (others[6:], target[6:])
+
+
+def test_causes_predict_everywhere_and_effects_do_not(x64):
+    weights, (x, y), (u, v) = sets(0)
+    causes = invariance(x[..., CAUSES], y, held_out=(u[..., CAUSES], v))
+    effect = invariance(x[..., EFFECT], y, held_out=(u[..., EFFECT], v))
+    np.testing.assert_allclose(causes.heads[:, :2, 0], np.broadcast_to(weights[2, :2], (6, 2)), atol=0.15)
+    assert causes.distance < 0.4 < 1 < effect.distance
+    assert causes.violations == 0
+    assert effect.violations > 0.8
+    assert causes.excess.max() < 0.02 < 0.1 < effect.excess.max()
+    assert (effect.excess >= 0).all()
+    # on an environment of its own a head is that of NumPy
+    ones = np.concatenate([x[3][:, EFFECT], np.ones((800, 1))], axis=1)
+    np.testing.assert_allclose(effect.heads[3, :, 0], np.linalg.lstsq(ones, y[3], rcond=None)[0], rtol=1e-9)
+    pairs = np.linalg.norm(effect.heads[:, None] - effect.heads, axis=(2, 3))
+    np.testing.assert_allclose(effect.distance, pairs.max(), rtol=1e-12)
+
+
+def test_exactly_without_noise_in_the_target(x64):
+    x = np.random.default_rng(0).normal(size=(3, 30, 2)) + np.arange(3)[:, None, None]
+    found = invariance(x, x @ np.array([1.0, -2.0]) + 3)
+    np.testing.assert_allclose(found.heads[..., 0], np.broadcast_to([1.0, -2.0, 3.0], (3, 3)), atol=1e-12)
+    assert found.distance < 1e-12
+    assert found.violations == 0
+    flat = x.copy()
+    flat[1, :, 0] = 0.1 + 0.2  # constant in one environment
+    assert invariance(flat, x @ np.array([1.0, -2.0])).constant == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x: environment_invariance(x[0], x[0, :, 0]), r"features, target: .* got \(5, 2\) and \(5,\)"),
+        (lambda x: environment_invariance(x, x[:, :4, 0]), r"features, target: .* got \(3, 5, 2\) and \(3, 4\)"),
+        (lambda x: environment_invariance(x[:, :2], x[:, :2, 0]), "2 samples do not determine a probe of 2 features"),
+        (lambda x: environment_invariance(x, x[..., 0], held_out=(x[..., :1], x[..., 0])), "held_out: expected 2 feat"),
+    ],
+)
+def test_errors_name_the_argument(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(jnp.asarray(np.random.default_rng(0).normal(size=(3, 5, 2))))
