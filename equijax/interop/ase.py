@@ -14,12 +14,13 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
+from ase.phonons import Phonons
 from ase.stress import full_3x3_to_voigt_6_stress
 from jaxtyping import PyTree
 
 from equijax import graphs
 from equijax.models import potential
-from equijax.models.potential import committee, dynamics
+from equijax.models.potential import committee, derivatives, dynamics
 
 _predict = jax.jit(potential.predict, static_argnums=0)  # one program for all calculators of a model
 _predict_all = jax.jit(committee.predict, static_argnums=0)
@@ -134,6 +135,42 @@ class CommitteeCalculator(PotentialCalculator):
 
 def _double(found):
     return jax.tree.map(lambda a: np.asarray(a, np.float64), found)
+
+
+def phonons(
+    model: potential.Potential,
+    params: PyTree,
+    atoms: Atoms,
+    supercell: tuple[int, int, int] = (3, 3, 3),
+    block: int = 16,
+) -> Phonons:
+    """Phonons of a crystal with force constants by second derivatives, ready for `get_band_structure` and `get_dos`.
+
+    Args:
+        model: A `models.Potential`.
+        params: Its parameters.
+        atoms: A relaxed unit cell.
+        supercell: Cells along each axis; force constants reach half as far.
+        block: As for `potential.derivatives.hessian`.
+
+    Raises:
+        ValueError: If the crystal is not periodic along three axes, or those of `potential.derivatives.hessian`.
+
+    Examples:
+        >>> found = phonons(model, params, ase.build.bulk("Cu"))  # doctest: +SKIP
+        >>> found.get_band_structure(found.atoms.cell.bandpath("GXWKGL")).plot()  # doctest: +SKIP
+    """
+    if not atoms.pbc.all():
+        raise ValueError(f"atoms: expected three periodic axes, got pbc {atoms.pbc.tolist()}")
+    found = Phonons(atoms, supercell=supercell)
+    large, n, cells = atoms * supercell, len(atoms), int(np.prod(supercell))
+    structure = graphs.Structure(large.numbers, large.positions, np.asarray(large.cell), (True, True, True))
+    rows = derivatives.hessian(model, params, structure, atoms=np.arange(n), block=block)
+    # rows of the first cell (3n, cells, 3n), to cells first
+    found.C_N = np.swapaxes(np.asarray(rows, np.float64).reshape(3 * n, cells, 3 * n), 0, 1).copy()
+    found.m_inv_x = np.repeat(atoms.get_masses() ** -0.5, 3)
+    found.D_N = found.C_N * np.outer(found.m_inv_x, found.m_inv_x)
+    return found
 
 
 class TrajectoryFile:

@@ -1,6 +1,6 @@
 """An interatomic potential: its network, its training, and both on many devices."""
 
-from equijax.models.potential import committee, dynamics, parallel, repulsion
+from equijax.models.potential import committee, derivatives, dynamics, parallel, repulsion
 from equijax.models.potential.fit import (
     Errors,
     Samples,
@@ -25,6 +25,7 @@ __all__ = [
     "atomic_energies",
     "baseline",
     "committee",
+    "derivatives",
     "dynamics",
     "equivariance",
     "evaluate",
