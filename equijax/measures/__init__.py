@@ -4,6 +4,7 @@ from equijax.measures.actions import ActionDefects, action_defects, action_spect
 from equijax.measures.compare import Geodesics, cka, geo_topological, geodesics, rdm, rdm_correlation
 from equijax.measures.environments import EnvironmentInvariance, environment_invariance
 from equijax.measures.equivariance import equivariance_error
+from equijax.measures.irreps_content import IrrepsContent, irreps_content
 from equijax.measures.lie_derivative import lie_derivative
 from equijax.measures.lie_error import LieError, LieLayers, lie_error, lie_layers
 from equijax.measures.loss_share import LossShare, loss_share
@@ -22,6 +23,7 @@ __all__ = [
     "Chance",
     "EnvironmentInvariance",
     "Geodesics",
+    "IrrepsContent",
     "LieError",
     "LieLayers",
     "LinearProbe",
@@ -42,6 +44,7 @@ __all__ = [
     "geo_topological",
     "geodesics",
     "invariance_score",
+    "irreps_content",
     "lie_derivative",
     "lie_error",
     "lie_layers",
