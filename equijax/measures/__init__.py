@@ -2,6 +2,7 @@
 
 from equijax.measures.actions import ActionDefects, action_defects, action_spectrum
 from equijax.measures.compare import Geodesics, cka, geo_topological, geodesics, rdm, rdm_correlation
+from equijax.measures.compatibility import average_compatibility, compatibility_matrix
 from equijax.measures.environments import EnvironmentInvariance, environment_invariance
 from equijax.measures.equivariance import equivariance_error
 from equijax.measures.irreps_content import IrrepsContent, irreps_content
@@ -36,8 +37,10 @@ __all__ = [
     "WorstCase",
     "action_defects",
     "action_spectrum",
+    "average_compatibility",
     "choose_anchors",
     "cka",
+    "compatibility_matrix",
     "consistency",
     "environment_invariance",
     "equivariance_error",

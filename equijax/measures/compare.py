@@ -39,7 +39,7 @@ def cka(x: ArrayLike, y: ArrayLike, *, debiased: bool = False, axis_name: AxisNa
 
     References:
         Kornblith et al. 2019, arXiv:1905.00414, section 3; Song et al. 2012, "Feature selection via dependence
-        maximization", eq. 5.
+        maximization".
 
     Examples:
         >>> x = jax.random.normal(jax.random.key(0), (20, 30))
@@ -136,7 +136,7 @@ def geo_topological(
         ValueError: If its shape is wrong, or not 0 ≤ lower ≤ upper ≤ 1.
 
     References:
-        Lin and Kriegeskorte 2024, "The topology and geometry of neural representations", PNAS 121, eq. 1.
+        Lin and Kriegeskorte 2024, "The topology and geometry of neural representations", PNAS 121.
 
     Examples:
         >>> line = rdm(jnp.array([[0.0], [1.0], [3.0], [7.0]]))  # distances 1, 2, 3, 4, 6, 7

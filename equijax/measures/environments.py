@@ -51,7 +51,7 @@ def environment_invariance(
         ValueError: If shapes do not fit, or the samples do not determine a head.
 
     References:
-        Arjovsky et al. 2019, arXiv:1907.02893, section 3.
+        Arjovsky et al. 2019, arXiv:1907.02893.
 
     Examples:
         >>> x = jax.random.normal(jax.random.key(0), (3, 20, 1))

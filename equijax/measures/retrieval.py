@@ -54,7 +54,7 @@ def retrieval(
         ValueError: If shapes do not fit, a k is not positive, or a known target is not one of the entries.
 
     References:
-        Devillers and Lefort 2023, arXiv:2211.01244; Garrido et al. 2023, arXiv:2302.10283, section 5.
+        Devillers and Lefort 2023, arXiv:2211.01244; Garrido et al. 2023, arXiv:2302.10283.
 
     Examples:
         >>> gallery = jnp.eye(4)
@@ -127,7 +127,7 @@ def prediction_retrieval_error(
         ValueError: If shapes do not fit, or a matrix is no rotation.
 
     References:
-        Garrido et al. 2023, arXiv:2302.10283, section 5.
+        Garrido et al. 2023, arXiv:2302.10283.
 
     Examples:
         >>> turns = jnp.stack([jnp.eye(3), jnp.diag(jnp.array([1.0, -1, -1]))])

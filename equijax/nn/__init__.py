@@ -28,6 +28,7 @@ from equijax.nn.graphs import (
     with_diagonal,
 )
 from equijax.nn.grids import CircularConv, Patches, Polynomial, anchor_phase, on_pixels
+from equijax.nn.heads import MatryoshkaHead, d_simplex, nest
 from equijax.nn.hypernetwork import BlockAction, HyperLinear
 from equijax.nn.lie import GaussianKernel, GroupConv, LiftingConv, SineKernel, SplineKernel
 from equijax.nn.plain import MLP, Dense
@@ -70,6 +71,7 @@ __all__ = [
     "LinearFlow",
     "LocalFrames",
     "ManyBodyProduct",
+    "MatryoshkaHead",
     "MessagePassing",
     "MotionLayer",
     "NormActivation",
@@ -89,11 +91,13 @@ __all__ = [
     "bessel_basis",
     "carried",
     "check_closed",
+    "d_simplex",
     "differences",
     "gated",
     "linear",
     "linear_flow",
     "mean_of_all",
+    "nest",
     "off_diagonal",
     "on_pixels",
     "particles",

@@ -2,7 +2,9 @@
 one without labels, from views of the same samples.
 """
 
+from equijax.objectives.compatibility import compatibility
 from equijax.objectives.environments import irm_v1, linear_invariance, style_contrastive, vrex
+from equijax.objectives.nested import matryoshka
 from equijax.objectives.self_supervised import (
     MemoryBank,
     augself,
@@ -55,6 +57,7 @@ __all__ = [
     "augself",
     "augself_generator",
     "balanced_labels",
+    "compatibility",
     "covariance_penalty",
     "draw_pairs",
     "dual_step",
@@ -67,6 +70,7 @@ __all__ = [
     "irm_v1",
     "linear_invariance",
     "map_equivariance",
+    "matryoshka",
     "memory_bank",
     "metropolis_hastings",
     "nt_xent",

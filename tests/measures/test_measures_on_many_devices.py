@@ -20,7 +20,7 @@ TURNS = Rotation.random(16, rng=RNG).as_matrix()
 @functools.partial(jax.jit, static_argnums=5)
 def values(w, x, y, p, r, axis):
     """What each measure says of samples x and y, pose matrices p and rotations r."""
-    x = jnp.tanh(x * w)
+    x, labels = jnp.tanh(x * w), (r[:, 0, 0] > 0).astype(int)
     probe = measures.ridge(x, y, penalty=0.1, axis_name=axis)
     return {
         "ridge": probe.kernel.sum() + probe.bias.sum(),
@@ -32,6 +32,7 @@ def values(w, x, y, p, r, axis):
         "rdm": jnp.mean(measures.rdm(x, axis_name=axis)),
         "environments": measures.environment_invariance(p[:, 0, :, :1], p[:, 1, 0], axis_name=axis).excess.sum(),
         "randomization": randomization(x, axis),
+        "compatible": measures.compatibility_matrix(jnp.stack([x, y]), labels, axis_name=axis)[1, 0],
         "pre": measures.prediction_retrieval_error(x, y, r, r, axis_name=axis),
     }
 

@@ -65,7 +65,7 @@ def intervention_extrapolation(
         ValueError: If a number is out of range.
 
     References:
-        Saengkyongam et al. 2024, arXiv:2310.04295, section 3.
+        Saengkyongam et al. 2024, arXiv:2310.04295.
 
     Examples:
         >>> found = intervention_extrapolation(100, 50)

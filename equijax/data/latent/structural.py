@@ -59,7 +59,7 @@ def linear_sem(
         ValueError: If a number is out of range, B is not strictly lower triangular, or there is no such node.
 
     References:
-        Peters et al. 2016, arXiv:1501.01332, section 2; Arjovsky et al. 2019, arXiv:1907.02893, example 1.
+        Peters et al. 2016, arXiv:1501.01332; Arjovsky et al. 2019, arXiv:1907.02893.
 
     Examples:
         >>> found = linear_sem(3, 100, nodes=4, intervened=[0, 3])
