@@ -26,6 +26,7 @@ from equijax.frames.average import canonicalize, frame_average
 from equijax.frames.base import Frame, Info, centroid
 from equijax.frames.combine import guarded, heaviest, product, stopped
 from equijax.frames.coordinates import coordinates_from_distances, invariant_coordinates
+from equijax.frames.cyclic import least_rotation
 from equijax.frames.gram_schmidt import pivoted, qr
 from equijax.frames.lifts import lorentz, whitened
 from equijax.frames.pairs import weighted_pairs
@@ -45,6 +46,7 @@ __all__ = [
     "guarded",
     "heaviest",
     "invariant_coordinates",
+    "least_rotation",
     "lorentz",
     "pca",
     "pivoted",

@@ -5,6 +5,8 @@ from equijax.measures.compare import Geodesics, cka, geo_topological, geodesics,
 from equijax.measures.compatibility import average_compatibility, compatibility_matrix
 from equijax.measures.environments import EnvironmentInvariance, environment_invariance
 from equijax.measures.equivariance import equivariance_error
+from equijax.measures.gaussians import ClassGaussians, class_gaussians
+from equijax.measures.interaction import InteractionBasis, interaction_basis
 from equijax.measures.irreps_content import IrrepsContent, irreps_content
 from equijax.measures.lie_derivative import lie_derivative
 from equijax.measures.lie_error import LieError, LieLayers, lie_error, lie_layers
@@ -16,14 +18,17 @@ from equijax.measures.randomization import RandomizationTest, randomization_test
 from equijax.measures.relative import choose_anchors, relative, stitch
 from equijax.measures.retrieval import Chance, Retrieval, prediction_retrieval_error, retrieval, retrieval_chance
 from equijax.measures.sweep import Sweep, sweep
+from equijax.measures.variance_explained import variance_explained
 from equijax.measures.worst import WorstCase, consistency, worst_case
 
 __all__ = [
     "R2",
     "ActionDefects",
     "Chance",
+    "ClassGaussians",
     "EnvironmentInvariance",
     "Geodesics",
+    "InteractionBasis",
     "IrrepsContent",
     "LieError",
     "LieLayers",
@@ -40,12 +45,14 @@ __all__ = [
     "average_compatibility",
     "choose_anchors",
     "cka",
+    "class_gaussians",
     "compatibility_matrix",
     "consistency",
     "environment_invariance",
     "equivariance_error",
     "geo_topological",
     "geodesics",
+    "interaction_basis",
     "invariance_score",
     "irreps_content",
     "lie_derivative",
@@ -70,5 +77,6 @@ __all__ = [
     "rotation_score",
     "stitch",
     "sweep",
+    "variance_explained",
     "worst_case",
 ]

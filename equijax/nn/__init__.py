@@ -3,6 +3,7 @@
 from equijax.nn.aggregation import TokenAggregator
 from equijax.nn.attention import CrossCovarianceAttention, SubsampledAttention, WindowAttention
 from equijax.nn.equivariant import EquivariantBilinear, EquivariantLinear, EquivariantMLP, gated
+from equijax.nn.gram import arc_cosine, gram, squared_exponential
 from equijax.nn.graphs import (
     AllPairs,
     EdgeConvolution,
@@ -88,12 +89,14 @@ __all__ = [
     "ZonalConvolution",
     "aggregate",
     "anchor_phase",
+    "arc_cosine",
     "bessel_basis",
     "carried",
     "check_closed",
     "d_simplex",
     "differences",
     "gated",
+    "gram",
     "linear",
     "linear_flow",
     "mean_of_all",
@@ -103,6 +106,7 @@ __all__ = [
     "particles",
     "polynomial_cutoff",
     "rms_normalize",
+    "squared_exponential",
     "tensor_size",
     "turn",
     "velocity_set",
