@@ -1,6 +1,7 @@
 """An interatomic potential: its network, its training, and both on many devices."""
 
-from equijax.models.potential import committee, derivatives, dynamics, parallel, repulsion
+from equijax.models.potential import committee, derivatives, dynamics, exported, parallel, repulsion
+from equijax.models.potential.export import export
 from equijax.models.potential.fit import (
     Errors,
     Samples,
@@ -29,6 +30,8 @@ __all__ = [
     "dynamics",
     "equivariance",
     "evaluate",
+    "export",
+    "exported",
     "fit",
     "for_structures",
     "initialize",
