@@ -22,7 +22,16 @@ from equijax.data.latent import (
     linear_sem,
     orbit_projections,
 )
-from equijax.data.molecules import Dataset, acetylacetone, read_acac_dft, read_extended_xyz
+from equijax.data.molecules import (
+    Dataset,
+    Structures,
+    Subset,
+    acetylacetone,
+    from_ase,
+    open_structures,
+    read_acac_dft,
+    read_extended_xyz,
+)
 from equijax.data.motion import CHAIN, Articulated, Link, MotionCapture, articulated, motion_capture, windows
 from equijax.data.particles import (
     ChargedParticles,
@@ -55,6 +64,8 @@ __all__ = [
     "Orbits",
     "Solids",
     "Springs",
+    "Structures",
+    "Subset",
     "Windows",
     "acetylacetone",
     "affine_digits",
@@ -63,10 +74,12 @@ __all__ = [
     "charged_trajectories",
     "digits",
     "flowing_digits",
+    "from_ase",
     "initial_states",
     "intervention_extrapolation",
     "linear_sem",
     "motion_capture",
+    "open_structures",
     "orbit_projections",
     "pad",
     "picture_crops",

@@ -1,7 +1,7 @@
 """Structures of atoms on the host, checked, and the species that a model knows."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -35,10 +35,14 @@ class Structure(NamedTuple):
     forces: Float[np.ndarray, "n 3"] | None = None
     stress: Float[np.ndarray, "3 3"] | None = None
     """(∂E/∂ε)/volume, tensile positive."""
+    weight: float = 1.0
+    """Of its labels in a loss."""
+    kind: str = ""
+    """What files call config_type, for errors by kind."""
 
 
 def each(make: Callable[[Structure], Made], structures: Sequence[Structure]) -> list[Made]:
-    """What `make` makes of each structure; its errors say which one it was.
+    """What `make` makes of each structure; its errors say which one it was, as `structures.where(k)` calls it.
 
     Raises:
         TypeError: If `structures` is a single structure, or holds anything else.
@@ -59,7 +63,8 @@ def each(make: Callable[[Structure], Made], structures: Sequence[Structure]) -> 
         try:
             made.append(make(structure))
         except ValueError as error:
-            raise ValueError(f"structures[{k}].{error}") from error
+            where = getattr(structures, "where", None)
+            raise ValueError(f"{where(k)}: {error}" if where else f"structures[{k}].{error}") from error
     return made
 
 
@@ -87,7 +92,10 @@ def checked(structure: Structure) -> Structure:
         raise ValueError(f"species: expected atomic numbers from 1 to {MAX_SPECIES}, got {species}")
     labels = {"energy": (), "forces": (n, 3), "stress": (3, 3)}
     found = {name: _label(name, getattr(structure, name), shape) for name, shape in labels.items()}
-    return Structure(species.astype(np.int32), positions, cell, tuple(pbc.tolist()), **found)
+    if not (np.ndim(structure.weight) == 0 and np.isfinite(structure.weight) and structure.weight >= 0):
+        raise ValueError(f"weight: expected a finite number of at least 0, got {structure.weight}")
+    kept: dict[str, Any] = {"weight": float(structure.weight), "kind": structure.kind}
+    return Structure(species.astype(np.int32), positions, cell, tuple(pbc.tolist()), **found, **kept)
 
 
 def species_index(

@@ -20,6 +20,8 @@ class Labels(NamedTuple):
     energy_mask: Bool[Array | np.ndarray, " B"]
     force_mask: Bool[Array | np.ndarray, " N"]
     stress_mask: Bool[Array | np.ndarray, " B"]
+    weights: Float[Array | np.ndarray, " B"]
+    """`Structure.weight`."""
 
 
 def labels(structures: Sequence[Structure], graph: Graph) -> Labels:
@@ -61,4 +63,6 @@ def labels(structures: Sequence[Structure], graph: Graph) -> Labels:
     energies, energy_mask = pad("energy", [()] * len(counts), (), graphs)
     forces, force_mask = pad("forces", [(n, 3) for n in counts], (3,), nodes)
     stresses, stress_mask = pad("stress", [(3, 3)] * len(counts), (3, 3), graphs)
-    return Labels(energies, forces, stresses, energy_mask, force_mask, stress_mask)
+    weights = np.zeros(graphs)
+    weights[: len(counts)] = [structure.weight for structure in structures]
+    return Labels(energies, forces, stresses, energy_mask, force_mask, stress_mask, weights)

@@ -16,7 +16,7 @@ def __getattr__(name: str) -> ModuleType:
         try:
             return importlib.import_module(f"equijax.interop.{name}")
         except ModuleNotFoundError as error:
-            if error.name != "ase":
+            if (error.name or "").split(".")[0] != "ase":
                 raise
             raise ImportError("interop.ase needs ASE: pip install 'equijax[molecules]'") from error
     raise AttributeError(f"module 'equijax.interop' has no attribute {name!r}; its modules are {', '.join(__all__)}")

@@ -1,7 +1,7 @@
 """Training, of any model and loss: the loop, the optimizer, batches, checkpoints, meshes."""
 
 from equijax.training import checkpoint
-from equijax.training.batches import epochs, shuffled
+from equijax.training.batches import epochs, prefetch, shuffled
 from equijax.training.log import Record, Spent
 from equijax.training.loop import Result, fit
 from equijax.training.mesh import axis_of, replicate, split
@@ -21,6 +21,7 @@ __all__ = [
     "fit",
     "gradient",
     "optimizer",
+    "prefetch",
     "replicate",
     "scale_by_progress",
     "shuffled",

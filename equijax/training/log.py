@@ -1,8 +1,11 @@
 """What a run notes on its way: time spent, losses, records; and how much of its budget is done."""
 
 import contextlib
+import json
 import math
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -126,6 +129,13 @@ class Log:
         """All that a resumed run needs, as JSON has it."""
         history = [record._asdict() for record in self.history]
         return {"history": history, "spent": self.spent, "totals": self.totals, "count": self.count, "mark": self.mark}
+
+    def write(self, path: Path) -> None:
+        """The records as lines of JSON, in the place of what is there, all at once: a kill leaves one of both."""
+        text = "".join(json.dumps(record._asdict()) + "\n" for record in self.history)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.write_text(text)
+        beside.replace(path)
 
     def load(self, saved: dict[str, Any]) -> None:
         """Go on from what `dump` gave."""

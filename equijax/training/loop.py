@@ -23,7 +23,7 @@ from equijax.training import checkpoint
 from equijax.training.log import Log, Record, Spent, finite
 from equijax.training.step import Loss, State, gradient, start, update
 
-Stopped = Literal["steps", "seconds", "batches", "interrupted", "diverged"]
+Stopped = Literal["steps", "seconds", "patience", "batches", "interrupted", "diverged"]
 
 
 class Result(NamedTuple):
@@ -36,7 +36,8 @@ class Result(NamedTuple):
     state: State
     history: list[Record]
     stopped: Stopped
-    """Which budget was spent; "batches" if there were no more; "interrupted" by Ctrl-C; "diverged" if not finite."""
+    """Which budget was spent, patience among them; "batches" if there were no more; "interrupted" by Ctrl-C; "diverged"
+    if not finite."""
     spent: Spent
 
 
@@ -50,6 +51,7 @@ def fit(
     seconds: int | float | None = None,
     validate: Callable[[PyTree], Any] | None = None,
     every: int | float = 0.05,
+    patience: int | None = None,
     decay: float | None = None,
     key: PRNGKeyArray | None = None,
     carry: PyTree | None = None,
@@ -86,10 +88,13 @@ def fit(
             `params` themselves, whose memory is used again.
         every: When to note, to validate and to save: after so many steps, or, a float, after each such share of the
             run. It is done once more at the end.
+        patience: End the run after so many records in a row whose validation is no better than the best one. The
+            checkpoint then has the best parameters in the place of the last ones.
         decay: Of an exponential moving average of the parameters, 0 to 1; none is kept unless given.
         key: Of `jax.random`, for a loss that draws.
         carry: Pytree of arrays, for a loss that hands state on.
-        directory: Where checkpoints are kept; no files unless given. `checkpoint.restore` reads them.
+        directory: Where checkpoints are kept, and log.jsonl, a line for each record; no files unless given.
+            `checkpoint.restore` reads them.
         resume: Whether to go on from a checkpoint in the directory; if not, one that is there is an error.
         model: The module, whose fields are stored beside the parameters, for `checkpoint.rebuild`.
         about: What else tells this run from others, as JSON has it, stored too: seed, data, rates.
@@ -119,6 +124,10 @@ def fit(
     """
     _check(steps, seconds, every, decay, counted)
     _check_kinds(loss, optimizer, key)
+    if patience is not None:
+        if validate is None:
+            raise ValueError("patience: expected validate, too, which it waits for to get better")
+        _validate.integer("patience", patience, 1)
     log, best = Log(steps, seconds, every, clock, counted), None
     if directory is not None and jax.tree_util.treedef_is_leaf(jax.tree.structure(params)):
         raise ValueError("params: expected a dict, list or tuple of arrays to save, got one array")
@@ -142,7 +151,9 @@ def fit(
         nonlocal saved
         if directory is not None and step > saved:
             with log.time("saving"):
-                checkpoint.save(directory, step, model, shown(), training=(state, best), run=run, log=log.dump())
+                kept = best if patience else shown()
+                checkpoint.save(directory, step, model, kept, training=(state, best), run=run, log=log.dump())
+                log.write(Path(directory) / "log.jsonl")
             saved = step
 
     def note() -> bool:
@@ -163,7 +174,7 @@ def fit(
 
     stream, programs = _stream(batches, step), None
     with _interruptible() as pressed, _bar(progress, steps, seconds, step, log.seconds) as advance:
-        while (stopped := _budget(log, step) or ("interrupted" if pressed else None)) is None:
+        while (stopped := _budget(log, step, patience) or ("interrupted" if pressed else None)) is None:
             with log.time("batching"):
                 batch = next(stream, _END)
             if batch is _END:
@@ -232,8 +243,12 @@ def _check_kinds(loss, optimizer, key):
         _validate.random_key("key", key)
 
 
-def _budget(log: Log, step: int) -> Stopped | None:
+def _budget(log: Log, step: int, patience: int | None) -> Stopped | None:
     """Which budget is spent, if one is."""
+    if patience and log.history:
+        found = [_first(record.validation) for record in log.history]
+        if len(found) - 1 - found.index(min(found)) >= patience:
+            return "patience"
     if log.share(step) < 1:
         return None
     return "steps" if step == log.steps else "seconds"

@@ -12,11 +12,11 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from equijax import graphs, training
-from equijax.models.potential.fit import Batch
-from equijax.models.potential.fit import objective as objective_of_one
-from equijax.models.potential.network import Potential
+from equijax.models.potential.energy_model import EnergyModel
+from equijax.models.potential.objective import objective as objective_of_one
 from equijax.models.potential.predict import Prediction
 from equijax.models.potential.predict import predict as predict_one
+from equijax.models.potential.samples import Batch
 
 _OF_ALL = ("cells", "pbc", "graph_mask")  # arrays of a graph in shards that each device holds whole
 
@@ -37,7 +37,7 @@ def split_graph(graph: graphs.Graph, mesh: Mesh) -> graphs.Graph:
     return graphs.Graph(**sharded, **training.replicate({name: getattr(graph, name) for name in _OF_ALL}, mesh))
 
 
-def objective(model: Potential, mesh: Mesh, **weights: float) -> Callable[[PyTree, Batch], Array]:
+def objective(model: EnergyModel, mesh: Mesh, **options: Any) -> Callable[[PyTree, Batch], Array]:
     """`potential.objective` on all devices of a mesh, each with its structures: the loss is that of the whole batch.
 
     Parameters are on every device, sums over the batch are taken across devices. Parameters enter as `training.stack`
@@ -46,14 +46,14 @@ def objective(model: Potential, mesh: Mesh, **weights: float) -> Callable[[PyTre
     Args:
         model: The potential.
         mesh: Of one axis.
-        **weights: Those of `potential.loss`.
+        **options: Those of `potential.loss`.
 
     Returns:
         The function (params, batch) -> loss, as `training.fit` takes it, for batches of
         `Samples.batches(seed, shards=mesh.size)`, put on the devices by `training.split`.
     """
     axis = training.axis_of(mesh)
-    one = objective_of_one(model, axis_name=axis, **weights)
+    one = objective_of_one(model, axis_name=axis, **options)
 
     def of_batch(params: PyTree, batch: Batch) -> Array:
         def of_shard(stacks: dict[str, Array], batch: Batch) -> Array:
@@ -66,7 +66,7 @@ def objective(model: Potential, mesh: Mesh, **weights: float) -> Callable[[PyTre
     return of_batch
 
 
-def predict(model: Potential, mesh: Mesh):
+def predict(model: EnergyModel, mesh: Mesh):
     """`potential.predict` of one large structure, its atoms and the edges that end there split over a mesh.
 
     Features of all atoms are collected on each device once a layer; what is made of edges, nearly all of the memory,

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from equijax import graphs, groups, reps
 from equijax._validate import instance, random_key
 from equijax.checks import Report, check
-from equijax.models.potential.network import Potential
+from equijax.models.potential.energy_model import EnergyModel, expect_model, model_class
 from equijax.symmetry import Symmetry
 from equijax.training import checkpoint
 
@@ -33,7 +33,7 @@ class Prediction(NamedTuple):
     """Each atom's share of the energy in eV, less E0."""
 
 
-def initialize(model: Potential, key: PRNGKeyArray) -> PyTree:
+def initialize(model: EnergyModel, key: PRNGKeyArray) -> PyTree:
     """Parameters of the model, standard normal as `model.init` draws them, but in a single draw that compiles at once.
 
     Args:
@@ -49,7 +49,7 @@ def initialize(model: Potential, key: PRNGKeyArray) -> PyTree:
         >>> params["params"]["embedding"]["kernel"].shape
         (2, 2)
     """
-    _expect_model(model)
+    expect_model(model)
     random_key("key", key)
     count, vector, flag = np.zeros(1, np.int32), np.ones((1, 3), np.float32), np.ones(1, bool)
     atom = graphs.Graph(
@@ -67,7 +67,7 @@ def initialize(model: Potential, key: PRNGKeyArray) -> PyTree:
 
 
 def predict(
-    model: Potential, params: PyTree, graph: graphs.Graph, positions=None, axis_name: str | None = None
+    model: EnergyModel, params: PyTree, graph: graphs.Graph, positions=None, axis_name: str | None = None
 ) -> Prediction:
     """Energies, forces and stresses in one reverse pass, through the gradient with respect to the edge vectors.
 
@@ -100,7 +100,7 @@ def predict(
         >>> found.energies.shape, found.forces.shape  # one structure, two atoms
         ((1,), (2, 3))
     """
-    _expect_model(model)
+    expect_model(model)
     instance("graph", graph, graphs.Graph, "a graph as graphs.batch(structures, cutoff) makes it")
     if graph.cutoff is not None and graph.cutoff < model.cutoff:
         raise ValueError(
@@ -141,10 +141,6 @@ def predict(
     return _nowhere_unknown(found, model, graph, axis_name)
 
 
-def _expect_model(model):
-    instance("model", model, Potential, "a models.Potential, before all else")
-
-
 def _nowhere_unknown(found, model, graph, axis_name):
     """The prediction with NaN for structures that have an unknown species."""
     unknown = ~graphs.known_species(graph.species, model.species)
@@ -159,7 +155,7 @@ def _nowhere_unknown(found, model, graph, axis_name):
     )
 
 
-def equivariance(model: Potential, params: PyTree, structure: graphs.Structure, **options: Any) -> Report:
+def equivariance(model: EnergyModel, params: PyTree, structure: graphs.Structure, **options: Any) -> Report:
     """Hold energy and forces at a structure without cell against E(3) and the permutations of its atoms.
 
     Args:
@@ -202,12 +198,12 @@ def equivariance(model: Potential, params: PyTree, structure: graphs.Structure, 
     )
 
 
-def load(directory: str | Path) -> tuple[Potential, PyTree]:
+def load(directory: str | Path) -> tuple[EnergyModel, PyTree]:
     """The model and its parameters from the last checkpoint in a folder, as `checkpoint.save` wrote it.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If it cannot be read or is of another model.
+        ValueError: If it cannot be read or is not of a potential of `equijax.models`.
 
     Examples:
         >>> import tempfile, jax
@@ -221,10 +217,10 @@ def load(directory: str | Path) -> tuple[Potential, PyTree]:
         True
     """
     found = checkpoint.restore(directory)
-    return checkpoint.rebuild(Potential, found.config), found.params
+    return checkpoint.rebuild(model_class(found.config["model"]), found.config), found.params
 
 
-def baseline(model: Potential, species) -> np.ndarray:
+def baseline(model: EnergyModel, species) -> np.ndarray:
     """E0 of each atom in eV, in float64 on the host: what `Prediction.energies` leave out.
 
     Raises:
@@ -236,7 +232,7 @@ def baseline(model: Potential, species) -> np.ndarray:
         >>> baseline(model, [8, 1, 1]).tolist()
         [-2041.0, -13.6, -13.6]
     """
-    _expect_model(model)
+    expect_model(model)
     energies, species = np.asarray(model.atomic_energies, np.float64), np.asarray(species)
     if np.any(species == 0):
         raise ValueError("species: expected atomic numbers, got 0, which stands for padding")

@@ -95,7 +95,7 @@ BAD = {
     "frame 0: position of atom 1 is not finite": (TWO_FRAMES.replace("H 1.0", "H nan"), {}),
     "the last line has no end, so the file looks truncated": (WHOLE[:-2], {}),
     "not readable as extended XYZ .*Frame has 1 atoms, expected 2": (WHOLE[: WHOLE.index(b"H 1.0")], {}),
-    "not readable as extended XYZ .*UnicodeDecodeError": (bytes(range(128, 250)) + b"\n", {}),
+    "not readable as extended XYZ .*UnicodeDecodeError": (b"1\n" + bytes(range(128, 250)) + b"\nH 0 0 0\n", {}),
     "not readable as extended XYZ .*XYZError": (b"hello\nworld\n", {}),
     "frame 0: no energy named 'energy', only .*'dft_energy'.* pass energy=NAME": (OTHER_NAMES, {"forces": None}),
     "frame 0: no forces named 'forces', only .*'dft_forces'.* pass forces=NAME": (OTHER_NAMES, {"energy": None}),

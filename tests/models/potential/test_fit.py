@@ -77,21 +77,28 @@ def test_the_loss_counts_what_is_labeled():
 
 
 @pytest.mark.parametrize("sizes", [[4] * 5, [4, 2, 2, 2, 2, 2], [2, 3]], ids=["alike", "the first is large", "few"])
-def test_errors_count_every_structure_once_in_one_shape(sizes):
+def test_errors_count_every_structure_once(sizes):
     samples = potential.samples(MODEL, [morse(k, atoms) for k, atoms in enumerate(sizes)], 4)
-    rest, shapes = iter(samples.structures), set()
+    batches, shapes = iter(samples.packs()), set()
 
     def predict(params, graph):
         shapes.add((len(graph.species), len(graph.senders), len(graph.graph_mask)))
-        target = graphs.labels([next(rest) for _ in range(np.count_nonzero(graph.graph_mask))], graph)
-        return potential.Prediction(target.energies + 0.001, target.forces - 0.002, None, None)
+        target = samples.of_packs([next(batches)])[1]
+        return potential.Prediction(target.energies + 0.001, target.forces - 0.002, target.stresses, None)
 
     errors = potential.evaluate(predict, None, samples)
-    assert len(shapes) == 1
+    assert len(shapes) <= len(samples.shapes)
     assert errors.energy_rmse == pytest.approx(1.0, rel=1e-3)
     assert errors.force_mae == pytest.approx(2.0, rel=1e-3)
     assert len(errors.energies) == len(sizes)
     assert len(errors.forces) == 3 * sum(sizes)
+    alone = [s.energy + 38.0 * len(s.species) for s in samples.structures]  # in the order of the structures
+    np.testing.assert_allclose(errors.energies[:, 1], alone, atol=1e-5)
+    np.testing.assert_allclose(errors.forces[:, 1], np.concatenate([s.forces.ravel() for s in samples.structures]))
+    species = np.concatenate([np.repeat(s.species, 3) for s in samples.structures])
+    np.testing.assert_array_equal(errors.force_species, species)
+    per_atom = 1.0 / np.array(sizes)
+    assert errors.energy_per_atom_mae == pytest.approx(per_atom.mean(), rel=1e-3)
 
 
 def some(species, energy, **fields):
@@ -230,8 +237,10 @@ def test_clear_errors():
         "structures: expected at least one": lambda: potential.samples(MODEL, [], 2),
         "batch_size: expected an integer of at least 1": lambda: potential.samples(MODEL, FRAMES, 0),
         "indices: expected at least one": lambda: samples.batch([]),
-        "indices: expected at most 2 .* got 3": lambda: samples.batch([0, 1, 2]),
-        "batch_size: expected 1 to 24": lambda: samples.batches(0, shards=13),
+        "indices: expected at most 15 atoms, 24 edges and 2 structures .*got .12, 36, 3.": lambda: samples.batch(
+            [0, 1, 2]
+        ),
+        "batch_size: expected 1 to 1": lambda: samples.batches(0, shards=13),
         "with an energy": lambda: potential.atomic_energies(bare),
         "two atoms nearer to each other than 3.0": lambda: potential.statistics(alone, 3.0),
         "forces that are not all zero": lambda: potential.statistics(bare, 3.0),

@@ -1,0 +1,59 @@
+"""What a model has to be, to be trained, tested and run as a potential."""
+
+import importlib
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class EnergyModel(Protocol):
+    """A flax module `model(vectors, graph, axis_name=None)` that gives each atom's energy less E0, with these fields.
+
+    `models.Potential` is one. Its gradient with respect to the edge vectors (E, 3) gives forces and stresses, so that
+    `predict`, `fit`, `evaluate` and all else of `models.potential` take any other as well.
+    """
+
+    species: Any
+    """Atomic numbers that the model knows, a tuple."""
+    atomic_energies: Any
+    """E0 of each of them in eV."""
+    cutoff: Any
+    """Longest edge in Å."""
+    scale: Any
+    """Unit of energies in eV in which a loss is taken."""
+
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Parameters, as flax draws them."""
+
+    def apply(self, *args: Any, **kwargs: Any) -> Any:
+        """The energies (N,) of params, vectors (E, 3), graph and axis_name."""
+
+    def clone(self, **fields: Any) -> Any:
+        """The model with other fields."""
+
+
+def expect_model(model: object) -> None:
+    """Raise a TypeError unless it is one.
+
+    Examples:
+        >>> expect_model([1, 8])
+        Traceback (most recent call last):
+        TypeError: model: expected a models.Potential, before all else, or another model of energies, got [1, 8] of ...
+    """
+    if isinstance(model, type) or not isinstance(model, EnergyModel):
+        hint = "; did you mean to call it?" if isinstance(model, type) else ""
+        raise TypeError(
+            "model: expected a models.Potential, before all else, or another model of energies, got "
+            f"{model!r} of type {type(model).__name__}{hint}"
+        )
+
+
+def model_class(name: str | None) -> type:
+    """The class of that name in `equijax.models`, of which a checkpoint is.
+
+    Raises:
+        ValueError: If there is none, or it is no model of energies.
+    """
+    found = getattr(importlib.import_module("equijax.models"), name or "", None)
+    if not isinstance(found, type) or not {"species", "atomic_energies", "cutoff"} <= set(found.__annotations__):
+        raise ValueError(f"config: expected a checkpoint of a potential, such as models.Potential, got one of {name}")
+    return found

@@ -1,0 +1,91 @@
+"""A trained potential for structures of other species or labels: new rows for new species, E0 anew."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from equijax import graphs
+from equijax.models.potential.energy_model import EnergyModel
+from equijax.models.potential.evaluate import evaluate
+from equijax.models.potential.network import Potential
+from equijax.models.potential.predict import initialize, predict
+from equijax.models.potential.samples import of_survey
+from equijax.models.potential.training_set import Survey, energies_of_atoms, survey
+
+
+def adapt(
+    model: EnergyModel,
+    params: PyTree[Array],
+    structures: Sequence[graphs.Structure],
+    *,
+    found: Survey | None = None,
+    batch_size: int = 5,
+    seed: int = 0,
+) -> tuple[EnergyModel, PyTree[Array]]:
+    """A trained model, and its parameters, for structures of other species or other labels.
+
+    Species that the model lacks are added behind those that it has: the embedding and the weights by species get rows
+    as `initialize` draws them. E0 are moved, as `atomic_energies` finds them, by what the network leaves of the
+    energies of the structures, so that energies of another method or program fit from the first step on. The network
+    says of known species what it said before.
+
+    Args:
+        model: The trained model; one of other classes than `Potential` takes no new species.
+        params: Its parameters.
+        structures: What it is to be trained on.
+        found: `survey(structures, model.cutoff)`, where that is known.
+        batch_size: Structures in a batch, to predict.
+        seed: Of the new rows.
+
+    Raises:
+        ValueError: If there are new species for which the structures have no energies, or the model takes none.
+
+    Warns:
+        UserWarning: That of `atomic_energies`.
+
+    Examples:
+        >>> model, params = potential.load("runs/water")  # doctest: +SKIP
+        >>> model, params = adapt(model, params, data.open_structures("ethanol.xyz"))  # doctest: +SKIP
+    """
+    found = found or survey(structures, model.cutoff)
+    model, params = widened(model, params, found.species, seed)
+    if not np.isfinite(found.energies).any():
+        return model, params
+    source = of_survey(model, structures, found, batch_size)
+    errors = evaluate(jax.jit(lambda params, graph: predict(model, params, graph)), params, source)
+    left = np.full_like(found.energies, np.nan)  # by the network and E0
+    left[errors.energy_of] = errors.energies[:, 1] - errors.energies[:, 0]
+    moved = energies_of_atoms(found._replace(energies=left))
+    table = zip(model.species, model.atomic_energies, strict=True)
+    return model.clone(atomic_energies=tuple(e + moved.get(z, 0.0) for z, e in table)), params
+
+
+def widened(
+    model: EnergyModel, params: PyTree[Array], species: Sequence[int], seed: int = 0
+) -> tuple[EnergyModel, PyTree[Array]]:
+    """The model with more species, whose E0 are 0, behind its own, and rows for them.
+
+    Raises:
+        ValueError: If the model is not a `Potential` and lacks one of the species.
+    """
+    new = tuple(z for z in species if z not in model.species)
+    if not new:
+        return model, params
+    if not isinstance(model, Potential):
+        raise ValueError(f"structures: expected species of {sorted(model.species)}, those of the model, got {new}, too")
+    old = len(model.species)
+    other = model.clone(species=(*model.species, *new), atomic_energies=(*model.atomic_energies, *len(new) * (0.0,)))
+    wanted = jax.tree.map(np.asarray, initialize(other, jax.random.key(seed)))
+    # Of one-hot vectors, the embedding divides by √species; the weights of the layers do not
+    factor = {"embedding": ((old + len(new)) / old) ** 0.5}
+
+    def rows(path, drawn, kept):
+        if drawn.shape == kept.shape:
+            return kept
+        first = factor.get(path[1].key, 1.0) * np.asarray(kept)
+        return jnp.asarray(np.concatenate([first, drawn[old:]]))
+
+    return other, jax.tree_util.tree_map_with_path(rows, wanted, params)
