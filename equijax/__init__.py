@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports
         views,
     )
     from equijax.checks import check  # noqa: F401
+    from equijax.checks.summary import report  # noqa: F401
     from equijax.frames import canonicalize, frame_average  # noqa: F401
     from equijax.measures import equivariance_error  # noqa: F401
     from equijax.symmetry import Symmetry, augment, group_average  # noqa: F401
@@ -44,6 +45,7 @@ _NAMES = {
     "canonicalize": "frames",
     "check": "checks",
     "frame_average": "frames",
+    "report": "checks",
 }
 
 __all__ = [*_MODULES, *_NAMES]  # noqa: PLE0604

@@ -24,7 +24,7 @@ from equijax.checks.errors import (
 )
 from equijax.checks.inputs import hard_inputs, positions_spread
 from equijax.checks.programs import Arrays, Program, on_cpu
-from equijax.checks.report import WORDS, Report, Row
+from equijax.checks.reports import WORDS, Report, Row
 from equijax.groups import Element
 from equijax.symmetry import Symmetry, arguments
 

@@ -13,7 +13,7 @@ from equijax.checks.elements import elements_by_part, random_key
 from equijax.checks.errors import Errors, array_reps, array_rows, find_errors, has_padding, host_mask
 from equijax.checks.inputs import positions_spread
 from equijax.checks.programs import Program, on_cpu
-from equijax.checks.report import table
+from equijax.checks.reports import table
 from equijax.measures.plots import axes
 from equijax.symmetry import Symmetry, hold_symmetry, positional
 
