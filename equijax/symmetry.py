@@ -23,7 +23,7 @@ class _Prefix(NamedTuple):
     treedef: PyTreeDef
 
     @property
-    def tree(self) -> PyTree[Rep | None]:
+    def tree(self) -> PyTree:
         return self.treedef.unflatten(self.leaves)
 
 

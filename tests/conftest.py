@@ -5,6 +5,7 @@ import os
 
 import hypothesis
 import jax
+import jaxtyping
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)  # arrays are on the first one unless a test says otherwise
@@ -29,3 +30,12 @@ def x64():
     """Run the test in float64."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def untyped():
+    """Types and shapes are not held: of a thousand calls that would take two thirds of the time."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)

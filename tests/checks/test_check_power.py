@@ -86,11 +86,13 @@ def verdicts(structure, size):
     return found
 
 
+@pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_no_exact_function_is_called_anything_else(structure):
     assert verdicts(structure, lambda rng: 0.0) == {"exact": TRIALS}
 
 
+@pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_no_broken_function_is_called_exact(structure):
     found = verdicts(structure, lambda rng: 10 ** rng.uniform(-9, 0))

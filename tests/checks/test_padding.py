@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import find, settings
+from hypothesis import Phase, find, settings
 
 import equijax as ej
 from equijax import groups, reps
@@ -76,7 +76,7 @@ def test_padded_points_find_a_forgotten_mask():
     def breaks(drawn):
         return check(over_all, SYMMETRY, drawn, mask=1, samples=1).verdict == "broken"
 
-    found = find(strategies.padded_points(4), breaks, settings=settings(max_examples=30, derandomize=True))
+    found = find(strategies.padded_points(4), breaks, settings=settings(phases=[Phase.generate], derandomize=True))
     assert not found[1].all()
 
 
