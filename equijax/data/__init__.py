@@ -3,14 +3,20 @@ files, or generated; none is downloaded.
 """
 
 from equijax.data.images import (
+    TRANSFORMS,
     Digits,
+    Mini3D,
     MovingDigits,
+    Scenes,
+    Transforms2D,
     affine_digits,
     digits,
     flowing_digits,
+    mini3d,
     pad,
     picture_crops,
     rotating_digits,
+    transforms2d,
 )
 from equijax.data.latent import (
     InterventionExtrapolation,
@@ -49,6 +55,7 @@ from equijax.data.solids import SOLIDS, Solids, solids
 __all__ = [
     "CHAIN",
     "SOLIDS",
+    "TRANSFORMS",
     "Articulated",
     "ChargedParticles",
     "ChargedTrajectories",
@@ -58,14 +65,17 @@ __all__ = [
     "Interventions",
     "LinearSEM",
     "Link",
+    "Mini3D",
     "MotionCapture",
     "MovingDigits",
     "OrbitProjections",
     "Orbits",
+    "Scenes",
     "Solids",
     "Springs",
     "Structures",
     "Subset",
+    "Transforms2D",
     "Windows",
     "acetylacetone",
     "affine_digits",
@@ -78,6 +88,7 @@ __all__ = [
     "initial_states",
     "intervention_extrapolation",
     "linear_sem",
+    "mini3d",
     "motion_capture",
     "open_structures",
     "orbit_projections",
@@ -89,5 +100,6 @@ __all__ = [
     "simulate",
     "solids",
     "springs",
+    "transforms2d",
     "windows",
 ]
