@@ -40,12 +40,12 @@ def sweep(
     path: Callable[..., PyTree],
     values: ArrayLike,
 ) -> Sweep:
-    """f at path(t, *args) for each t of `values`, one after the other: flat where f is invariant.
+    """f at `path(t, *args)` for each t of `values`, one after the other: flat where f is invariant.
 
     Args:
         f: Function of one sample.
         args: Its arguments, one array or a tuple.
-        path: path(t, *args) gives the arguments at t, one array or a tuple. Along a group it is
+        path: `path(t, *args)` gives the arguments at t, one array or a tuple. Along a group it is
             `lambda t, *args: symmetry.act_inputs(group.exp(t * direction), args)`.
         values: The parameters, shape (n,).
 
