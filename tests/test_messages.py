@@ -97,6 +97,7 @@ TABLE = [
     ("ej.frame_average(f, E3, frames.pca, samples=2)(x, key=0)", KEY),
     ("objectives.equivariance_penalty(f, E3, (x,), key=0)", KEY),
     ("measures.randomization_test(SO3, (x,), key=0)", KEY),
+    ("measures.action_defects(jnp.matmul, groups.SO(3), 3, key=0)", KEY),
     ("potential.initialize(model, 0)", KEY),
     ("fit(optax.adam(0.1), key=0)", KEY),
     ("views.gaussian_field(0, (8, 8))", KEY),
@@ -106,6 +107,13 @@ TABLE = [
     ("views.fourier(jnp.ones(24))", r"x: expected shape \(\.\.\., time, channels\), got \(24,\); x\[:, None\] has one"),
     ("views.action(*swapped)", GROUP),
     ("views.compose([views.action(groups.SO(3), reps.Vector()), 3])", r"TypeError: views\[1\]: expected a function"),
+    # views that are no pair, elements and codes that do not fit
+    ("objectives.vicreg(x[:1], x[:1])", "ValueError: z1: expected at least 2 samples in a batch, got 1"),
+    ("objectives.vicreg(x, x[:3])", r"ValueError: z2: expected the shape of z1, \(5, 3\), .* got \(3, 3\)"),
+    ("objectives.nt_xent(x, x, 0)", "ValueError: temperature: expected a positive temperature, got 0"),
+    ("objectives.sie(x, x, jnp.add, jnp.eye(3), invariant=1)", "ValueError: elements: expected one group element for"),
+    ("nn.BlockAction('2x1o').apply({}, jnp.eye(3), x[0])", "ValueError: z: expected codes of size 6, .* got shape"),
+    ("nn.BlockAction('1x1o').apply({}, 2 * jnp.eye(3), x[0])", r"ValueError: g: expected elements of SO\(3\)"),
     # arguments in another order
     ("ej.check(E3, f, (x,))", COMES_FIRST),
     ("checks.layerwise(E3, {}, f, (x,), {})", COMES_FIRST),

@@ -1,0 +1,433 @@
+"""Which self-supervised loss learns both what a thing is and how it is turned, with the same encoder and budget?
+
+Views of objects that are turned at random, and no labels but the rotation from view to view, which some losses use.
+Each method sees as many views. Then the encoder is frozen: a network of two layers reads the rotation between two views
+off their codes, a linear map the class off one code, both fitted to training objects and tested on others; and codes
+that are predicted for another view of an object are looked for among the codes of all of its views.
+"""
+
+import argparse
+import functools
+import itertools
+import time
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from equijax import groups, measures, nn, objectives, reps, rotations, training
+from harness import add_arguments, append, completed, environment, holds, set_platform
+from harness.views import SETS
+
+SIZE, HALF, HIDDEN = 64, 32, 256  # of codes, of their invariant half, of hidden layers
+BATCH = 512  # views a step
+CAPSULES = 8
+
+
+class Encoder(linen.Module):
+    """Dense layers with normalizations, of vectors and tiny images; before them convolutions of images in color."""
+
+    @linen.compact
+    def __call__(self, x):
+        if x.ndim == 5:  # (objects, views, rows, columns, 3)
+            for channels in (32, 64, 128):
+                x = linen.relu(linen.GroupNorm(8)(linen.Conv(channels, (3, 3), strides=2)(x)))
+        x = x.reshape(*x.shape[:2], -1)
+        for _ in range(2):
+            x = linen.relu(linen.LayerNorm()(linen.Dense(HIDDEN)(x)))
+        return linen.Dense(SIZE)(x)
+
+
+class Projector(linen.Module):
+    """What losses see of a code, so that it need not give up what they ask it to; thrown away afterwards."""
+
+    features: int
+
+    @linen.compact
+    def __call__(self, z):
+        return linen.Dense(self.features, use_bias=False)(linen.relu(linen.LayerNorm()(linen.Dense(HIDDEN)(z))))
+
+
+class Method:
+    """A loss on the codes of some views of each object, with what it has to learn beside the encoder."""
+
+    views = 2  # of an object in a batch
+    average = False  # whether it needs codes by a moving average of the encoder
+    noise = decay = 0.0  # of views, and of weights
+    rate = 1e-3
+
+    def heads(self, d):
+        """Modules by name, each with arguments to be initialized with; d is the dimension of space."""
+        return {"project": (Projector(SIZE), jnp.ones((1, SIZE)))}
+
+    def project(self, net, z):
+        """What the loss sees of codes."""
+        return net("project", z)
+
+    def loss(self, net, z, r, target):
+        """(loss, terms) of codes (objects, views, size), where `net(name, *args)` applies a module."""
+        raise NotImplementedError
+
+    def move(self, net, z, r1, r2):
+        """Codes z (rows, size) of views that are turned by r1, as the loss sees them, predicted for views by r2."""
+        return self.project(net, z)
+
+
+def relative(r1, r2):
+    """g from view to view: the inverse of R₁ᵀR₂, which moves the rows of R₁ to those of R₂ = R₁ (R₁ᵀR₂)."""
+    return jnp.swapaxes(r2, -1, -2) @ r1
+
+
+def quaternion(r1, r2):
+    """That of R₁ᵀR₂ as a product of two with w ≥ 0, whose sign does not jump."""
+    (w, *u), (v, *s) = (jnp.moveaxis(rotations.to_quaternion(r), -1, 0) for r in (r1, r2))
+    u, s = -jnp.stack(u, -1), jnp.stack(s, -1)
+    scalar = w * v - jnp.sum(u * s, axis=-1)
+    return jnp.concatenate([scalar[..., None], w[..., None] * s + v[..., None] * u + jnp.cross(u, s)], axis=-1)
+
+
+class VICReg(Method):
+    def loss(self, net, z, r, target):
+        z = self.project(net, z)
+        return objectives.vicreg(z[:, 0], z[:, 1], invariance=10.0, variance=10.0)
+
+
+class NTXent(Method):
+    def loss(self, net, z, r, target):
+        z = self.project(net, z)
+        return objectives.nt_xent(z[:, 0], z[:, 1], 0.2)
+
+
+class Siamese(Method):
+    average = True
+
+    def heads(self, d):
+        return super().heads(d) | {"predict": (nn.MLP((HIDDEN, SIZE)), jnp.ones((1, SIZE)))}
+
+    def loss(self, net, z, r, target):
+        p = net("predict", self.project(net, z))
+        return objectives.siamese_cosine(p[:, 0], p[:, 1], target[:, 0], target[:, 1])
+
+
+class SIE(Method):
+    """A predictor of the second half, by [z, quaternion], quaternion, the matrix, or declared vectors."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def heads(self, d):
+        z, g = jnp.ones((1, HALF)), jnp.eye(d)[None]
+        return {"first": (Projector(HALF), z), "second": (Projector(HALF), z), "predict": self.predictor(d, g, z)}
+
+    def predictor(self, d, g, z):
+        if self.kind == "MLP":
+            return nn.MLP((HIDDEN, HALF)), jnp.ones((1, HALF + 4))
+        if self.kind == "quaternion":
+            return linen.Dense(HALF, use_bias=False), jnp.ones((1, 4 * HALF))
+        if self.kind == "vectors":
+            rest = HALF - HALF // d * d
+            rep = reps.Sum(*[reps.Vector()] * (HALF // d), *[reps.Scalar()] * rest)
+            return nn.BlockAction(rep, groups.SO(d)), g, z
+        return nn.HyperLinear(groups.SO(d)), g, z
+
+    def project(self, net, z):
+        return jnp.concatenate([net("first", z[..., :HALF]), net("second", z[..., HALF:])], axis=-1)
+
+    def element(self, r1, r2):
+        return quaternion(r1, r2) if self.kind in ("MLP", "quaternion") else relative(r1, r2)
+
+    def predict(self, net, g, z):
+        if self.kind == "MLP":
+            return net("predict", jnp.concatenate([z, g], axis=-1))
+        if self.kind == "quaternion":
+            return net("predict", (g[..., None] * z[..., None, :]).reshape(*z.shape[:-1], -1))
+        return net("predict", g, z)
+
+    def loss(self, net, z, r, target):
+        z, g = self.project(net, z), self.element(r[:, 0], r[:, 1])
+        return objectives.sie(z[:, 0], z[:, 1], functools.partial(self.predict, net), g, invariant=HALF)
+
+    def move(self, net, z, r1, r2):
+        z = self.project(net, z)
+        return jnp.concatenate([z[:, :HALF], self.predict(net, self.element(r1, r2), z[:, HALF:])], axis=-1)
+
+
+class Capsules(Method):
+    """Probabilities of capsules by the first half, and their poses by a dense layer of the second."""
+
+    def heads(self, d):
+        z = jnp.ones((1, HALF))
+        poses = linen.Dense(CAPSULES * d * d, use_bias=False)
+        return {"poses": (poses, z), "first": (Projector(CAPSULES), z)}
+
+    def poses(self, net, z):
+        found = net("poses", z[..., HALF:])
+        d = round((found.shape[-1] / CAPSULES) ** 0.5)
+        return found.reshape(*z.shape[:-1], CAPSULES, d, d)
+
+    def project(self, net, z):
+        return self.poses(net, z).reshape(*z.shape[:-1], -1)
+
+    def loss(self, net, z, r, target):
+        p, poses = linen.softmax(net("first", z[..., :HALF])), self.poses(net, z)
+        views = [(p[:, k], poses[:, k]) for k in (0, 1)]
+        return objectives.equicaps(*views, relative(r[:, 0], r[:, 1]), reps.Vector(), published=True)
+
+    def move(self, net, z, r1, r2):
+        moved = jax.vmap(reps.Vector().act)(relative(r1, r2), self.poses(net, z))
+        return moved.reshape(len(z), -1)
+
+
+class Poses(Capsules):
+    """Pose matrices of the second half and VICReg of the first, over all pairs of several views."""
+
+    def __init__(
+        self,
+        views=2,
+        invariance=10.0,
+        equivariance=5.0,
+        spread=10.0,
+        covariance=1.0,
+        noise=0.0,
+        decay=0.0,
+        rate=1e-3,
+        direct=False,
+    ):
+        self.views, self.invariance, self.equivariance = views, invariance, equivariance
+        self.spread, self.covariance, self.noise, self.decay = spread, covariance, noise, decay
+        self.rate, self.direct = rate, direct
+
+    def heads(self, d):
+        return super().heads(d) | {"first": (Projector(HALF), jnp.ones((1, HALF)))}
+
+    def loss(self, net, z, r, target):
+        d, first, poses = r.shape[-1], z[..., :HALF], self.poses(net, z)
+        first = first if self.direct else net("first", first)
+        a, b = map(jnp.array, zip(*itertools.combinations(range(self.views), 2), strict=True))
+        flat = lambda x: x.reshape(-1, *x.shape[2:])  # noqa: E731
+        pairs = flat(poses[:, a]), flat(poses[:, b])
+        error, terms = objectives.pose_equivariance(*pairs, flat(relative(r[:, a], r[:, b])), reps.Vector())
+        poses = flat(poses)
+        unit = d * poses / jnp.sqrt(jnp.sum(poses**2, axis=(-2, -1), keepdims=True) + 1e-12)  # a mean square of one
+        both = jnp.concatenate([flat(first), unit.reshape(len(unit), -1)], axis=1)
+        terms |= {
+            "equivariance": d * d * error,
+            "invariance": jnp.mean((first[:, a] - first[:, b]) ** 2),
+            "variance": objectives.variance_hinge(both),
+            "covariance": 2 * objectives.covariance_penalty(both),
+        }
+        weights = {"equivariance": self.equivariance, "invariance": self.invariance}
+        weights |= {"variance": self.spread, "covariance": self.covariance}
+        return sum(weight * terms[name] for name, weight in weights.items()), terms
+
+
+class SeqJEPA(Method):
+    views, average = 4, True
+
+    def heads(self, d):
+        summary = SIZE + HALF
+        return {
+            "act": (linen.Dense(HALF, use_bias=False), jnp.ones((1, d * d))),
+            "aggregate": (nn.TokenAggregator(heads=4, layers=1, expansion=2), jnp.ones((1, 1, summary))),
+            "predict": (nn.MLP((HIDDEN, SIZE)), jnp.ones((1, summary + HALF))),
+        }
+
+    def loss(self, net, z, r, target):
+        g = relative(r[:, :-1], r[:, 1:])
+        actions = net("act", g.reshape(*g.shape[:2], -1))
+        aggregate, predict = (functools.partial(net, name) for name in ("aggregate", "predict"))
+        return objectives.seq_jepa(z[:, :-1], actions, target[:, -1], aggregate, predict)
+
+    def project(self, net, z):
+        return z
+
+    def move(self, net, z, r1, r2):
+        action = net("act", relative(r1, r2).reshape(len(z), -1))
+        tokens = objectives.sequence_tokens(z[:, None], action[:, None])
+        return net("predict", jnp.concatenate([net("aggregate", tokens), action], axis=-1))
+
+
+class Supervised(Method):
+    """The rotation itself, by a head that is thrown away."""
+
+    def heads(self, d):
+        return {"read": (nn.MLP((HIDDEN, d * d)), jnp.ones((1, 2 * SIZE)))}
+
+    def project(self, net, z):
+        return z
+
+    def loss(self, net, z, r, target):
+        goal = jnp.swapaxes(r[:, 0], 1, 2) @ r[:, 1]
+        read = net("read", z.reshape(len(z), -1))
+        return jnp.mean((read - goal.reshape(len(z), -1)) ** 2), {}
+
+
+METHODS = {
+    "untrained": Method(),
+    "VICReg": VICReg(),
+    "NT-Xent": NTXent(),
+    "siamese": Siamese(),
+    "SIE, MLP of quaternion": SIE("MLP"),
+    "SIE, hypernetwork of quaternion": SIE("quaternion"),
+    "SIE, hypernetwork of matrix": SIE("matrix"),
+    "SIE, declared vectors": SIE("vectors"),
+    "EquiCaps as published": Capsules(),
+    "pose matrices": Poses(),
+    "seq-JEPA, matrices": SeqJEPA(),
+    "supervised by rotations": Supervised(),
+    "poses beside a plain half": Poses(invariance=50.0, direct=True, rate=4e-3),
+}
+
+SMALL = ("poses beside a plain half",)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--set", choices=SETS, action="append", help="unless given orbits and digits; may be repeated")
+    parser.add_argument("--long", action="store_true", help="mini3d too: images of scenes, hours on a few cores")
+    parser.add_argument("--method", choices=METHODS, action="append", help="all unless given; may be repeated")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--validation", action="store_true", help="score on held-out training objects, for choices")
+    args = parser.parse_args()
+    set_platform(args)
+    steps, seeds = (2, 1) if args.small else (args.steps, args.seeds)
+    sets = args.set or list(SETS)[: 1 if args.small else 3 if args.long else 2]
+    for seed, name in itertools.product(range(seeds), sets):
+        data = SETS[name](seed, args.small, args.validation)
+        for method in args.method or (SMALL if args.small else METHODS):
+            case = {"set": name, "method": method, "seed": seed, "steps": steps, "validation": args.validation}
+            if holds(args.json, **case) or ("quaternion" in method and data.train.rotations.shape[-1] != 3):
+                continue
+            begin = time.process_time()
+            params, net = train(METHODS[method], data, seed, steps)
+            found = scores(METHODS[method], params, net, data, seed, steps)
+            seconds = time.process_time() - begin
+            shown = ", ".join(f"{k} {v:.3f}" for k, v in found.items() if isinstance(v, float))
+            print(f"{name}, {method}, seed {seed}: {shown}; {seconds:.0f} s", flush=True)
+            append(args.json, {"benchmark": "self_supervised", **case, **found, "seconds": seconds, **environment()})
+
+
+def train(method, data, seed, steps):
+    """Parameters, and the function (params, name, *args) that applies a module to them."""
+    x, r = jnp.asarray(data.train.views), jnp.asarray(data.train.rotations, jnp.float32)
+    modules = {"encoder": (Encoder(), x[:1, :1]), **method.heads(r.shape[-1])}
+    keys = jax.random.split(jax.random.key(seed), len(modules) + 1)
+    params = {}
+    for key, (name, (module, *example)) in zip(keys, modules.items(), strict=False):
+        params[name] = jax.jit(module.init)(key, *example)
+
+    def net(params, name, *args):
+        return modules[name][0].apply(params[name], *args)
+
+    def loss(params, _, *, key, carry):
+        chosen = draw(key, *x.shape[:2], BATCH // method.views, method.views)
+        views = x[chosen] + method.noise * jax.random.normal(key, (BATCH // method.views, method.views, *x.shape[2:]))
+        z, target = net(params, "encoder", views), None
+        if method.average:
+            step, average = carry
+            target = jax.lax.stop_gradient(net({"encoder": average}, "encoder", views))
+            decay = objectives.target_decay(step / steps, 0.99)
+            carry = step + 1, optax.incremental_update(params["encoder"], average, 1 - decay)
+        value, terms = method.loss(functools.partial(net, params), z, r[chosen], target)
+        return value, terms, carry
+
+    if type(method) is Method:
+        return params, net
+    carry, rate = (
+        (jnp.zeros(()), params["encoder"] if method.average else {}),
+        optax.cosine_decay_schedule(method.rate, steps),
+    )
+    found = training.fit(
+        loss, params, [()], optimizer=optax.adamw(rate, weight_decay=method.decay), steps=steps,
+        key=keys[-1], carry=carry, progress=False,
+    )  # fmt: skip
+    return completed(found).params, net
+
+
+def draw(key, objects, views, count, each):
+    """Which objects, and which different views of each: a pair of arrays (count, 1) and (count, each)."""
+    key_object, key_view = jax.random.split(key)
+    which = jax.random.randint(key_object, (count, 1), 0, objects)
+    return which, jnp.argsort(jax.random.uniform(key_view, (count, views)), axis=1)[:, :each]
+
+
+def scores(method, params, net, data, seed, steps):
+    """All figures of a frozen encoder, on objects that were not trained on."""
+    encode = jax.jit(functools.partial(net, params, "encoder"))
+    sets = {
+        name: (encode(part.views), jnp.asarray(part.rotations, jnp.float32)) for name, part in data._asdict().items()
+    }
+    z, r = sets["test"]
+    found = rotation_scores(sets, seed, steps)
+    flat = [sets[name][0].reshape(-1, SIZE) for name in ("train", "test")]
+    labels = [np.repeat(part.classes, part.views.shape[1]) for part in (data.train, data.test)]
+    mean, spread = flat[0].mean(0), flat[0].std(0) + 1e-6
+    flat = [(x - mean) / spread for x in flat]
+    for name, part in HALVES.items():
+        probe = jax.jit(measures.ridge)(flat[0][:, part], jax.nn.one_hot(labels[0], labels[0].max() + 1))
+        found[f"top1_{name}"] = float(jnp.mean(jnp.argmax(probe(flat[1][:, part]), axis=1) == labels[1]))
+
+    def look_up(z, r):  # each view of an object, predicted from its first one
+        first = (jnp.broadcast_to(x[:1], x.shape) for x in (z, r))
+        moved = method.move(functools.partial(net, params), *first, r)
+        return measures.retrieval(moved[1:], method.project(functools.partial(net, params), z)[1:]).mrr
+
+    found["mrr"] = float(jnp.mean(jax.jit(jax.vmap(look_up))(z, r)))
+    for name, part in HALVES.items():
+        same = jnp.linalg.norm(z[:, 0, part] - z[:, 1, part], axis=-1)
+        other = jnp.linalg.norm(z[:, 0, part] - jnp.roll(z[:, 1, part], 1, axis=0), axis=-1)
+        found[f"invariance_{name}"] = float(jnp.mean(same) / jnp.mean(other))  # 0 invariant, 1 not at all
+    if isinstance(method, SIE) and method.kind in ("matrix", "vectors"):
+        act = functools.partial(net, params, "predict")
+        defects = measures.action_defects(act, groups.SO(r.shape[-1]), HALF, key=jax.random.key(seed))
+        found |= {name: float(value) for name, value in defects._asdict().items()}
+    return found
+
+
+HALVES = {"all": slice(None), "invariant": slice(0, HALF), "equivariant": slice(HALF, None)}
+
+
+def rotation_scores(sets, seed, steps):
+    """R² and median angle of the rotation between two views, read off codes and their halves by two hidden layers."""
+    z, r = sets["train"]
+    d = r.shape[-1]
+    mean, spread = z.mean((0, 1)), z.std((0, 1)) + 1e-6
+    masks = jnp.stack([jnp.zeros(SIZE).at[part].set(1) for part in HALVES.values()])
+    probe = nn.MLP((HIDDEN, HIDDEN, d * d))
+
+    def pairs(sets, key, count):
+        z, r = sets
+        chosen = draw(key, *z.shape[:2], count, 2)
+        a, b = jnp.moveaxis(r[chosen], 1, 0)
+        return ((z[chosen] - mean) / spread), (jnp.swapaxes(a, 1, 2) @ b).reshape(count, -1)
+
+    def read(params, z):  # by each of the probes, (probes, rows, d d)
+        inputs = (z * masks[:, None, None]).reshape(len(masks), len(z), -1)
+        return jax.vmap(probe.apply)(params, inputs)
+
+    def loss(params, _, *, key):
+        z, goal = pairs(sets["train"], key, BATCH // 2)
+        return jnp.sum(jnp.mean((read(params, z) - goal) ** 2, axis=(1, 2)))
+
+    keys = jax.random.split(jax.random.key(100 + seed), len(masks))
+    params = jax.jit(jax.vmap(probe.init, (0, None)))(keys, jnp.ones((1, 2 * SIZE)))
+    optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, steps))
+    trained = training.fit(loss, params, [()], optimizer=optimizer, steps=steps, key=keys[0], progress=False)
+    found = {}
+    for where in ("test", "outside"):
+        z, goal = pairs(sets[where], jax.random.key(7), 4000)
+        for name, prediction in zip(HALVES, jax.jit(read)(completed(trained).params, z), strict=True):
+            found[f"r2_{name}_{where}"] = float(measures.r2(prediction, goal))
+            if d == 3:
+                found[f"degrees_{name}_{where}"] = float(
+                    jnp.degrees(measures.rotation_score(prediction.reshape(-1, 3, 3), goal.reshape(-1, 3, 3)).angle)
+                )
+    return found
+
+
+if __name__ == "__main__":
+    main()
