@@ -48,7 +48,7 @@ class PotentialCalculator(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress"]
 
-    def __init__(self, model: potential.Potential, params: PyTree, **kwargs):
+    def __init__(self, model: potential.EnergyModel, params: PyTree, **kwargs):
         super().__init__(**kwargs)
         self.model, self.params = model, params
         self._nodes = self._edges = 0
@@ -121,7 +121,7 @@ class CommitteeCalculator(PotentialCalculator):
         "forces_std",
     ]
 
-    def __init__(self, model: potential.Potential, params: PyTree, calibration: float = 1.0, **kwargs):
+    def __init__(self, model: potential.EnergyModel, params: PyTree, calibration: float = 1.0, **kwargs):
         super().__init__(model, params, **kwargs)
         self.calibration = calibration
 
@@ -138,7 +138,7 @@ def _double(found):
 
 
 def phonons(
-    model: potential.Potential,
+    model: potential.EnergyModel,
     params: PyTree,
     atoms: Atoms,
     supercell: tuple[int, int, int] = (3, 3, 3),

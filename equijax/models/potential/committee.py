@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from equijax import _validate, graphs
 from equijax.models.potential import predict as single
-from equijax.models.potential.network import Potential
+from equijax.models.potential.energy_model import EnergyModel
 from equijax.models.potential.predict import Prediction
 
 
@@ -30,13 +30,14 @@ class Opinion(NamedTuple):
     """Standard deviation over the members, of each number; √(Σ (x - mean)² / (members - 1))."""
 
 
-def initialize(model: Potential, key: PRNGKeyArray, members: int) -> PyTree:
+def initialize(model: EnergyModel, key: PRNGKeyArray, members: int) -> PyTree:
     """First parameters of each member, in one program.
 
     Raises:
         ValueError: If there are fewer than two members.
 
     Examples:
+        >>> from equijax.models.potential import Potential
         >>> model = Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
         >>> initialize(model, jax.random.key(0), 3)["params"]["embedding"]["kernel"].shape
         (3, 2, 2)
@@ -65,7 +66,7 @@ def stack(members: Sequence[PyTree]) -> PyTree:
 
 
 def predict(
-    model: Potential, params: PyTree, graph: graphs.Graph, positions: Float[Array, "N 3"] | None = None
+    model: EnergyModel, params: PyTree, graph: graphs.Graph, positions: Float[Array, "N 3"] | None = None
 ) -> Opinion:
     """Mean and spread of the members' predictions.
 
@@ -79,6 +80,7 @@ def predict(
         ValueError: If there are fewer than two members, or those of `potential.predict`.
 
     Examples:
+        >>> from equijax.models.potential import Potential
         >>> model = Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0), channels=2, layers=1, lmax=1)
         >>> pair = graphs.from_structure(graphs.Structure([8, 1], [[0.0, 0, 0], [0, 0, 0.97]]), model.cutoff)
         >>> f = lambda key: predict(model, initialize(model, key, 3), pair)
@@ -94,12 +96,13 @@ def predict(
 
 
 @functools.cache
-def mean(model: Potential) -> Callable[[PyTree, graphs.Graph], Prediction]:
+def mean(model: EnergyModel) -> Callable[[PyTree, graphs.Graph], Prediction]:
     """The mean of a committee as a function (params, graph) -> `Prediction`, the same one for equal models.
 
     `dynamics.run(committee.mean(model), params, structure, 1000, cutoff=model.cutoff)` moves atoms by it.
 
     Examples:
+        >>> from equijax.models.potential import Potential
         >>> model = Potential(species=(1, 8), atomic_energies=(-13.6, -2041.0))
         >>> mean(model) is mean(model.clone())
         True

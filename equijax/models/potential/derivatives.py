@@ -12,14 +12,14 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from equijax import _validate, graphs
-from equijax.models.potential.network import Potential
+from equijax.models.potential.energy_model import EnergyModel
 from equijax.models.potential.predict import baseline
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 def hessian_product(
-    model: Potential, params: PyTree, structure: graphs.Structure, direction: Float[Array | np.ndarray, "n 3"]
+    model: EnergyModel, params: PyTree, structure: graphs.Structure, direction: Float[Array | np.ndarray, "n 3"]
 ) -> Float[Array, "n 3"]:
     """H v, with H = ∂²E/∂x∂x in eV/Å², for one direction: at the cost of a few predictions.
 
@@ -27,6 +27,7 @@ def hessian_product(
         ValueError: If the direction is not one of the atoms, or those of `hessian`.
 
     Examples:
+        >>> from equijax.models.potential import Potential
         >>> model = Potential(species=(1,), atomic_energies=(-13.6,), channels=2, layers=1, lmax=1, hidden_lmax=0)
         >>> pair = graphs.Structure([1, 1], [[0, 0, 0], [0, 0, 0.8]])
         >>> f = lambda params: hessian_product(model, params, pair, np.eye(2, 3))
@@ -42,7 +43,7 @@ def hessian_product(
 
 
 def hessian(
-    model: Potential,
+    model: EnergyModel,
     params: PyTree,
     structure: graphs.Structure,
     *,
@@ -52,7 +53,7 @@ def hessian(
     """H = ∂²E/∂x∂x in eV/Å²; of a periodic structure all images of an atom move with it.
 
     Args:
-        model: A `models.Potential`.
+        model: A `models.Potential`, or another model of energies.
         params: Its parameters.
         structure: Of n atoms.
         atoms: Rows for these m atoms only; all unless given.
@@ -64,6 +65,7 @@ def hessian(
 
     Examples:
         >>> from equijax.models import potential
+        >>> from equijax.models.potential import Potential
         >>> model = Potential(species=(1,), atomic_energies=(-13.6,), channels=2, layers=1, lmax=1, hidden_lmax=0)
         >>> pair = graphs.Structure([1, 1], [[0, 0, 0], [0, 0, 0.8]])
         >>> H = hessian(model, potential.initialize(model, jax.random.key(0)), pair)
@@ -81,7 +83,7 @@ def hessian(
 
 
 def elastic_constants(
-    model: Potential, params: PyTree, structure: graphs.Structure, *, relaxed: bool = True, block: int = 16
+    model: EnergyModel, params: PyTree, structure: graphs.Structure, *, relaxed: bool = True, block: int = 16
 ) -> Float[np.ndarray, "6 6"]:
     """C = 1/V (∂²E/∂e∂e - ∂²E/∂e∂x (∂²E/∂x∂x)⁺ ∂²E/∂x∂e) in eV/Å³, for strains e in Voigt's order xx yy zz yz xz xy.
 
@@ -91,7 +93,7 @@ def elastic_constants(
     One GPa is 0.00624151 eV/Å³.
 
     Args:
-        model: A `models.Potential`.
+        model: A `models.Potential`, or another model of energies.
         params: Its parameters.
         structure: A crystal.
         relaxed: Whether atoms move along.
@@ -102,6 +104,7 @@ def elastic_constants(
 
     Examples:
         >>> from equijax.models import potential
+        >>> from equijax.models.potential import Potential
         >>> model = Potential(species=(29,), atomic_energies=(0.0,), cutoff=3.0, channels=2, layers=1, lmax=1)
         >>> copper = graphs.Structure([29], np.zeros((1, 3)), 1.8 * (np.ones((3, 3)) - np.eye(3)), (True,) * 3)
         >>> elastic_constants(model, potential.initialize(model, jax.random.key(0)), copper).shape

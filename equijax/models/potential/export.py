@@ -19,14 +19,14 @@ from jaxtyping import PyTree
 
 from equijax import _validate, graphs
 from equijax.models.potential import exported
-from equijax.models.potential.network import Potential
+from equijax.models.potential.energy_model import EnergyModel
 from equijax.models.potential.predict import predict
 
 UNITS = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³, tensile positive", "positions": "Å"}
 
 
 def export(
-    model: Potential,
+    model: EnergyModel,
     params: PyTree,
     path: str | Path,
     sizes: Sequence[tuple[int, int]] | None = None,
@@ -41,7 +41,7 @@ def export(
     keeps programs: neither equijax nor flax is needed. It is written beside the path, and moved there when it is whole.
 
     Args:
-        model: A `models.Potential`.
+        model: A `models.Potential`, or another model of energies.
         params: Its parameters.
         path: The file; one that is there is replaced.
         sizes: Atoms and edges that the programs have room for, smallest first; ten, a hundred and a thousand atoms with
@@ -72,7 +72,7 @@ def export(
         raise ImportError("programs are written with flatbuffers: pip install 'equijax[export]'")
     path = Path(path)
     if sizes is None:
-        sizes = [(n, int(2 * model.mean_neighbors * n) + 1) for n in (10, 100, 1000)]
+        sizes = [(n, int(2 * getattr(model, "mean_neighbors", 40.0) * n) + 1) for n in (10, 100, 1000)]
     for atoms, edges in sizes:
         _validate.integer("sizes", atoms, 1)
         _validate.integer("sizes", edges, 1)

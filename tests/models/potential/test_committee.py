@@ -4,15 +4,13 @@ import ase.build
 import jax
 import numpy as np
 import pytest
+from embedded_atoms import EmbeddedAtoms
 
 from equijax import graphs
 from equijax.interop.ase import CommitteeCalculator, PotentialCalculator
-from equijax.models.potential import Potential, committee, dynamics, initialize
+from equijax.models.potential import committee, dynamics, initialize
 
-MODEL = Potential(
-    species=(1, 8), atomic_energies=(-13.6, -2041.0), cutoff=3.0, channels=2, lmax=1, hidden_lmax=0, layers=1, order=2,
-    probes=1, radial_features=4, radial_functions=2, mean_neighbors=2.0, scale=0.1,
-)  # fmt: skip
+MODEL = EmbeddedAtoms(species=(1, 8), atomic_energies=(-13.6, -2041.0))
 
 
 def test_mean_and_spread_are_those_of_the_members():
@@ -50,10 +48,12 @@ def test_no_committee():
     with pytest.raises(ValueError, match=r"members: expected at least two, got 1"):
         committee.stack([one])
     with pytest.raises(ValueError, match="members: expected parameters of one model"):
-        committee.stack([one, initialize(MODEL.clone(channels=3), jax.random.key(0))])
+        committee.stack(
+            [one, initialize(MODEL.clone(species=(1, 8, 9), atomic_energies=(0.0, 0.0, 0.0)), jax.random.key(0))]
+        )
     graph = graphs.from_structure(graphs.Structure([1], np.zeros((1, 3))), 3.0)
     with pytest.raises(ValueError, match="params: expected those of two members or more"):
-        committee.predict(MODEL, one, graph)
+        committee.predict(MODEL, jax.tree.map(lambda a: a[None], one), graph)
     with pytest.raises(ValueError, match=r"spread: expected shape \(2,\), one for each error, got \(1,\)"):
         committee.calibration(np.ones(2), np.ones(1))
     with pytest.raises(ValueError, match="spread: expected positive numbers"):

@@ -5,18 +5,15 @@ import jax
 import numpy as np
 import pytest
 from ase.phonons import Phonons
+from embedded_atoms import EmbeddedAtoms
 
 from equijax import graphs
 from equijax.graphs import Structure
 from equijax.interop.ase import PotentialCalculator, phonons
 from equijax.models import potential
-from equijax.models.potential import Potential, derivatives
+from equijax.models.potential import derivatives
 
-MODEL = Potential(
-    species=(1, 8), atomic_energies=(0.0, 0.0), cutoff=3.0, channels=2, lmax=1, hidden_lmax=0, layers=1, order=2,
-    probes=1, radial_features=4, radial_functions=2, mean_neighbors=5.0, scale=0.3,
-    repulsion=(0.95, 1.4),  # which makes it stiff
-)  # fmt: skip
+MODEL = EmbeddedAtoms(species=(1, 8), atomic_energies=(-13.6, -2041.0))
 CELL = np.array([[2.6, 0, 0], [0.2, 2.7, 0], [0.1, 0.3, 2.5]])
 CRYSTAL = Structure([8, 1], np.array([[0, 0, 0], [1.4, 1.45, 1.3]]), CELL, (True,) * 3)
 predict = jax.jit(potential.predict, static_argnums=0)
@@ -92,7 +89,7 @@ def test_elastic_constants_are_differences_of_stresses(params, relaxed):
             tension = np.asarray(found_at(params, one).stresses[0]) * abs(np.linalg.det(one.cell)) @ np.linalg.inv(A).T
             tension = (tension + tension.T) / 2
             slopes.append(np.array([tension[i, j] for i, j in derivatives.VOIGT]) / volume)
-        np.testing.assert_allclose(C[k], (slopes[0] - slopes[1]) / (2 * step), atol=1e-6 * np.abs(C).max())
+        np.testing.assert_allclose(C[k], (slopes[0] - slopes[1]) / (2 * step), atol=1e-5 * np.abs(C).max())
     other = derivatives.elastic_constants(MODEL, params, crystal, relaxed=not relaxed)
     assert np.abs(C - other).max() > 1e-3 * np.abs(C).max()
 

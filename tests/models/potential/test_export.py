@@ -10,15 +10,12 @@ import zipfile
 import jax
 import numpy as np
 import pytest
+from embedded_atoms import EmbeddedAtoms
 
 from equijax import graphs
 from equijax.models import potential
-from equijax.models.potential import Potential
 
-MODEL = Potential(
-    species=(1, 8), atomic_energies=(-13.6, -2041.0), cutoff=3.0, channels=2, lmax=1, hidden_lmax=0, layers=1, order=2,
-    probes=1, radial_features=4, radial_functions=2, mean_neighbors=2.0,
-)  # fmt: skip
+MODEL = EmbeddedAtoms(species=(1, 8), atomic_energies=(-13.6, -2041.0))
 CELL = np.array([[2.8, 0, 0], [0.3, 5.0, 0], [0, 0.2, 9.0]])
 PLACE = np.array([[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 12.0]])
 ELSEWHERE = """
