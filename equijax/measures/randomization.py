@@ -48,9 +48,9 @@ def randomization_test(
         key: For the group elements; the same on all devices.
         targets: With them, the test of a symmetric regression: (x, y) and (ρ_in(g) x, ρ_out(g) y) have the same joint
             distribution.
-        statistic: S(*args), or S(*args, targets) where these are given: one number, large where the data are not
-            invariant. By default the unbiased MMD² between the data and the data with each row moved at random, with a
-            Gaussian kernel whose width is the median distance; the action has to be linear.
+        statistic: S of the arguments, and the targets where these are given: one number, large where the data are not
+            invariant. By default the mean of a Gaussian kernel over pairs of rows: less its mean over `null`, it is an
+            unbiased estimate of MMD² between the data and the data with each row moved at random.
         samples: How often all rows are moved.
         axis_name: Mesh axis over which the rows are spread.
 
@@ -93,11 +93,11 @@ def randomization_test(
 
         return jax.vmap(row)(symmetry.group.sample(key, (n,)), data)
 
-    key, other = jax.random.split(_validate.random_key("key", key))
+    key = _validate.random_key("key", key)
 
     def value(data):
         if statistic is None:
-            return _discrepancy(data, moved(data, other))
+            return _nearness(data)
         args, targets = data
         found = jnp.asarray(statistic(*args) if targets is None else statistic(*args, targets))
         if found.shape:
@@ -111,25 +111,14 @@ def randomization_test(
     return RandomizationTest((1 + jnp.sum(null >= observed - rounding)) / (samples + 1), observed, null)
 
 
-def _discrepancy(data, moved):
-    """Unbiased MMD², 1/n(n − 1) Σ_{i≠j} k(x_i, x_j) + k(y_i, y_j) − 2 k(x_i, y_j), of rows x and moved rows y.
+def _nearness(data):
+    """Mean of k(x_i, x_j) = exp(−‖x_i − x_j‖² / s) over pairs of rows, with s the mean of ‖x‖².
 
     Every array counts equally: it is divided by the root of its mean squared norm.
     """
-    x, y = ([inexact(a).reshape(len(a), -1) for a in jax.tree.leaves(tree)] for tree in (data, moved))
-    sizes = [jnp.sqrt(jnp.mean(jnp.sum(a**2, axis=1))) for a in x]
-    x, y = (
-        jnp.concatenate([a / jnp.where(size > 0, size, 1) for a, size in zip(tree, sizes, strict=True)], axis=1)
-        for tree in (x, y)
-    )
-    both = jnp.concatenate([x, y])
-    norms = jnp.sum(both**2, axis=1)
-    squares = jnp.maximum(norms[:, None] + norms - 2 * matmul(both, both.T), 0)
-    n = len(x)
-    width = jnp.median(squares[:n, :n][jnp.triu_indices(n, 1)])
-    kernel = jnp.exp(-squares / (2 * jnp.where(width > 0, width, 1)))
-    off = ~jnp.eye(n, dtype=bool)
-    within, moved_within, across = (
-        jnp.sum(jnp.where(off, block, 0)) for block in (kernel[:n, :n], kernel[n:, n:], kernel[:n, n:])
-    )
-    return (within + moved_within - 2 * across) / (n * (n - 1))
+    arrays = [inexact(a).reshape(len(a), -1) for a in jax.tree.leaves(data)]
+    sizes = [jnp.sqrt(jnp.mean(jnp.sum(a**2, axis=1))) for a in arrays]
+    x = jnp.concatenate([a / jnp.where(size > 0, size, 1) for a, size in zip(arrays, sizes, strict=True)], axis=1)
+    norms = jnp.sum(x**2, axis=1)
+    kernel = jnp.exp(-jnp.maximum(norms[:, None] + norms - 2 * matmul(x, x.T), 0) / len(arrays))
+    return jnp.sum(jnp.where(jnp.eye(len(x), dtype=bool), 0, kernel)) / (len(x) * (len(x) - 1))

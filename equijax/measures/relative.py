@@ -17,14 +17,15 @@ from equijax.numerics import matmul, unit
 def relative(x: ArrayLike, anchors: ArrayLike, kind: str = "cosine") -> Float[Array, "*batch anchors"]:
     """The representation of x by anchors a₁ … a_K of the same space.
 
-    | kind | entry k | not changed by |
-    | --- | --- | --- |
-    | "cosine" | ⟨x, a_k⟩ / ‖x‖ ‖a_k‖ | O(d), a common scale, a scale of each sample |
-    | "centered" | the same after the mean anchor is subtracted | O(d), a common scale, translations |
-    | "euclidean" | ‖x − a_k‖ | isometries, translations too |
-    | "angular" | the angle between x and a_k over π | what cosine is |
-    | "inner" | ⟨x, a_k⟩ / √d | O(d) |
-    | "basis" | coefficient of a_k in x ≈ Σ_k c_k a_k, of least squares | O(d); GL(d) if d independent anchors |
+    Entry k of each kind, and the maps of the space that do not change it:
+
+    - "cosine": ⟨x, a_k⟩ / ‖x‖ ‖a_k‖; O(d), a common scale, a scale of each sample.
+    - "centered": the same after the mean anchor is subtracted; O(d), a common scale, translations.
+    - "euclidean": ‖x − a_k‖; O(d), translations.
+    - "angular": the angle between x and a_k over π; what does not change the cosine.
+    - "inner": ⟨x, a_k⟩ / √d; O(d).
+    - "basis": the coefficient c_k of least squares in x ≈ Σ_k c_k a_k; O(d) and scales, and with d independent anchors
+      all of GL(d).
 
     A vector that is zero has cosine 0 and angle ½ with all. Coefficients of more anchors than d are the shortest ones.
 

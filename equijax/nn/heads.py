@@ -106,7 +106,9 @@ def nest(irreps: object, keep: int | Sequence[int]) -> Int[np.ndarray, " kept"]:
         if _validate.integer("keep", keep, 1) not in ends:
             below, above = ends[ends < keep][-1:], ends[ends > keep][:1]
             near = " or ".join(str(n) for n in (*below, *above))
-            raise ValueError(f"keep: the first {keep} numbers of {reps.Irreps(irreps)} cut an irrep; keep {near}")
+            raise ValueError(
+                f"keep: the first {keep} numbers of {reps.Irreps(irreps).irreps} cut an irrep; keep {near}"
+            )
         return np.arange(keep)
     if len(keep) != len(terms) or any(not 0 <= n <= mul for n, (mul, *_) in zip(keep, terms, strict=False)):
         raise ValueError(

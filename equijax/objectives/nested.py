@@ -18,13 +18,13 @@ def matryoshka(
     """The loss Σ_m c_m ℓ(z[..., :m], ...) of any loss ℓ of a code.
 
     Args:
-        loss: ℓ(z, *others), a number or (number, terms), for a z of every size.
+        loss: ℓ of z and other arguments, a number or (number, terms), for a z of every size.
         sizes: How many of the first numbers of z each part has; or their places, such as those of `nn.nest`, which cut
             no irrep.
         weights: c_m, by default 1.
 
     Returns:
-        Function of (z, *others) that returns the sum, and the loss of each part, by its size.
+        Function of z and the other arguments that returns the sum, and the loss of each part, by its size.
 
     Raises:
         ValueError: If there is no size, as many weights as sizes are not given, or z has less numbers.

@@ -39,9 +39,15 @@ def test_the_default_sees_what_is_not_invariant_and_half_turns_are_kept(x64):
     assert value(x, TURNS).p_value <= 0.05
     half = value(x, Symmetry(groups.Cyclic(2), reps.Vector(), None))  # the Gaussian has this symmetry
     assert half.p_value > 0.05
-    assert value(x + 1, Symmetry(groups.Cyclic(2), reps.Vector(), None)).p_value <= 0.05
-    assert half.null.shape == (99,)
-    assert jnp.abs(half.null.mean()) < 0.02  # unbiased, and not of order k(x, x)/n
+    moved = value(x + 1, Symmetry(groups.Cyclic(2), reps.Vector(), None))
+    assert moved.p_value <= 0.05
+    # MMD² between x and ±x is that of the kernel k and its average: mean of (k(x, y) − k(x, −y)) / 2 over pairs
+    size = jnp.mean(jnp.sum((x + 1) ** 2, axis=1))
+    near, across = (jnp.exp(-jnp.sum((x[:, None] + 1 - s * (x + 1)) ** 2, axis=2) / size) for s in (1, -1))
+    mmd2 = jnp.sum((near - across) * (1 - jnp.eye(80))) / (2 * 80 * 79)
+    found = moved.statistic - moved.null.mean()
+    assert abs(found - mmd2) < 5 * moved.null.std() / np.sqrt(99)
+    assert abs(found - mmd2) < 0.1 * mmd2
     np.testing.assert_allclose(half.p_value, (1 + (half.null >= half.statistic).sum()) / 100)
 
 

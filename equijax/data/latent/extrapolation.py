@@ -42,7 +42,7 @@ def intervention_extrapolation(
 ) -> InterventionExtrapolation:
     """Actions A, latents Z = A Mᵀ + V, observations X = g(Z) and outcomes Y = h(Z) + U.
 
-    A is uniform in [−1, 1] for training and in [−`reach`, `reach`] for the test, V is N(0, `noise`²), and U is
+    A is uniform in [−1, 1] for training and in [−reach, reach] for the test, V is N(0, noise²), and U is
     `confounding` times the mean of V plus N(0, 0.1²): A moves Y through Z alone, and V is a common cause. g is a random
     network of matrices of full rank and increasing activations, so that no two Z give one X; h is a sum of sines, a
     product and squares.

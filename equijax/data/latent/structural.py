@@ -38,9 +38,9 @@ def linear_sem(
     noise: int | float = 1.0,
     seed: int = 0,
 ) -> LinearSEM:
-    """x = B x + ε with B strictly lower triangular and, in environment e, ε_i = s_ei N(0, `noise`²) + m_ei.
+    """x = B x + ε with B strictly lower triangular and, in environment e, ε_i = s_ei N(0, noise²) + m_ei.
 
-    Interventions draw m_ei from N(0, `shift`²) and s_ei from [1/`scale`, `scale`], evenly in its logarithm, for the
+    Interventions draw m_ei from N(0, shift²) and s_ei from 1/scale to scale, evenly in its logarithm, for the
     nodes that are intervened on; for others m = 0 and s = 1. What the causes of a node do to it stays the same in all
     environments, unless the node itself is intervened on; what its effects tell of it does not.
 
