@@ -1,5 +1,5 @@
 """Arrays and interfaces of other packages: `interop.e3nn` converts features to and from e3nn-jax, `interop.ase` makes a
-potential a calculator of ASE.
+potential a calculator of ASE, `interop.nequix` reads published weights.
 
 Each module imports the package that it is for, and the rest of equijax imports none of these modules.
 """
@@ -7,7 +7,7 @@ Each module imports the package that it is for, and the rest of equijax imports 
 import importlib
 from types import ModuleType
 
-__all__ = ["ase", "e3nn"]
+__all__ = ["ase", "e3nn", "nequix"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -8,6 +8,7 @@ from equijax.models.fernn import FERNN, FERNNClassifier
 from equijax.models.gaunt_network import GauntNetwork
 from equijax.models.graph_network import GraphNetwork
 from equijax.models.local_frame_network import LocalFrameNetwork
+from equijax.models.nequip import NequIP
 from equijax.models.parot import PaRot
 from equijax.models.potential import Potential
 from equijax.models.set_network import SetNetwork
@@ -23,6 +24,7 @@ __all__ = [
     "GauntNetwork",
     "GraphNetwork",
     "LocalFrameNetwork",
+    "NequIP",
     "PaRot",
     "Potential",
     "SetNetwork",

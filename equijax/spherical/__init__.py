@@ -7,11 +7,14 @@ from equijax.spherical.coefficients import (
     gaunt_coefficients,
     pointwise_coefficients,
 )
+from equijax.spherical.degrees import ByDegree, checked_degrees
 from equijax.spherical.harmonics import degree_of_coefficient, harmonics, lmax_of
 from equijax.spherical.wigner import wigner_blocks, wigner_matrix
 
 __all__ = [
+    "ByDegree",
     "bracket_coefficients",
+    "checked_degrees",
     "clebsch_gordan_coefficients",
     "degree_of_coefficient",
     "gaunt_coefficients",

@@ -1,7 +1,7 @@
 """An equivariant interatomic potential: message passing with Gaunt products and many-body powers."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import flax.linen as nn
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from equijax import _validate, graphs, spherical
+from equijax.models.potential.energy_model import EnergyModel
 from equijax.models.potential.repulsion import short_range
 from equijax.nn import plain
 from equijax.nn.graphs.edges import EdgeConvolution, GraphEdges
@@ -92,12 +93,8 @@ class Potential(nn.Module):
         Raises:
             TypeError, ValueError: If a field is none of these.
         """
-        species = _table(self.species)
-        fields: dict[str, object] = {"species": species, "atomic_energies": _energies(self.atomic_energies, species)}
-        for name in ("cutoff", "mean_neighbors", "scale"):
-            fields[name] = _number(name, getattr(self, name))
-            _validate.positive(name, fields[name])
-        fields["repulsion"] = _radii(self.repulsion, species, fields["cutoff"])
+        fields = hashable_fields(self, positive=("cutoff", "mean_neighbors", "scale"))
+        fields["repulsion"] = _radii(self.repulsion, fields["species"], fields["cutoff"])
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         super().__post_init__()
@@ -154,6 +151,21 @@ class Potential(nn.Module):
             pairs = short_range(r, ends[0], ends[2], ends[1] + ends[3]) * jnp.asarray(graph.edge_mask)
             energies = energies + edges.total(pairs[:, None])[:, 0] * (self.mean_neighbors**0.5 / 2)  # half to each end
         return jnp.where(graph.node_mask, energies, 0)
+
+
+def hashable_fields(model: EnergyModel, positive: Sequence[str], numbers: Sequence[str] = ()) -> dict[str, object]:
+    """The species, energies of atoms and other numbers of a model as its fields are annotated.
+
+    Raises:
+        TypeError, ValueError: If a field is no such thing, or one of `positive` is not positive.
+    """
+    species = _table(model.species)
+    fields: dict[str, object] = {"species": species, "atomic_energies": _energies(model.atomic_energies, species)}
+    for name in (*positive, *numbers):
+        fields[name] = number = _number(name, getattr(model, name))
+        if name in positive:
+            _validate.positive(name, number)
+    return fields
 
 
 def _table(species) -> tuple[int, ...]:

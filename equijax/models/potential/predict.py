@@ -34,7 +34,9 @@ class Prediction(NamedTuple):
 
 
 def initialize(model: EnergyModel, key: PRNGKeyArray) -> PyTree:
-    """Parameters of the model, standard normal as `model.init` draws them, but in a single draw that compiles at once.
+    """Parameters as `model.init` draws them, from one draw of standard normal numbers, which compiles at once.
+
+    A model whose parameters do not start as such has a method `from_normal` that makes of these what they start as.
 
     Args:
         model: The potential.
@@ -63,7 +65,8 @@ def initialize(model: EnergyModel, key: PRNGKeyArray) -> PyTree:
     if not isinstance(draws, jax.core.Tracer):
         draws = np.asarray(draws)  # to be cut without a program for each leaf
     leaves = [draws[end - leaf.size : end].reshape(leaf.shape) for end, leaf in zip(ends, shapes, strict=True)]
-    return jax.tree.unflatten(tree, list(map(jnp.asarray, leaves)))
+    normal = jax.tree.unflatten(tree, list(map(jnp.asarray, leaves)))
+    return model.from_normal(normal) if hasattr(model, "from_normal") else normal
 
 
 def predict(

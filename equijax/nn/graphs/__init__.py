@@ -5,6 +5,7 @@ from equijax.nn.graphs.edges import EdgeConvolution, EdgeDense, Edges, GraphEdge
 from equijax.nn.graphs.local_frames import LocalFrames, carried, tensor_size, turn
 from equijax.nn.graphs.message_passing import MessagePassing, ZonalConvolution, aggregate
 from equijax.nn.graphs.motion import InteractionReasoning, MotionLayer, mean_of_all
+from equijax.nn.graphs.path_convolution import PathConvolution
 from equijax.nn.graphs.radial import RadialBasis, bessel_basis, polynomial_cutoff
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LocalFrames",
     "MessagePassing",
     "MotionLayer",
+    "PathConvolution",
     "RadialBasis",
     "ZonalConvolution",
     "aggregate",

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from equijax import graphs, spherical
 from equijax.nn.graphs.message_passing import aggregate
@@ -59,14 +59,14 @@ class GraphEdges:
 
     def receivers(self, x: Float[Array, "N ..."]) -> Float[Array, "E ..."]:
         """x_i of each edge."""
-        return x[self._own]
+        return x[self.own_receivers]
 
     def total(self, messages: Float[Array, "E ..."]) -> Float[Array, "N ..."]:
         """`aggregate` of the messages."""
-        return aggregate(messages, self.graph._replace(receivers=self._own), self.mean_neighbors)
+        return aggregate(messages, self.graph._replace(receivers=self.own_receivers), self.mean_neighbors)
 
     @property
-    def _own(self):
+    def own_receivers(self) -> Int[Array, " E"]:
         """Receivers, counted from the first node of the shard."""
         return jnp.asarray(self.graph.receivers) - graphs.first_node(len(self.graph.species), self.axis_name)
 

@@ -1,5 +1,6 @@
 """Layers of features on the sphere: linear maps, nonlinearities, products."""
 
+from equijax.nn.spherical.by_degree import LinearByDegree, NormalizationByDegree, gate_by_degree
 from equijax.nn.spherical.gaunt_product import GauntProduct
 from equijax.nn.spherical.linear import Linear, linear
 from equijax.nn.spherical.many_body import ManyBodyProduct
@@ -10,9 +11,12 @@ __all__ = [
     "Gate",
     "GauntProduct",
     "Linear",
+    "LinearByDegree",
     "ManyBodyProduct",
     "NormActivation",
     "Normalization",
+    "NormalizationByDegree",
+    "gate_by_degree",
     "linear",
     "rms_normalize",
 ]
