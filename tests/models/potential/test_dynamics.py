@@ -11,10 +11,9 @@ import pytest
 
 from equijax import graphs
 from equijax.graphs import Structure
-from equijax.interop.ase import TrajectoryFile, last_state
 from equijax.models import potential
 from equijax.models.potential import Prediction, dynamics
-from equijax.models.potential.dynamics import NPT, NVE, Langevin, program
+from equijax.models.potential.dynamics import NPT, NVE, Langevin, TrajectoryFile, last_state, program
 
 CUTOFF = 2.5
 CELL = np.array([[4.0, 0, 0], [0.7, 4.2, 0], [-0.4, 0.5, 4.1]])

@@ -24,6 +24,7 @@ from equijax.models.potential.dynamics.ensembles import (
     Langevin,
     maxwell_boltzmann,
 )
+from equijax.models.potential.dynamics.files import TrajectoryFile, last_state
 from equijax.models.potential.dynamics.program import Predictor
 from equijax.models.potential.dynamics.simulation import Result, run
 from equijax.models.potential.dynamics.states import Frames, Log, State, begin
@@ -41,7 +42,9 @@ __all__ = [
     "Predictor",
     "Result",
     "State",
+    "TrajectoryFile",
     "begin",
+    "last_state",
     "maxwell_boltzmann",
     "run",
 ]

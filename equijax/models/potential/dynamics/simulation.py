@@ -67,7 +67,7 @@ def run(
         frames: Frames a program; memory holds as many.
         skin: In Å.
         spare: How much more edges than at first there is room for.
-        write: Is called with the frames of each program while the simulation runs; `interop.ase.TrajectoryFile` is one.
+        write: Is called with the frames of each program while the simulation runs; `TrajectoryFile` is one.
             The first frame is the one after `every` steps.
 
     Raises:
