@@ -21,8 +21,8 @@ import optax  # noqa: E402
 
 from equijax import data, measures, training  # noqa: E402
 
-SIZE, BATCH, STEPS = 24, 64, 300
-SET = 6  # transformations of the later task, and as many others
+SIZE, BATCH, STEPS = 24, 64, 1000
+SET = 4  # transformations of the later task, and as many others
 SAMPLES, CLASSES = 4000, 30
 LATER = range(100, 130)  # objects of the later task
 NETWORKS = {"narrow": (16, 32, 64), "wide": (32, 64, 128), "deep": (16, 16, 32, 32, 64, 64)}
@@ -115,7 +115,8 @@ def run(sees, samples, classes, network, seed, asked_steps, small, table):
 
     found = training.fit(
         loss, params, training.shuffled((train.images, train.labels), min(BATCH, len(train.labels)), seed),
-        optimizer=training.optimizer(asked_steps), steps=asked_steps, validate=wrong, every=0.2, progress=False,
+        optimizer=training.optimizer(asked_steps, warmup=asked_steps // 10), steps=asked_steps, validate=wrong,
+        every=0.2, progress=False,
     )  # fmt: skip
     best = harness.completed(found).best
 

@@ -19,6 +19,12 @@ def test_fields_have_unit_variance_zero_mean_and_the_slope_of_the_spectrum(x64):
     assert phi.dtype == np.float64
     assert abs(phi.var() - 1) < 0.02
     assert np.abs(phi.mean(axis=(1, 2))).max() < 1e-12
+    for shape in (
+        (6, 4),
+        (5, 7),
+    ):  # exactly: the variance of a pixel is the sum of squares of the response to one pixel
+        response = filter_noise(jnp.zeros(shape).at[2, 1].set(1.0), amplitude(*shape, 1.0))
+        assert abs((response**2).sum() - 1) < 1e-12
     # each wave, whose expected power is A²: −γ on logarithmic axes, and nothing at 0
     n = jnp.asarray(np.random.default_rng(0).normal(size=(64, 64)))
     k = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64)) * 64

@@ -60,7 +60,7 @@ def transforms2d(
     for each color. Geometric transformations act on the coordinates of the object's formula, exactly, without a pixel
     that is resampled; then its colors are changed, then it is corrupted, each in the order of `TRANSFORMS`.
 
-    Geometric: translate (±0.4 of half a side), rotate (any angle), scale (0.4 to 1), vertical_flip, horizontal_flip,
+    Geometric: translate (±0.3 of half a side), rotate (any angle), scale (0.4 to 1), vertical_flip, horizontal_flip,
     shear (±50° along both axes). Photometric: hue (±½ turn), brightness (factor 0 to 2), grayscale, posterize (1 bit),
     invert, sharpen (7). Corrupting: blur (7 pixels, σ 0.1 to 1.5), noise (σ 1), pixelate (to 30 %), elastic, erase (a
     square of 14/32 of a side), contrast (factor 0 to 2). Flips, grayscale, posterize, invert, sharpen, noise, pixelate,
@@ -143,12 +143,12 @@ def draw_prototype(key: PRNGKeyArray) -> Prototype:
     value = jax.random.uniform(keys[3], (3,), minval=0.5, maxval=1.0)
     angle, where, offset, far = jax.random.uniform(keys[4], (4,), minval=-1.0)
     return Prototype(
-        radius=jnp.array(0.5),
+        radius=jnp.array(0.7),
         cosines=wave[0],
         sines=wave[1],
         colors=from_hsv(hue, 0.8, value),
-        stripe=jnp.stack([jnp.cos(jnp.pi * angle), jnp.sin(jnp.pi * angle), 0.1 * offset]),
-        dot=jnp.stack([*((0.25 + 0.05 * far) * jnp.array([jnp.cos(jnp.pi * where), jnp.sin(jnp.pi * where)])), 0.12]),
+        stripe=jnp.stack([jnp.cos(jnp.pi * angle), jnp.sin(jnp.pi * angle), 0.15 * offset]),
+        dot=jnp.stack([*((0.35 + 0.07 * far) * jnp.array([jnp.cos(jnp.pi * where), jnp.sin(jnp.pi * where)])), 0.17]),
     )
 
 
@@ -227,7 +227,7 @@ def _draw(name, key):
     uniform = functools.partial(jax.random.uniform, key)
     match name:
         case "translate":
-            return uniform((2,), minval=-0.4, maxval=0.4)
+            return uniform((2,), minval=-0.3, maxval=0.3)
         case "rotate":
             return uniform(maxval=2 * jnp.pi)
         case "scale":

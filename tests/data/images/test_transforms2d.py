@@ -48,7 +48,7 @@ def test_draws_differ_in_the_transformation_alone():
     assert set(plain.labels) == {0, 1, 2, 3}
     one, other = (data.transforms2d(40, ["rotate"], classes=4, size=16, draw=d) for d in (0, 1))
     np.testing.assert_array_equal(one.labels, other.labels)
-    np.testing.assert_array_equal(one.images[:, 0, 0], plain.images[:, 0, 0])  # the background in a corner
+    np.testing.assert_allclose(one.images[:, 0, 0], plain.images[:, 0, 0], atol=1e-3)  # the background in a corner
     assert (np.abs(one.images - other.images).max(axis=(1, 2, 3)) > 0.1).mean() > 0.9  # but for angles that are close
     assert (one.parameters["rotate"] != other.parameters["rotate"]).all()
     fresh = data.transforms2d(40, [], classes=4, size=16, stream=1)
