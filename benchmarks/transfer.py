@@ -21,7 +21,7 @@ import optax  # noqa: E402
 
 from equijax import data, measures, training  # noqa: E402
 
-SIZE, BATCH, STEPS = 24, 64, 1000
+SIZE, BATCH, STEPS = 24, 64, 300
 SET = 4  # transformations of the later task, and as many others
 SAMPLES, CLASSES = 4000, 30
 LATER = range(100, 130)  # objects of the later task
