@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from equijax.measures import r2, r2_centered, r2_floor, r2_scores, ridge
 
 RNG = np.random.default_rng(0)
+fit = jax.jit(ridge)
 all_of = jax.jit(r2_scores)
 
 
@@ -20,13 +21,13 @@ def draws(n=60_000):
 
 def test_ridge_solves_the_normal_equations(x64):
     x, y, penalty = RNG.normal(2, 1, (30, 6)), RNG.normal(size=(30, 2)), 0.7
-    probe = ridge(x, y, penalty=penalty)
+    probe = fit(x, y, penalty=penalty)
     c = x - x.mean(0)
     kernel = np.linalg.solve(c.T @ c + penalty * np.eye(6), c.T @ (y - y.mean(0)))
     np.testing.assert_allclose(probe.kernel, kernel, rtol=1e-12)
     np.testing.assert_allclose(probe(x.mean(0)), y.mean(0), rtol=1e-12)
     assert np.abs(np.linalg.solve(x.T @ x + penalty * np.eye(6), x.T @ y) - kernel).max() > 1e-2  # not centered
-    np.testing.assert_array_equal(probe.kernel, ridge(x, y, penalty=penalty).kernel)
+    np.testing.assert_array_equal(probe.kernel, fit(x, y, penalty=penalty).kernel)
     slope = jax.jit(jax.grad(lambda x: r2(ridge(x, y, penalty=penalty)(x), y)))(x)
     assert 1e-4 < np.abs(slope).max() < 1
 
@@ -34,11 +35,11 @@ def test_ridge_solves_the_normal_equations(x64):
 def test_a_probe_of_constant_features_and_of_few_samples(x64):
     x, w = RNG.normal(size=(20, 3)), np.array([[1.0], [-2.0], [0.5]])
     x[:, 1] = 0.1 + 0.2  # a mean that rounds
-    probe = ridge(x, x @ w, penalty=0.0)
+    probe = fit(x, x @ w, penalty=0.0)
     np.testing.assert_allclose(probe.kernel, [[1.0], [0.0], [0.5]], atol=1e-12)
     assert probe.constant == 1
     wide, y = RNG.normal(size=(5, 9)), RNG.normal(size=(5, 1))
-    np.testing.assert_allclose(ridge(wide, y, penalty=1e-12)(wide), y, atol=1e-9)  # through every sample
+    np.testing.assert_allclose(fit(wide, y, penalty=1e-12)(wide), y, atol=1e-9)  # through every sample
     for samples, penalty in ((5, 0.0), (9, 0)):
         with pytest.raises(ValueError, match=rf"features: {samples} samples do not determine a probe of 9 features"):
             ridge(RNG.normal(size=(samples, 9)), RNG.normal(size=(samples, 1)), penalty=penalty)
@@ -46,7 +47,7 @@ def test_a_probe_of_constant_features_and_of_few_samples(x64):
 
 def test_half_precision_is_measured_in_single():
     x = jnp.asarray(RNG.normal(size=(40, 3)), jnp.bfloat16)
-    probe = ridge(x, x[:, :1])
+    probe = fit(x, x[:, :1])
     assert probe.kernel.dtype == r2(x, x).dtype == jnp.float32
     np.testing.assert_allclose(probe.kernel, [[1], [0], [0]], atol=1e-3)
 

@@ -8,21 +8,24 @@ from scipy.spatial.transform import Rotation
 
 from equijax.measures import prediction_retrieval_error, retrieval, retrieval_chance
 
+find = jax.jit(retrieval, static_argnames="hits")
+error_of = jax.jit(prediction_retrieval_error)
 RNG = np.random.default_rng(0)
 
 
 def test_ranks_are_by_cosine_with_ties_in_the_middle(x64):
     gallery = np.array([[1.0, 0], [2, 0], [1, 1], [0, 5], [-3, 0]])  # the first two point the same way
-    found = retrieval(np.array([[0.1, 0], [0, 1.0]]), gallery, jnp.array([0, 4]), hits=(1, 2, 5))
+    found = find(np.array([[0.1, 0], [0, 1.0]]), gallery, jnp.array([0, 4]), hits=(1, 2, 5))
     np.testing.assert_array_equal(found.ranks, [1.5, 4.0])  # two are first; three lie across, after two others
     np.testing.assert_allclose(found.mrr, (1 / 1.5 + 1 / 4) / 2)
     np.testing.assert_allclose(found.hits, [0, 0.5, 1])
-    assert retrieval(np.array([[1.0, 0.2]]), gallery * 1e-3, jnp.array([1])).ranks == 1.5  # lengths do not count
+    scaled = find(np.array([[1.0, 0.2], [0, 1.0]]), gallery * 1e-3, jnp.array([1, 4]), hits=(1, 2, 5))
+    np.testing.assert_array_equal(scaled.ranks, [1.5, 4.0])  # lengths do not count
 
 
 def test_collapsed_embeddings_score_as_they_should():
     rows = jnp.ones((50, 64)) * RNG.normal(size=64) + 1e-9
-    found = retrieval(rows * RNG.uniform(1, 2, (50, 1)), rows)
+    found = find(rows * RNG.uniform(1, 2, (50, 1)), rows)
     np.testing.assert_array_equal(found.ranks, 25.5)
     np.testing.assert_array_equal(found.hits, 0)  # and not 1, as with argsort
 
@@ -33,11 +36,11 @@ def test_chance_is_what_random_embeddings_score(x64):
     assert chance.hits == (0.02, 0.1)
     key = jax.random.key(0)
     p, g = jax.random.normal(key, (200, 50, 8)), jax.random.normal(jax.random.fold_in(key, 1), (200, 50, 8))
-    found = jax.jit(retrieval)(p, g)
+    found = find(p, g)
     assert found.ranks.shape == (200, 50)
     assert found.mrr == pytest.approx(chance.mrr, abs=6e-3)
     np.testing.assert_allclose(found.hits, chance.hits, atol=1e-2)
-    assert retrieval(g, g).mrr == 1
+    assert find(g, g).mrr == 1
 
 
 def test_the_error_of_retrieved_rotations(x64):
@@ -45,10 +48,10 @@ def test_the_error_of_retrieved_rotations(x64):
     turns = Rotation.random(n, rng=RNG)
     q, r = turns.as_quat(), turns.as_matrix()
     z = RNG.normal(size=(n, 6))
-    assert prediction_retrieval_error(z, z, r, r) == pytest.approx(0, abs=1e-12)
-    wrong = prediction_retrieval_error(z, z, r, np.roll(r, 1, axis=0))
+    assert error_of(z, z, r, r) == pytest.approx(0, abs=1e-12)
+    wrong = error_of(z, z, r, np.roll(r, 1, axis=0))
     np.testing.assert_allclose(wrong, np.mean(1 - np.sum(q * np.roll(q, 1, axis=0), axis=1) ** 2), rtol=1e-12)
-    assert prediction_retrieval_error(np.ones((n, 6)), np.ones((n, 6)), r, r) == pytest.approx(0.75, abs=2e-2)
+    assert error_of(np.ones((n, 6)), np.ones((n, 6)), r, r) == pytest.approx(0.75, abs=2e-2)
 
 
 @pytest.mark.parametrize(
