@@ -57,6 +57,7 @@ def save(
     Raises:
         TypeError: If a field of the model or something of `extra` is no data that JSON can hold, or a leaf or a key of
             `params` or `training` is another thing than above.
+        OSError: If the disk is full; the checkpoints that are there stay.
         ValueError: If `step` is not larger than those that are there, `keep` is below 1, or `extra` has a reserved
             name. `check` raises the same before a run, which would be lost.
 
@@ -71,9 +72,17 @@ def save(
     ocp = _orbax()
     keep = _validate.integer("keep", keep, 1)
     items = _items(directory, step, model, params, training, extra)
-    with _manager(directory, create=True, keep=keep) as manager:
-        manager.save(step, args=ocp.args.Composite(**items))
-        manager.wait_until_finished()
+    try:
+        with _manager(directory, create=True, keep=keep) as manager:
+            manager.save(step, args=ocp.args.Composite(**items))
+            manager.wait_until_finished()
+    except Exception as error:  # of the libraries that write, which have no type for it
+        if "No space left" not in str(error):
+            raise
+        raise OSError(
+            f"{directory}: the disk is full, checkpoint {step} is not written, and those before it are as they were; "
+            "make room, and start again to go on from the last one"
+        ) from error
 
 
 def check(

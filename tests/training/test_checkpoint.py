@@ -216,3 +216,16 @@ def test_training_of_another_form_is_named(tmp_path):
 def test_fields_of_numpy_numbers(tmp_path):
     checkpoint.save(tmp_path, 1, Scaled((np.int64(1), np.int64(8)), np.float32(2.5)), PARAMS)
     assert checkpoint.rebuild(Scaled, checkpoint.restore(tmp_path).config) == Scaled((1, 8), 2.5)
+
+
+def test_a_full_disk_leaves_the_last_good_one(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, 1, None, PARAMS)
+
+    def full(*_, **__):  # as TensorStore says it
+        raise ValueError("RESOURCE_EXHAUSTED: Failed to write 80 bytes to file 14: No space left on device [28]")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("orbax.checkpoint.CheckpointManager.save", full)
+        with pytest.raises(OSError, match=r"the disk is full, checkpoint 2 is not written, .* make room"):
+            checkpoint.save(tmp_path, 2, None, PARAMS)
+    assert checkpoint.restore(tmp_path).step == 1

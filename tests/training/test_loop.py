@@ -317,3 +317,31 @@ def test_eight_devices_train_as_one():
     )
     assert got.params["w"].sharding.device_set == set(jax.devices())
     chex.assert_trees_all_close(jax.device_get(got.state), jax.device_get(want.state), rtol=1e-5, atol=1e-6)
+
+
+def test_patience_ends_a_run_that_gets_no_better_and_keeps_the_best(tmp_path):
+    """Validation is best at the third of the records; the run ends two later, and its checkpoint has the best."""
+    numbers = iter([3.0, 2.0, 1.0, 1.5, 1.0, 9.0])
+    found = training.fit(
+        lambda params, batch: jnp.sum(params["w"]), {"w": jnp.zeros(1)}, [np.zeros(1)], optimizer=optax.sgd(1.0),
+        steps=6, every=1, validate=lambda params: next(numbers), patience=2, directory=tmp_path, progress=False,
+    )  # fmt: skip
+    assert (found.stopped, int(found.state.step), found.best["w"].tolist()) == ("patience", 5, [-3.0])
+    assert training.checkpoint.restore(tmp_path).params["w"].tolist() == [-3.0]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 5
+    with pytest.raises(ValueError, match="patience: expected validate, too"):
+        training.fit(lambda w, b: w, jnp.zeros(()), [0], optimizer=optax.sgd(1.0), steps=1, patience=1)
+
+
+def test_batches_made_by_a_worker_process_come_in_order():
+    pytest.importorskip("grain")
+    found = training.prefetch(Squares(), 3, workers=1)
+    assert [next(found) for _ in range(5)] == [9, 16, 25, 36, 49]
+    found.close()
+
+
+class Squares:
+    """The square of a step, which worker processes can make."""
+
+    def __getitem__(self, step):
+        return step**2

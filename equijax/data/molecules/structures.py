@@ -13,7 +13,7 @@ from equijax.graphs import Structure
 LOOKED_AT = 100  # frames, over all of a file, by which names of labels are chosen
 
 
-class Structures(Sequence[Structure]):
+class Structures(Sequence):  # of `graphs.Structure`
     """Frames of a file as structures; it can be pickled, and each process opens the file itself."""
 
     def __init__(self, path: str | Path, labeling: Labeling):
@@ -38,7 +38,7 @@ class Structures(Sequence[Structure]):
         raise NotImplementedError
 
 
-class Subset(Sequence[Structure]):
+class Subset(Sequence):
     """Some of other structures, in an order of its own, read when they are asked for.
 
     Args:

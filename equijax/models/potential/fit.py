@@ -48,13 +48,13 @@ def fit(
     seconds: int | float | None = None,
     batch_size: int = 5,
     seed: int = 0,
-    energy_weight: float = 1.0,
-    force_weight: float = 1.0,
-    stress_weight: float | None = None,
-    huber: float | None = None,
-    max_force: float | None = None,
+    energy_weight: int | float = 1.0,
+    force_weight: int | float = 1.0,
+    stress_weight: int | float | None = None,
+    huber: int | float | None = None,
+    max_force: int | float | None = None,
     optimizer: str | optax.GradientTransformation = "muon",
-    rate: float | None = None,
+    rate: int | float | None = None,
     decay: float = 0.99,
     patience: int | None = None,
     workers: int = 0,
@@ -226,7 +226,7 @@ def _kept(structures, found, max_force):
     wild = np.nan_to_num(found.peaks) > (np.inf if max_force is None else max_force)
     for reason, left in (("have no label", ~labeled), (f"have forces above {max_force} eV/Å", wild)):
         if left.any():
-            named = training_set.names(np.flatnonzero(left))
+            named = training_set.names(np.flatnonzero(left), found.where)
             warnings.warn(f"{named} {reason} and are left out", UserWarning, stacklevel=3)
     keep = np.flatnonzero(labeled & ~wild)
     if len(keep) == len(labeled):
@@ -235,7 +235,8 @@ def _kept(structures, found, max_force):
         raise ValueError(f"max_force: expected one that leaves structures to train on, got {max_force} eV/Å")
     rows = {name: getattr(found, name)[keep] for name in ("sizes", "counts", "energies", "forces", "peaks", "stresses")}
     held = None if found.held is None else [found.held[k] for k in keep]
-    return data.Subset(structures, keep.tolist()), found._replace(**rows, held=held)
+    subset = data.Subset(structures, keep.tolist())
+    return subset, found._replace(**rows, held=held, where=subset.where)
 
 
 def _optimizer(optimizer, steps, rate, factor) -> optax.GradientTransformation:

@@ -19,11 +19,11 @@ def loss(
     labels: graphs.Labels,
     graph: graphs.Graph,
     scale: float,
-    energy_weight: float = 1.0,
-    force_weight: float = 1.0,
-    stress_weight: float = 0.0,
+    energy_weight: int | float = 1.0,
+    force_weight: int | float = 1.0,
+    stress_weight: int | float = 0.0,
     axis_name: str | None = None,
-    huber: float | None = None,
+    huber: int | float | None = None,
 ) -> Float[Array, ""]:
     """w_E mean ρ(ΔE/√n s) + w_F mean ρ(ΔF/s) + w_σ mean ρ(Δσ/s), with the unit s; means over what is labeled.
 

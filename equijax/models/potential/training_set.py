@@ -1,7 +1,7 @@
 """What structures say of a model that is trained on them: E0 of its atoms, their neighbors, the unit of energies."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,8 @@ class Survey(NamedTuple):
     """Whether there is a stress, and a periodic axis."""
     held: list[tuple[graphs.Graph, graphs.Structure]] | None
     """The structures with their edges, where these fit in memory."""
+    where: Callable[[int], str] | None = None
+    """What a structure is called, where it is of a file."""
 
     def labeled(self) -> Bool[np.ndarray, " n"]:
         """Whether a structure has a label at all."""
@@ -83,7 +85,7 @@ def survey(structures: Sequence[graphs.Structure], cutoff: float, held: int = HE
         row[np.searchsorted(species, found)] = count
     return Survey(
         float(cutoff), np.array(sizes), tuple(species), counts, np.array(energies, float), np.array(forces, float),
-        np.array(peaks, float), np.array(stresses), kept,
+        np.array(peaks, float), np.array(stresses), kept, getattr(structures, "where", None),
     )  # fmt: skip
 
 
@@ -127,9 +129,9 @@ def units(found: Survey) -> dict[str, float]:
     wild = outliers(found)
     if len(wild):
         warnings.warn(
-            f"structures: {names(wild)} have forces up to {np.nanmax(found.peaks[wild]):.3g} eV/Å, over {OUTLIER:.0f} "
-            f"times the median of {np.median(found.forces[forces]):.3g}, and do not set the scale; leave them out, as "
-            "max_force of potential.fit does, or train with huber, which bounds what they do",
+            f"structures: {names(wild, found.where)} have forces up to {np.nanmax(found.peaks[wild]):.3g} eV/Å, over "
+            f"{OUTLIER:.0f} times the median of {np.median(found.forces[forces]):.3g}, and do not set the scale; leave "
+            "them out, as max_force of potential.fit does, or train with huber, which bounds what they do",
             UserWarning,
             stacklevel=3,
         )
@@ -150,7 +152,7 @@ def outliers(found: Survey) -> Int[np.ndarray, " outliers"]:
     return np.flatnonzero(np.nan_to_num(found.peaks) > OUTLIER * np.median(forces))
 
 
-def names(indices: Iterable[int]) -> str:
+def names(indices: Sequence[int] | Int[np.ndarray, " m"], where: Callable[[int], str] | None = None) -> str:
     """Structures by number, for messages.
 
     Examples:
@@ -161,7 +163,7 @@ def names(indices: Iterable[int]) -> str:
     """
     indices = [int(k) for k in indices]
     most = len(indices) if len(indices) < 5 else 3
-    shown = ", ".join(f"structures[{k}]" for k in indices[:most])
+    shown = ", ".join(where(k) if where else f"structures[{k}]" for k in indices[:most])
     return shown + (f" and {len(indices) - most} more" if len(indices) > most else "")
 
 

@@ -1,0 +1,25 @@
+"""Check that a potential is equivariant: turned, mirrored, moved and renumbered atoms, in two precisions."""
+
+import argparse
+from pathlib import Path
+
+from equijax.models.potential import report
+from equijax.models.potential.commands import options as all_options
+from equijax.models.potential.predict import load
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The folder, and a file."""
+    parser.add_argument("folder", help="that a training has written")
+    parser.add_argument("file", nargs="?", help="structures to look at it; those it was trained on unless given")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the report of `check`; status 1 unless the verdict is exact."""
+    model, params = load(args.folder)
+    chosen = all_options.read(Path(args.folder) / "options.toml", {})
+    structures = report.opened(args.file or chosen["data"]["train"], chosen["labels"])
+    found = report.symmetry(model, params, [structures])
+    print(found)
+    if found is None or found.verdict != "exact":
+        raise SystemExit(1)
