@@ -3,7 +3,6 @@
 import harness
 from tables import markdown, measured
 
-TARGET = 1.0  # meV an atom in 10 ps, in float32
 FASTER = 3.0
 
 
@@ -27,12 +26,17 @@ def page(lines):
         rows = [
             (
                 f"{r['precision']}, {r['steps'] * r['timestep'] / 1000:g} ps",
-                f"{r['drift_mev_an_atom']:.5f}",
-                f"{r['range_mev_an_atom']:.5f}",
+                f"{r['drift_mev_an_atom']:.1g}",
+                f"{r['range_mev_an_atom']:.1g}",
                 f"{r['kinetic_range_mev_an_atom']:.1f}",
             )
             for r in runs
         ]
-        head = ["meV an atom", "drift of the total energy", "its range", "range of the kinetic energy"]
+        head = [
+            "meV an atom (wanted: below 1)",
+            "drift of the total energy",
+            "its range",
+            "range of the kinetic energy",
+        ]
         tables.append(markdown(head, rows))
     return "\n".join([*tables, measured(lines[-1])]) if tables else ""

@@ -113,8 +113,10 @@ def test_goes_on_from_a_state_or_a_file_as_if_nothing_had_happened(x64, tmp_path
     ensemble = Langevin(1.0, 300.0, 0.02)
     whole, _ = run(soft, structure, 34, ensemble, **options)
     half, _ = run(soft, structure, 13, ensemble, **options)
-    rest, _ = run(soft, structure, 21, ensemble, state=half.state, **options)
+    rest, frames = run(soft, structure, 21, ensemble, state=half.state, **options)
     assert rest.log.steps.tolist() == [14, 21, 28, 34]
+    jax.tree.map(np.testing.assert_array_equal, rest.log, dynamics.log_of(frames))
+    np.testing.assert_allclose(dynamics.masses(np.array([1, 29])), [1.008, 63.546])
     jax.tree.map(np.testing.assert_array_equal, whole.state, rest.state)
 
     for name, digits in (("md.traj", 1e-12), ("md.xyz", 1e-6)):

@@ -27,7 +27,7 @@ from equijax.models.potential.dynamics.ensembles import (
 from equijax.models.potential.dynamics.files import TrajectoryFile, last_state
 from equijax.models.potential.dynamics.program import Predictor
 from equijax.models.potential.dynamics.simulation import Result, run
-from equijax.models.potential.dynamics.states import Frames, Log, State, begin
+from equijax.models.potential.dynamics.states import Frames, Log, State, begin, log_of, masses
 
 __all__ = [
     "ACCELERATION",
@@ -45,6 +45,8 @@ __all__ = [
     "TrajectoryFile",
     "begin",
     "last_state",
+    "log_of",
+    "masses",
     "maxwell_boltzmann",
     "run",
 ]

@@ -102,7 +102,7 @@ def run(
         _validate.integer(name, value, 1) for name, value in (("steps", steps), ("every", every), ("frames", frames))
     )
     _validate.positive("skin", skin, "length")
-    masses = _masses(species) if masses is None else np.asarray(masses, np.float64)
+    masses = states.masses(species) if masses is None else np.asarray(masses, np.float64)
     if masses.shape != (n,) or not (masses > 0).all():
         raise ValueError(f"masses: expected {n} positive numbers in amu, got {masses}")
     state = states.begin(structure, velocities) if state is None else jax.tree.map(jnp.asarray, state)
@@ -158,11 +158,3 @@ def _model(model, cutoff, species):
         raise ValueError("cutoff: expected that of the function in Å, got None")
     _validate.positive("cutoff", cutoff, "length")
     return float(cutoff), 0.0
-
-
-def _masses(species):
-    try:
-        from ase.data import atomic_masses
-    except ImportError as error:
-        raise ImportError("masses: expected some in amu; those of ASE need pip install 'equijax[molecules]'") from error
-    return np.asarray(atomic_masses[species], np.float64)

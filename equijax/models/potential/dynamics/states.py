@@ -78,9 +78,27 @@ def frames_of(found, valid, masses, alone):
     return Frames(steps, x, v, cells, forces, energies + alone, stresses, kinetic)
 
 
-def log_of(frames):
+def log_of(frames: Frames) -> Log:
+    """The numbers of frames."""
     volumes = np.abs(np.linalg.det(frames.cells))
     stress = np.trace(frames.stresses, axis1=1, axis2=2)
     temperatures = 2 * frames.kinetic / (3 * frames.positions.shape[1] * BOLTZMANN)
     pressures = (2 * frames.kinetic / volumes - stress) / 3
     return Log(frames.steps, frames.energies, frames.kinetic, temperatures, volumes, pressures)
+
+
+def masses(species: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Masses in amu of atoms in their natural mixture of isotopes, of ASE's table.
+
+    Raises:
+        ImportError: If ASE is not installed.
+
+    Examples:
+        >>> masses(np.array([1, 8])).tolist()
+        [1.008, 15.999]
+    """
+    try:
+        from ase.data import atomic_masses
+    except ImportError as error:
+        raise ImportError("masses: expected some in amu; those of ASE need pip install 'equijax[molecules]'") from error
+    return np.asarray(atomic_masses[species], np.float64)
