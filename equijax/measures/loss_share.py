@@ -54,8 +54,8 @@ def loss_share(
     By Jensen's inequality it is not negative where ℓ is convex in the prediction and data are as likely as moved data;
     of squared errors it is then E‖f − f̄‖² / E ℓ. Elsewhere it may be negative: breaking the symmetry pays. If the data
     have an orientation of their own, `at="orbit"` takes the loss of f at randomly moved data,
-    ∫ ℓ(σ(g)⁻¹ f(ρ(g) x), y) dg, and no share of a convex loss is negative. For a loss that is not convex the number
-    is computed all the same, and no sign means anything.
+    ∫ ℓ(σ(g)⁻¹ f(ρ(g) x), y) dg, and no share of a convex loss is negative but by chance. For a loss that is not convex
+    the number is computed all the same, and no sign means anything.
 
     **Estimates.** Finite groups of up to 64 elements are averaged over exactly. Elsewhere ℓ at the mean of n samples
     would be too large, by order 1/n. The jackknife of second order takes that out,

@@ -102,6 +102,9 @@ def test_the_invariance_score_is_zero_one_and_between(x64):
 
     for (metric, k), score in scores().items():
         assert cases[k][2] <= score <= cases[k][3], (metric, k)
+    # of two samples no pair may be a sample and itself, which would be 0 / 0
+    turns, two = Symmetry(groups.Shift(2), reps.Shift(0), None), jnp.array([[0.0, 1.0], [0.0, 3.0]])
+    assert jnp.max(jax.vmap(lambda key: invariance_score(jnp.sum, turns, two, key=key))(jax.random.split(KEY, 8))) == 0
 
 
 def test_the_worst_case_the_consistency_and_the_sweep():
