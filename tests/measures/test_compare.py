@@ -62,7 +62,7 @@ def test_distances_are_those_of_scipy_and_know_no_isometry(x64):
 
 
 def test_ranks_quantiles_and_what_leaves_them(x64):
-    d = np.asarray(rdm(X))
+    d = np.asarray(rdm_of(X))
     v = d[UPPER]
     pairs = lambda *args, **options: np.asarray(gt(*args, **options))[UPPER]  # noqa: E731
     ranks = (scipy.stats.rankdata(v) - 1) / (len(v) - 1)
@@ -91,7 +91,8 @@ def test_ranks_quantiles_and_what_leaves_them(x64):
 
 
 def test_quantiles_of_all_matrices_together(x64):
-    both = np.stack([rdm(X), 10 * rdm(X)])
+    d = np.asarray(rdm_of(X))
+    both = np.stack([d, 10 * d])
     each, together = (np.asarray(gt(both, lower=0.0, upper=1.0, rank=False, pooled=p)) for p in (False, True))
     np.testing.assert_allclose(each[0], each[1], atol=1e-14)
     assert together[0].max() < 0.1 < together[1].max() == 1
@@ -99,7 +100,7 @@ def test_quantiles_of_all_matrices_together(x64):
 
 
 def test_geodesics_are_shortest_paths(x64):
-    d = np.asarray(rdm(X))
+    d = np.asarray(rdm_of(X))
     paths = jax.jit(geodesics, static_argnums=1, static_argnames="neighbors")
     np.testing.assert_allclose(paths(d, 1.0).distances, d, rtol=1e-12)  # a metric, and all edges
     for found, near in (

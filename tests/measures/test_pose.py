@@ -13,7 +13,7 @@ RNG = np.random.default_rng(1)
 TURNS = Rotation.random(16, rng=np.random.default_rng(2)).as_matrix()
 
 
-def test_ideal_poses_tell_the_read(x64):
+def test_ideal_poses_tell_the_relative_rotation(x64):
     r1, r2 = TURNS[:8], TURNS[8:]
     relative = np.swapaxes(r1, 1, 2) @ r2
     a = RNG.normal(size=(5, 3, 3))  # capsules of an object, P = A R of each view

@@ -56,11 +56,11 @@ def test_a_decoder_runs_on_another_encoder(x64):
     decoder = lambda r: jnp.tanh(r @ weights)  # noqa: E731
     z, moved = X, 2.5 * X @ Q  # encoder B is A, turned and scaled
     logits = decoder(relative_of(z, ANCHORS, "cosine"))
-    stitched = stitch(decoder, ANCHORS, 2.5 * ANCHORS @ Q)
+    stitched = jax.jit(stitch(decoder, ANCHORS, 2.5 * ANCHORS @ Q))
     np.testing.assert_allclose(stitched(moved), logits, atol=1e-12)
-    swapped = stitch(decoder, ANCHORS, 2.5 * ANCHORS[::-1] @ Q)  # the same inputs in another order
+    swapped = jax.jit(stitch(decoder, ANCHORS, 2.5 * ANCHORS[::-1] @ Q))  # the same inputs in another order
     assert np.abs(swapped(moved) - logits).max() > 0.1
-    wide = stitch(decoder, ANCHORS, np.pad(2.5 * ANCHORS @ Q, [(0, 0), (0, 3)]))  # of another width
+    wide = jax.jit(stitch(decoder, ANCHORS, np.pad(2.5 * ANCHORS @ Q, [(0, 0), (0, 3)])))  # of another width
     np.testing.assert_allclose(wide(np.pad(moved, [(0, 0), (0, 3)])), logits, atol=1e-12)
     with pytest.raises(ValueError, match=r"trained, anchors: .* the same anchor inputs .* \(4, 4\) and \(3, 4\)"):
         stitch(decoder, ANCHORS, ANCHORS[:3])
