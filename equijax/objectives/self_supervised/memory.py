@@ -17,8 +17,8 @@ from equijax.objectives.self_supervised.positives import draw_pairs
 class MemoryBank(NamedTuple):
     """A feature of each sample of the data, and the cluster that it is in; a pytree, to be carried through training."""
 
-    features: Float[Array, "samples features"]
-    """Of norm 1, moving averages."""
+    codes: Float[Array, "samples features"]
+    """Features of norm 1, moving averages."""
     labels: Int[Array, " samples"]
     """The cluster of each, by the nearest center."""
     centers: Float[Array, "clusters features"]
@@ -63,13 +63,13 @@ def update_bank(
 
     Examples:
         >>> bank = memory_bank(jax.random.key(0), jnp.eye(2), 2)
-        >>> update_bank(bank, jnp.array([0]), jnp.array([[0.0, 3.0]]), momentum=0.0).features.tolist()
+        >>> update_bank(bank, jnp.array([0]), jnp.array([[0.0, 3.0]]), momentum=0.0).codes.tolist()
         [[0.0, 1.0], [0.0, 1.0]]
     """
     rows = global_batch(jnp.asarray(rows), axis_name)
     features = jax.lax.stop_gradient(held_rows("features", features, axis_name))
-    new, _ = unit(momentum * bank.features[rows] + (1 - momentum) * unit(features)[0])
-    every = bank.features.at[rows].set(new)
+    new, _ = unit(momentum * bank.codes[rows] + (1 - momentum) * unit(features)[0])
+    every = bank.codes.at[rows].set(new)
     labels = bank.labels.at[rows].set(_nearest(new, bank.centers))
     sums = jax.ops.segment_sum(every, labels, len(bank.centers))
     means, used = unit(sums)
@@ -119,13 +119,13 @@ def inter_image(
 
     Examples:
         >>> bank = memory_bank(jax.random.key(0), jax.random.normal(jax.random.key(1), (50, 8)), 5)
-        >>> z = bank.features[:4]
+        >>> z = bank.codes[:4]
         >>> loss, terms = inter_image(z, z, jnp.arange(4), bank, key=jax.random.key(2), negatives=10, nearest=20)
         >>> sorted(terms)
         ['inter', 'intra']
     """
     positive("temperature", temperature)
-    size = len(held_rows("bank", bank.features, least=2))
+    size = len(held_rows("bank", bank.codes, least=2))
     queries, keys, rows = held_rows("queries", queries), held_rows("keys", keys), jnp.asarray(rows)
     for name, x in {"keys": keys.shape, "rows": (*rows.shape, queries.shape[1])}.items():
         if x != queries.shape:
@@ -135,7 +135,7 @@ def inter_image(
     choose, hard, uniform = jax.random.split(random_key("key", key), 3)
 
     queries, keys = unit(queries)[0], jax.lax.stop_gradient(unit(keys)[0])
-    similar = matmul(queries, jax.lax.stop_gradient(bank.features).T)  # (batch, samples)
+    similar = matmul(queries, jax.lax.stop_gradient(bank.codes).T)  # (batch, samples)
     own = jnp.arange(size) == rows[:, None]
     alike = bank.labels == bank.labels[rows][:, None]
     view = jnp.sum(queries * keys, axis=1)

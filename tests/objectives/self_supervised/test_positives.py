@@ -50,7 +50,7 @@ def bank_of(labels, noise=0.0):
 
 @functools.partial(jax.jit, static_argnames=("negatives", "nearest"))
 def inter_image(bank, rows, margin, negatives=12, nearest=12):
-    z = bank.features[rows]
+    z = bank.codes[rows]
     return objectives.inter_image(
         3 * z, 2 * z, rows, bank, key=jax.random.key(0), negatives=negatives, nearest=nearest, margin=margin,
         temperature=0.2,
@@ -90,21 +90,21 @@ def test_the_bank_follows_the_features(x64):
     """Online k-means finds three clusters from centers that are some of the samples; features stay of norm one."""
     truth = np.arange(60) % 3
     clear = bank_of(truth, noise=0.15)
-    start = objectives.memory_bank(jax.random.key(3), clear.features, 3)
-    start = start._replace(centers=clear.features[jnp.array([0, 1, 2])])
+    start = objectives.memory_bank(jax.random.key(3), clear.codes, 3)
+    start = start._replace(centers=clear.codes[jnp.array([0, 1, 2])])
     update = jax.jit(objectives.update_bank)
     bank = start
     for rows in (jnp.arange(30), jnp.arange(30, 60)) * 2:
-        bank = update(bank, rows, 5 * clear.features[rows])
+        bank = update(bank, rows, 5 * clear.codes[rows])
     np.testing.assert_array_equal(bank.labels, truth)
-    np.testing.assert_allclose(jnp.linalg.norm(bank.features, axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(jnp.linalg.norm(bank.codes, axis=1), 1, rtol=1e-12)
     assert jnp.min(jnp.sum(bank.centers * CENTERS, axis=1)) > 0.98
     # an average: half of the old feature, half of the new one
     moved = update(bank, jnp.array([0]), jnp.asarray(CENTERS[1:2]))
-    wanted = bank.features[0] + CENTERS[1]
-    np.testing.assert_allclose(moved.features[0], wanted / np.linalg.norm(wanted), rtol=1e-12)
+    wanted = bank.codes[0] + CENTERS[1]
+    np.testing.assert_allclose(moved.codes[0], wanted / np.linalg.norm(wanted), rtol=1e-12)
     # a cluster that nobody is in keeps its center
-    empty = update(bank._replace(labels=jnp.zeros(60, int)), jnp.array([0]), clear.features[:1])
+    empty = update(bank._replace(labels=jnp.zeros(60, int)), jnp.array([0]), clear.codes[:1])
     np.testing.assert_array_equal(empty.centers[1:], bank.centers[1:])
 
 
