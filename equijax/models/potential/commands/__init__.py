@@ -8,9 +8,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from equijax.models.potential.commands import check, test, train
+from equijax.models.potential.commands import check, export, run, test, train
 
-COMMANDS = {"train": train, "test": test, "check": check}
+COMMANDS = {"train": train, "test": test, "check": check, "run": run, "export": export}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="python -m equijax.models.potential",
-        description="Interatomic potentials from files of structures: train one, test it, check its symmetry.",
+        description="Interatomic potentials from files of structures: train, test, check, run and export them.",
     )
     subparsers = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():

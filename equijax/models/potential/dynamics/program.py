@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,9 +12,10 @@ from jaxtyping import Array, PyTree
 from equijax import graphs
 from equijax.models.potential.dynamics.ensembles import drift
 from equijax.models.potential.dynamics.states import ACCELERATION, State
+from equijax.models.potential.energy_model import EnergyModel
 from equijax.models.potential.predict import Prediction, predict
 
-Predictor: TypeAlias = nn.Module | Callable[[PyTree, graphs.Graph], Prediction]
+Predictor: TypeAlias = EnergyModel | Callable[[PyTree, graphs.Graph], Prediction]
 FINE, FULL, LOST = range(3)  # how a chunk ended: a list that is too small, numbers that are none
 
 
@@ -117,7 +117,7 @@ def chunk(model, params, ensemble, atoms, state, key, last, every, *, cutoff, sk
 
 
 def prediction(model, params, graph):
-    return predict(model, params, graph) if isinstance(model, nn.Module) else model(params, graph)
+    return predict(model, params, graph) if isinstance(model, EnergyModel) else model(params, graph)
 
 
 def _pad(x):

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +12,7 @@ from equijax import _validate, graphs
 from equijax.models.potential.dynamics import ensembles, program, states
 from equijax.models.potential.dynamics.ensembles import NPT, NVE, Ensemble
 from equijax.models.potential.dynamics.states import Frames, Log, State
+from equijax.models.potential.energy_model import EnergyModel
 from equijax.models.potential.predict import baseline
 
 MARGIN = 1.05  # a cell may shrink by that much before lists are made larger
@@ -146,7 +146,7 @@ def run(
 
 def _model(model, cutoff, species):
     """The cutoff, and the energy of the isolated atoms."""
-    if isinstance(model, nn.Module):
+    if isinstance(model, EnergyModel):
         if cutoff is not None:
             raise ValueError(f"cutoff: expected none beside a model, which has its own, got {cutoff}")
         return model.cutoff, float(baseline(model, species).sum())
