@@ -21,8 +21,8 @@ def pair_contrastive(
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Mean over rows i of −Σ_{p ∈ P(i)} log( exp(z_i·z_p / τ) / Σ_{a≠i} exp(z_i·z_a / τ) ) / n_i, with ‖z‖ = 1.
 
-    n_i is the number of pairs P(i). The supervised contrastive loss, for pairs of any kind. Rows that have no pair count
-    as others only.
+    n_i is the number of pairs P(i). The supervised contrastive loss, for pairs of any kind. Rows without one count as
+    others only.
 
     Args:
         codes: z, of any length.
