@@ -55,8 +55,7 @@ class Method:
 
     views = 2  # of an object in a batch
     average = False  # whether it needs codes by a moving average of the encoder
-    noise = decay = 0.0  # of views, and of weights
-    rate = 1e-3
+    rate = 1e-3  # of learning, at first
 
     def heads(self, d):
         """Modules by name, each with arguments to be initialized with; d is the dimension of space."""
@@ -181,45 +180,29 @@ class Capsules(Method):
 
 
 class Poses(Capsules):
-    """Pose matrices of the second half and VICReg of the first, over all pairs of several views."""
+    """Pose matrices of the second half and VICReg of the first, which is behind a projector, or plain."""
 
-    def __init__(
-        self,
-        views=2,
-        invariance=10.0,
-        equivariance=5.0,
-        spread=10.0,
-        covariance=1.0,
-        noise=0.0,
-        decay=0.0,
-        rate=1e-3,
-        direct=False,
-    ):
-        self.views, self.invariance, self.equivariance = views, invariance, equivariance
-        self.spread, self.covariance, self.noise, self.decay = spread, covariance, noise, decay
-        self.rate, self.direct = rate, direct
+    def __init__(self, plain=False, invariance=10.0, rate=1e-3):
+        self.plain, self.invariance, self.rate = plain, invariance, rate
 
     def heads(self, d):
         return super().heads(d) | {"first": (Projector(HALF), jnp.ones((1, HALF)))}
 
     def loss(self, net, z, r, target):
         d, first, poses = r.shape[-1], z[..., :HALF], self.poses(net, z)
-        first = first if self.direct else net("first", first)
-        a, b = map(jnp.array, zip(*itertools.combinations(range(self.views), 2), strict=True))
-        flat = lambda x: x.reshape(-1, *x.shape[2:])  # noqa: E731
-        pairs = flat(poses[:, a]), flat(poses[:, b])
-        error, terms = objectives.pose_equivariance(*pairs, flat(relative(r[:, a], r[:, b])), reps.Vector())
-        poses = flat(poses)
+        first = first if self.plain else net("first", first)
+        g = relative(r[:, 0], r[:, 1])
+        error, terms = objectives.pose_equivariance(poses[:, 0], poses[:, 1], g, reps.Vector())
         unit = d * poses / jnp.sqrt(jnp.sum(poses**2, axis=(-2, -1), keepdims=True) + 1e-12)  # a mean square of one
-        both = jnp.concatenate([flat(first), unit.reshape(len(unit), -1)], axis=1)
+        both = jnp.concatenate([first, unit.reshape(*first.shape[:2], -1)], axis=-1)
+        both = both.reshape(-1, both.shape[-1])
         terms |= {
             "equivariance": d * d * error,
-            "invariance": jnp.mean((first[:, a] - first[:, b]) ** 2),
+            "invariance": jnp.mean((first[:, 0] - first[:, 1]) ** 2),
             "variance": objectives.variance_hinge(both),
-            "covariance": 2 * objectives.covariance_penalty(both),
+            "covariance": objectives.covariance_penalty(both),
         }
-        weights = {"equivariance": self.equivariance, "invariance": self.invariance}
-        weights |= {"variance": self.spread, "covariance": self.covariance}
+        weights = {"equivariance": 5.0, "invariance": self.invariance, "variance": 10.0, "covariance": 2.0}
         return sum(weight * terms[name] for name, weight in weights.items()), terms
 
 
@@ -277,7 +260,7 @@ METHODS = {
     "pose matrices": Poses(),
     "seq-JEPA, matrices": SeqJEPA(),
     "supervised by rotations": Supervised(),
-    "poses beside a plain half": Poses(invariance=50.0, direct=True, rate=4e-3),
+    "poses beside a plain half": Poses(plain=True, invariance=50.0, rate=4e-3),
 }
 
 SMALL = ("poses beside a plain half",)
@@ -325,11 +308,10 @@ def train(method, data, seed, steps):
 
     def loss(params, _, *, key, carry):
         chosen = draw(key, *x.shape[:2], BATCH // method.views, method.views)
-        views = x[chosen] + method.noise * jax.random.normal(key, (BATCH // method.views, method.views, *x.shape[2:]))
-        z, target = net(params, "encoder", views), None
+        z, target = net(params, "encoder", x[chosen]), None
         if method.average:
             step, average = carry
-            target = jax.lax.stop_gradient(net({"encoder": average}, "encoder", views))
+            target = jax.lax.stop_gradient(net({"encoder": average}, "encoder", x[chosen]))
             decay = objectives.target_decay(step / steps, 0.99)
             carry = step + 1, optax.incremental_update(params["encoder"], average, 1 - decay)
         value, terms = method.loss(functools.partial(net, params), z, r[chosen], target)
@@ -337,13 +319,9 @@ def train(method, data, seed, steps):
 
     if type(method) is Method:
         return params, net
-    carry, rate = (
-        (jnp.zeros(()), params["encoder"] if method.average else {}),
-        optax.cosine_decay_schedule(method.rate, steps),
-    )
     found = training.fit(
-        loss, params, [()], optimizer=optax.adamw(rate, weight_decay=method.decay), steps=steps,
-        key=keys[-1], carry=carry, progress=False,
+        loss, params, [()], optimizer=optax.adam(optax.cosine_decay_schedule(method.rate, steps)), steps=steps,
+        carry=(jnp.zeros(()), params["encoder"] if method.average else {}), key=keys[-1], progress=False,
     )  # fmt: skip
     return completed(found).params, net
 

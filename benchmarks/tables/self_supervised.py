@@ -35,14 +35,14 @@ def mini3d(lines):
 
 
 def table(lines, name):
-    """A row a method, in the order in which they were run."""
+    """A row a method, the largest R² first."""
     runs = kept(lines, name)
     if not runs:
         return ""
     columns = {head: figure for head, figure in COLUMNS.items() if figure[0] in next(iter(runs.values()))[0]}
     rows = [
         (method, str(len(seeds)), *(spread((r[figure] for r in seeds), n) for figure, n in columns.values()))
-        for method, seeds in runs.items()
+        for method, seeds in sorted(runs.items(), key=lambda item: -mean(item[1], "r2_all_test"))
     ]
     r = next(iter(runs.values()))[-1]
     note = f"{r['steps']:,} steps of 512 views; a guess finds the class in {CHANCE[name]:.2f}. {measured(r)}"
@@ -59,34 +59,38 @@ def kept(lines, name):
     return runs
 
 
+def mean(seeds, figure):
+    """Of a figure over the seeds."""
+    return sum(r[figure] for r in seeds) / len(seeds)
+
+
 def targets(runs):
     """What was to be reached."""
 
-    def mean(method, figure):
-        seeds = runs.get(method, [])
-        return sum(r[figure] for r in seeds) / len(seeds) if seeds else None
+    def of(method, figure):
+        return mean(runs[method], figure) if method in runs else None
 
     def minus(a, b):
         return None if a is None or b is None else a - b
 
     matrix, mlp, vicreg = "SIE, hypernetwork of matrix", "SIE, MLP of quaternion", "VICReg"
     whole, half = "r2_all_test", "r2_equivariant_test"
-    poses = max(filter(None, (mean(matrix, whole), mean("pose matrices", whole))), default=None)
+    poses = max(filter(None, (of(matrix, whole), of("pose matrices", whole))), default=None)
     found = [
-        Target("R² of a hypernetwork of matrices over that of an MLP", minus(mean(matrix, whole), mean(mlp, whole)),
+        Target("R² of a hypernetwork of matrices over that of an MLP", minus(of(matrix, whole), of(mlp, whole)),
                0.1, "at least"),
-        Target("the same in the equivariant half", minus(mean(matrix, half), mean(mlp, half)), 0.2, "at least"),
+        Target("the same in the equivariant half", minus(of(matrix, half), of(mlp, half)), 0.2, "at least"),
         Target("R² of its equivariant half over that of the invariant one",
-               minus(mean(matrix, half), mean(matrix, "r2_invariant_test")), 0.2, "at least"),
+               minus(of(matrix, half), of(matrix, "r2_invariant_test")), 0.2, "at least"),
         Target("R² of matrices or poses over that of quaternions",
-               minus(poses, mean("SIE, hypernetwork of quaternion", whole)), 0.0, "at least"),
-        Target("classes known by VICReg", mean(vicreg, "top1_all"), 0.95, "at least"),
+               minus(poses, of("SIE, hypernetwork of quaternion", whole)), 0.0, "at least"),
+        Target("classes known by VICReg", of(vicreg, "top1_all"), 0.95, "at least"),
         Target("R² that VICReg adds to an untrained encoder, or takes",
-               None if (gain := minus(mean(vicreg, whole), mean("untrained", whole))) is None else abs(gain), 0.03),
+               None if (gain := minus(of(vicreg, whole), of("untrained", whole))) is None else abs(gain), 0.03),
     ]  # fmt: skip
     for figure, what in ((whole, "R²"), ("top1_all", "classes known")):
-        others = [value for name in (*PUBLISHED, "pose matrices") if (value := mean(name, figure)) is not None]
-        ahead = minus(mean(OURS, figure), max(others, default=None))
+        others = [value for name in (*PUBLISHED, "pose matrices") if (value := of(name, figure)) is not None]
+        ahead = minus(of(OURS, figure), max(others, default=None))
         found.append(
             Target(f"{what} by poses beside a plain half over the best published recipe", ahead, 0.0, "at least")
         )
