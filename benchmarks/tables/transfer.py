@@ -24,7 +24,8 @@ def differences(cases):
     found = {"transformations": accuracy["right", *MOST] - accuracy["other", *MOST]}
     for factor, k in FACTORS.items():
         others = [c for c in accuracy if c[0] == "right" and all(c[1 + j] == MOST[j] for j in range(3) if j != k)]
-        found[factor] = max(accuracy[c] for c in others) - min(accuracy[c] for c in others)
+        if len(others) > 1:
+            found[factor] = max(accuracy[c] for c in others) - min(accuracy[c] for c in others)
     return found
 
 
@@ -34,7 +35,7 @@ def targets(lines):
     return [
         Target(
             f"points by the right transformations, less those by {factor}",
-            min((d["transformations"] - d[factor] for d in every), default=None),
+            min((d["transformations"] - d[factor] for d in every if factor in d), default=None),
             0,
             "at least",
         )
@@ -61,7 +62,8 @@ def page(lines):
         rows.append((case[0], f"{case[1]:,}", str(case[2]), case[3], *shares, invariance))
     head = ["transformations", "samples", "classes", "network", "validation (%)", "after transfer (%)", "invariance"]
     text += "\n" + markdown(head, rows)
-    text += "\n" + markdown(["rank correlation with accuracy after transfer", ""], correlations(seeds))
+    if len(first) > 2:
+        text += "\n" + markdown(["rank correlation with accuracy after transfer", ""], correlations(seeds))
     return text + "\n" + measured(next(iter(first.values())))
 
 

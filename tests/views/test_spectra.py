@@ -34,6 +34,8 @@ def test_gabor_frames_are_tight_and_move_by_hops(x64, series):
         power = np.abs(views.gabor(series, window, hop)) ** 2
         found = np.einsum("k,bmkc->bc", views.wave_weights(window), power)
         np.testing.assert_allclose(found, window / (2 * hop) * energy, rtol=1e-12)
+    ends = 2 * np.sin(np.pi / 8) + 2 * np.sin(3 * np.pi / 8)  # a window of four, symmetric, of ones
+    np.testing.assert_allclose(views.gabor(jnp.ones((8, 1)), 4, 4)[:, 0, 0], ends / 2, atol=1e-12)
     loose = np.abs(views.gabor(series, 12, 8)) ** 2  # windows that do not add up to a constant
     assert np.ptp(np.einsum("k,bmkc->bc", views.wave_weights(12), loose) / energy) > 0.05
     moved = views.gabor(jnp.roll(series, 3, axis=1), 12, 3)

@@ -50,6 +50,14 @@ def test_a_known_pose_is_rendered_where_it_has_to_be():
     red = np.argwhere(image[..., 0] > 1.5 * image[..., 2])
     assert len(red) > 10
     assert np.abs(red.mean(axis=0) - pixel(turn @ p + t)).max() < 0.5
+    # the floor in the corners, of hue 2/3 in red light from the polar angle 0.3 and the azimuth 1
+    light = 4 * np.array([np.sin(0.3) * np.cos(1.0), np.sin(0.3) * np.sin(1.0), np.cos(0.3)])
+    eye, rays = (np.asarray(a, float) for a in tracing.camera(48))
+    for row, column in ((0, 0), (0, 47), (47, 0), (47, 47)):
+        floor = eye + (-1 - eye[2]) / rays[row, column, 2] * rays[row, column]
+        lambert = (light - floor)[2] / np.linalg.norm(light - floor)
+        expected = np.array([0.24, 0.24, 0.6]) * (0.35 + 0.65 * lambert * np.array([1.0, 0.4, 0.4]))
+        assert np.abs(image[row, column] - 255 * expected).max() < 2
 
 
 def test_rays_meet_spheres_and_floors_are_lit_as_formulas_say():
