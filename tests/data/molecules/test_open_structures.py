@@ -165,3 +165,15 @@ def test_from_ase():
     found = data.from_ase(atoms)
     assert (found.energy, found.forces[0, 0], found.stress) == (-3.0, 1.0, None)
     assert data.from_ase(Atoms("H", [[0, 0, 0]])).energy is None
+
+
+def test_left_handed_and_flat_cells(opened):
+    """The volume of a virial is positive; a cell too flat for its neighbors is named by frame."""
+    left, flat = frame(virial=np.eye(3).ravel()), frame(energy=0.0)
+    left.cell[:] = CELL[[1, 0, 2]]
+    assert np.linalg.det(left.cell.array) < 0
+    flat.cell[2] = [0, 0, 1e-7]
+    structures = opened([left, flat])
+    np.testing.assert_allclose(structures[0].stress, -np.eye(3) / 60.0)
+    with pytest.raises(ValueError, match=r"set@1\.xyz, frame 1: cell: its heights are .* check the units"):
+        graphs.each(lambda s: graphs.from_structure(s, 1.0), structures)
