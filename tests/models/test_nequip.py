@@ -95,3 +95,19 @@ def test_learns(params, tmp_path):
 def test_fields_that_are_none(fields, error, message):
     with pytest.raises(error, match=message):
         MODEL.clone(**fields)
+
+
+def test_a_calculator_of_ase(params):
+    """Energy, E0 included, forces and stress of a crystal, as `predict` has them."""
+    ase = pytest.importorskip("ase")
+    from equijax.interop.ase import PotentialCalculator
+
+    cell = np.diag([3.1, 3.3, 3.2])
+    structure = molecule(atoms=4)._replace(cell=cell, pbc=(True,) * 3)
+    found = predict(MODEL, params, graphs.batch([structure], MODEL.cutoff, nodes=8, edges=120))
+    atoms = ase.Atoms(structure.species, structure.positions, cell=cell, pbc=True)
+    atoms.calc = PotentialCalculator(MODEL, params)
+    energy = float(found.energies[0]) + potential.baseline(MODEL, structure.species).sum()
+    assert atoms.get_potential_energy() == pytest.approx(energy, rel=1e-6)
+    np.testing.assert_allclose(atoms.get_forces(), found.forces[:4], atol=1e-5)
+    np.testing.assert_allclose(atoms.get_stress(voigt=False), found.stresses[0], atol=1e-5)
