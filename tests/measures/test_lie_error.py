@@ -66,6 +66,13 @@ def test_a_convolution_commutes_with_shifts_by_parts_of_a_pixel_and_a_stencil_th
     assert error(ramp, shifts, x)["translation"].squared[0] > 0.1
 
 
+def test_whole_shifts_are_exact_and_the_highest_frequency_stands_between_two_signs(x64):
+    line, ends = jnp.asarray(RNG.standard_normal((W, 1))), (-1.0) ** jnp.arange(W)[:, None]
+    for shift in (0, 3):
+        np.testing.assert_allclose(LINE.act(jnp.array([1.0 * shift]), line), np.roll(line, shift, axis=0), atol=1e-12)
+    np.testing.assert_allclose(LINE.act(jnp.array([1 / 3]), ends), ends / 2, atol=1e-12)  # cos π/3
+
+
 def test_aliasing_of_nonlinearities(x64):
     for highest in (3, 5):  # the square of what has frequencies up to W/4 − 1 fits on the grid
         squared = error(jnp.square, SHIFTS, noise(highest))["translation"].squared
