@@ -41,7 +41,7 @@ def loss(
         force_weight: w_F.
         stress_weight: w_σ, in Å⁶ since stresses are in eV/Å³: 100 lets 0.1 Å³ of stress count as much as a force.
         axis_name: Of a mesh.
-        huber: δ, from which on ρ(x) = δ (2 |x| - δ), so that a wild label pulls no more than one at δ: in units of s,
+        huber: δ, from which on ρ(x) = δ (2 ‖x‖ - δ), so that a wild label pulls no more than one at δ: in units of s,
             such as 1. None for squares.
 
     Examples:
