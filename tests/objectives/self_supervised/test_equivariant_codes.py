@@ -158,6 +158,9 @@ def test_equicaps_has_the_values_of_known_capsules(rng):
     uniform = [(np.full((4000, B), 1 / B), poses) for _, poses in views]
     _, terms = run(*uniform, transpose(relative))
     np.testing.assert_allclose([terms["entropy"], terms["invariance"]], [0, np.log(B)], atol=1e-12)
+    sure = np.broadcast_to([0.7, 0.1, 0.1, 0.1], (4000, B))  # view 2 tells what view 1 should say
+    _, terms = run((sure, views[0][1]), collapsed[1], transpose(relative))
+    np.testing.assert_allclose(terms["invariance"], -np.log(0.7), rtol=1e-9)
 
 
 def test_seq_jepa_does_not_see_the_order_nor_the_last_action_in_its_summary(rng):
