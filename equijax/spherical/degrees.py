@@ -23,6 +23,7 @@ def checked_degrees(name: str, x: ByDegree) -> dict[int, Float[Array, "..."]]:
         ValueError: If there are none, one has not 2l + 1 orders, or leading axes differ.
 
     Examples:
+        >>> import jax.numpy as jnp
         >>> from equijax import spherical
         >>> x = spherical.checked_degrees("x", {1: jnp.ones((5, 3, 2)), 0: jnp.ones((5, 1, 8))})
         >>> {l: a.shape for l, a in x.items()}

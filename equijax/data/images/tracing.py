@@ -27,7 +27,7 @@ class Boxes(NamedTuple):
     hues: Float[Array | np.ndarray, "*batch 4"]
 
 
-def distances(boxes: Boxes, points: Float[Array, "*grid 3"]) -> Float[Array, "*grid 4"]:
+def distances(boxes: Boxes, points: Float[Array, "*grid 3"]) -> Float[Array, "*grid boxes"]:
     """From points to each box, negative inside.
 
     Examples:

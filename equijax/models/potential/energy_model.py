@@ -35,7 +35,7 @@ def expect_model(model: object) -> None:
     """Raise a TypeError unless it is one.
 
     Examples:
-        >>> expect_model([1, 8])
+        >>> expect_model([1, 8])  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         TypeError: model: expected a models.Potential, before all else, or another model of energies, got [1, 8] of ...
     """

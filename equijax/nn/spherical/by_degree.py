@@ -70,8 +70,8 @@ class NormalizationByDegree(nn.Module):
         >>> from equijax import nn
         >>> x = {0: jnp.full((5, 1, 4), 3.0), 1: jnp.full((5, 3, 4), 3.0)}
         >>> y, _ = nn.NormalizationByDegree().init_with_output(jax.random.key(0), x)
-        >>> y[1][0, :, 0].round(4).tolist()
-        [0.6124, 0.6124, 0.6124]
+        >>> print(y[1][0, :, 0].round(4))
+        [0.6124 0.6124 0.6124]
     """
 
     epsilon: float = 1e-12
