@@ -254,6 +254,7 @@ def label_shapes(dtype, graph):
     return graphs.Labels(
         energies=_shape(dtype, slots), forces=_shape(dtype, atoms, 3), stresses=_shape(dtype, slots, 3, 3),
         energy_mask=_shape(bool, slots), force_mask=_shape(bool, atoms), stress_mask=_shape(bool, slots),
+        weights=_shape(dtype, slots),
     )  # fmt: skip
 
 

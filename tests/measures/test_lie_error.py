@@ -192,7 +192,6 @@ TWO = {"first": lambda x: x[:2], "last": jnp.sum}
         (lambda: reps.Image(kernel="nearest"), "kernel: expected one of 'linear', 'cubic', 'fourier'"),
         (lambda: reps.Image(kernel="fourier").check(groups.SE(2)), r"needs groups.Translation\(2\), got SE\(2\)"),
     ],
-    ids=str,
 )
 def test_errors_name_the_argument(make, message):
     with pytest.raises(ValueError, match=message):

@@ -136,7 +136,6 @@ FEW = jnp.ones((4, 2))
         ({"level": 95.0}, "level: expected a number between 0 and 1"),
         ({"symmetry": turned(groups.SO(2), reps.Ignore())}, "nothing to compare"),
     ],
-    ids=str,
 )
 def test_errors_name_the_argument(options, message):
     usual = {"f": jnp.sum, "symmetry": turned(groups.SO(2)), "loss": squared, "inputs": FEW, "targets": jnp.ones(4)}

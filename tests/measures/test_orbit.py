@@ -175,7 +175,6 @@ WITH_WEIGHTS = Symmetry(groups.SO(2), (None, reps.Vector()), None)
         (lambda: invariance_score(jnp.sum, TURNS, X, key=KEY, metric="L2"), "metric: expected one of 'l2', 'cosine'"),
         (lambda: sweep(jnp.sum, X, lambda t, x: x, jnp.ones(())), r"values: expected shape \(n,\), got \(\)"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_errors_name_the_argument(make, message):
     with pytest.raises(ValueError, match=message):
