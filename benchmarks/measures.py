@@ -24,7 +24,7 @@ import optax  # noqa: E402
 from equijax import data, groups, measures, nn, reps, training  # noqa: E402
 from equijax.symmetry import Symmetry  # noqa: E402
 
-SIZE, BATCH, RATE = 16, 32, 1e-2
+SIZE, BATCH, RATE = 16, 32, 5e-3
 NODES = groups.SO(2).nodes(4)
 CUBIC, FOURIER = (reps.Image(kernel=kernel) for kernel in ("cubic", "fourier"))
 TURNS, SHIFTS = Symmetry(groups.SO(2), CUBIC, None), Symmetry(groups.Translation(2), FOURIER, None)
@@ -46,10 +46,10 @@ class Network(NamedTuple):
     def layers(self, params):
         """Each as a function of the output of the one before."""
         *convolutions, head = self.modules
-        found = {"standardized": lambda x: (x - 0.1) / 0.3}
+        found = {"scaled": lambda x: x / 0.3}
         for k, name in enumerate(convolutions, 1):
             found[name] = functools.partial(self.modules[name].apply, params[name])
-            found[f"nonlinearity {k}"] = nonlinearity
+            found[f"rectifier {k}"] = jax.nn.relu
         found["mean"] = functools.partial(jnp.mean, axis=self.pooled)
         found[head] = lambda x: jax.nn.softmax(self.modules[head].apply(params[head], x))
         return found
@@ -61,12 +61,6 @@ class Network(NamedTuple):
     def scores(self, params, x):
         head = list(self.modules)[-1]
         return self.modules[head].apply(params[head], self.features(params, x))
-
-
-def nonlinearity(x):
-    """A rectifier, then a length of one a channel at each pixel."""
-    x = jax.nn.relu(x)
-    return x * jax.lax.rsqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-2)
 
 
 class OnNodes(linen.Module):
@@ -97,8 +91,8 @@ def networks(small):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--every", type=int, default=100, help="steps between measurements")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--every", type=int, default=400, help="steps between measurements")
     parser.add_argument("--digits", type=int, default=96, help="of the test that are measured")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--models", nargs="+", choices=list(networks(True)), default=list(networks(True)))
