@@ -8,8 +8,9 @@ already are not repeated, so that an interrupted run goes on where it was.
 import argparse
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import harness
 from tables.nbody import GATES
@@ -38,8 +39,8 @@ class Model(NamedTuple):
     """A model; its functions are of (params, positions, velocities, charges, ...) of one system."""
 
     module: nn.Module
-    loss: Any  # (..., targets, key) -> mean squared error in training, of one system
-    predict: Any  # (...) -> positions
+    loss: Callable[..., jax.Array]  # (..., targets, key) -> mean squared error in training, of one system
+    predict: Callable[..., jax.Array]  # (...) -> positions
 
 
 class Line(nn.Module):

@@ -9,7 +9,8 @@ training, are tested. Runs that are in the file of results already are not repea
 import argparse
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import harness
 
@@ -40,8 +41,8 @@ class Model(NamedTuple):
     """Functions of (params, points (n, 3))."""
 
     module: nn.Module
-    predict: Any  # -> logits
-    train: Any  # (params, points, key) -> logits, and what is added to the loss
+    predict: Callable[..., Array]  # -> logits
+    train: Callable[..., tuple[Array, Array]]  # (params, points, key) -> logits, and what is added to the loss
 
 
 @dataclasses.dataclass(frozen=True)

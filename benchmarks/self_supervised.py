@@ -67,7 +67,7 @@ class Method:
 
     def loss(self, net, z, r, target):
         """(loss, terms) of codes (objects, views, size), where `net(name, *args)` applies a module."""
-        raise NotImplementedError
+        return jnp.zeros(()), {}  # nothing is learned, as by an encoder that stays as it was drawn
 
     def move(self, net, z, r1, r2):
         """Codes z (rows, size) of views that are turned by r1, as the loss sees them, predicted for views by r2."""

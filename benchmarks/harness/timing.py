@@ -4,7 +4,8 @@ import gc
 import math
 import random
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from harness.counts import instructions, operations
 
@@ -12,8 +13,8 @@ from harness.counts import instructions, operations
 class Program(NamedTuple):
     """A compiled function with its arguments, and what it costs."""
 
-    call: Any  # (*arguments) -> result
-    run: Any  # () -> result, of the arguments that it was compiled for
+    call: Callable  # (*arguments) -> result
+    run: Callable  # () -> result, of the arguments that it was compiled for
     trace_seconds: float
     compile_seconds: float
     operations: int  # floating-point

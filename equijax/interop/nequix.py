@@ -7,9 +7,10 @@ the other in NumPy's format. Neither the package nequix nor equinox, which wrote
 import json
 import re
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
+from flax.traverse_util import unflatten_dict
 from jaxtyping import Float, PyTree
 
 from equijax.models import NequIP
@@ -53,12 +54,7 @@ def load(path: str | Path) -> tuple[NequIP, PyTree[np.ndarray]]:
         found = [_read(path, file, shape, "/".join(keys) or "atom_energies") for shape, keys in wanted]
         if file.read().strip():
             raise ValueError(f"{path}: expected {len(wanted)} arrays, as the header has it, got more; {_DAMAGED}")
-    params: dict[str, Any] = {}
-    for array, (_, keys) in zip(found[1:], wanted[1:], strict=True):
-        at = params
-        for key in keys[:-1]:
-            at = at.setdefault(key, {})
-        at[keys[-1]] = array
+    params = unflatten_dict({keys: array for array, (_, keys) in zip(found[1:], wanted[1:], strict=True)})
     return model.clone(atomic_energies=tuple(found[0].tolist())), {"params": params}
 
 

@@ -1,5 +1,6 @@
 """Finite groups as tables on the host: which element is which, products, inverses."""
 
+import abc
 import functools
 
 import jax
@@ -14,14 +15,14 @@ MOST_LISTED = 1000  # order of the largest group whose table of products is made
 _SAME = 1e-5  # distance between equal elements
 
 
-class Tabulated(Rep):
+class Tabulated(Rep, abc.ABC):
     """A representation of a finite group whose matrices are known on the host."""
 
     group: Group
 
+    @abc.abstractmethod
     def tabulate(self, places: Int[np.ndarray, " count"]) -> Float[np.ndarray, "count dim dim"] | None:
         """Matrices of the elements at these places of `group.elements()`, None if they are not listed."""
-        raise NotImplementedError
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from equijax.training import files
 from equijax.training.step import Found
 
 _HELD = 1000  # losses that stay on the device before they are fetched
@@ -133,9 +133,7 @@ class Log:
     def write(self, path: Path) -> None:
         """The records as lines of JSON, in the place of what is there, all at once: a kill leaves one of both."""
         text = "".join(json.dumps(record._asdict()) + "\n" for record in self.history)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(text)
-        beside.replace(path)
+        files.replace(path, text)
 
     def load(self, saved: dict[str, Any]) -> None:
         """Go on from what `dump` gave."""

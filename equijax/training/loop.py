@@ -151,7 +151,7 @@ def fit(
         nonlocal saved
         if directory is not None and step > saved:
             with log.time("saving"):
-                kept = best if patience else shown()
+                kept = best if patience and log.history else shown()
                 checkpoint.save(directory, step, model, kept, training=(state, best), run=run, log=log.dump())
                 log.write(Path(directory) / "log.jsonl")
             saved = step

@@ -3,12 +3,11 @@
 import io
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from equijax.data.molecules.labels import Labeling
+from equijax.data.molecules.labels import Atoms, Labeling
 from equijax.data.molecules.structures import Structures, expect_ase
 from equijax.graphs import Structure
 
@@ -27,7 +26,7 @@ class ExtendedXYZ(Structures):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def _atoms(self, k: int) -> Any:
+    def _atoms(self, k: int) -> Atoms:
         from ase.io.extxyz import read_extxyz
 
         begin, end = self.offsets[k], self.offsets[k + 1]

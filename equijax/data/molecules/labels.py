@@ -3,7 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -42,6 +42,24 @@ PRESSURES = {
 }
 
 
+@runtime_checkable
+class Atoms(Protocol):
+    """What is read of an `ase.Atoms`; ASE itself is imported where a file is opened."""
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    pbc: np.ndarray
+    arrays: dict[str, np.ndarray]
+    info: dict[str, object]
+    calc: Any
+    cell: Any
+
+    def __len__(self) -> int: ...
+
+    def get_volume(self) -> float:
+        """In Å³."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Labeling:
     """Where labels are, and what they are in."""
@@ -61,7 +79,7 @@ class Labeling:
         force_factor(self.force_unit)
         _factor("stress_unit", self.stress_unit.removeprefix("-"), PRESSURES)
 
-    def chosen(self, where: str, frames: Iterable[Any]) -> "Labeling":
+    def chosen(self, where: str, frames: Iterable[Atoms]) -> "Labeling":
         """The same with names in the place of "auto": of each label the first one that frames have.
 
         Raises:
@@ -70,7 +88,7 @@ class Labeling:
         wanted = [kind for kind in NAMES if getattr(self, kind) == AUTO]
         if not wanted:
             return self
-        there: dict[str, list[Any]] = {}
+        there: dict[str, list[object]] = {}
         for atoms in frames:
             for name, value in available(atoms).items():
                 there.setdefault(name, []).append(value)
@@ -92,7 +110,7 @@ class Labeling:
         taken: dict[str, Any] = {kind: found[0] if found else None for kind, found in names.items()}
         return dataclasses.replace(self, **taken)
 
-    def structure(self, where: str, atoms: Any) -> Structure:
+    def structure(self, where: str, atoms: Atoms) -> Structure:
         """A structure of ASE's atoms, with its labels in eV and Å.
 
         Raises:
@@ -166,7 +184,7 @@ class Labeling:
         return value.astype(np.float64)
 
 
-def from_ase(atoms: Any, **labels: Any) -> Structure:
+def from_ase(atoms: Atoms, **labels: Any) -> Structure:
     """A structure of an `ase.Atoms`, with the labels that its calculator, `info` and `arrays` hold.
 
     Args:
@@ -188,7 +206,7 @@ def from_ase(atoms: Any, **labels: Any) -> Structure:
     return labeling.structure("atoms", atoms)
 
 
-def available(atoms: Any) -> dict[str, Any]:
+def available(atoms: Atoms) -> dict[str, Any]:
     """All that atoms hold by name: what a calculator has computed, of the frame, and by atom."""
     results = {} if atoms.calc is None else {k: v for k, v in atoms.calc.results.items() if v is not None}
     return atoms.arrays | atoms.info | results

@@ -1,19 +1,20 @@
 """Structures in files, read when they are asked for: sequences that cost no memory."""
 
+import abc
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from equijax.data.molecules.labels import Labeling
+from equijax.data.molecules.labels import Atoms, Labeling
 from equijax.graphs import Structure
 
 LOOKED_AT = 100  # frames, over all of a file, by which names of labels are chosen
 
 
-class Structures(Sequence):  # of `graphs.Structure`
+class Structures(Sequence):  # of `graphs.Structure`, which a type checker would read to see
     """Frames of a file as structures; it can be pickled, and each process opens the file itself."""
 
     def __init__(self, path: str | Path, labeling: Labeling):
@@ -26,7 +27,11 @@ class Structures(Sequence):  # of `graphs.Structure`
         """The frame in words."""
         return f"{self.path}, frame {k}"
 
-    def __getitem__(self, k: Any) -> Any:
+    @overload
+    def __getitem__(self, k: int) -> Structure: ...
+    @overload
+    def __getitem__(self, k: slice) -> "Subset": ...
+    def __getitem__(self, k: int | slice) -> "Structure | Subset":
         if isinstance(k, slice):
             return Subset(self, range(len(self))[k])
         if not -len(self) <= k < len(self):
@@ -34,8 +39,9 @@ class Structures(Sequence):  # of `graphs.Structure`
         k %= len(self)
         return self.labeling.structure(self.where(k), self._atoms(k))
 
-    def _atoms(self, k: int) -> Any:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _atoms(self, k: int) -> Atoms:
+        """Those of a frame, as ASE reads them."""
 
 
 class Subset(Sequence):
@@ -58,7 +64,11 @@ class Subset(Sequence):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, k: Any) -> Any:
+    @overload
+    def __getitem__(self, k: int) -> Structure: ...
+    @overload
+    def __getitem__(self, k: slice) -> "Subset": ...
+    def __getitem__(self, k: int | slice) -> "Structure | Subset":
         if isinstance(k, slice):
             return Subset(self.structures, self.indices[k])
         return self.structures[self.indices[k]]
@@ -91,7 +101,7 @@ class Database(Structures):
         """The row in words."""
         return f"{self.path}, frame {k} (id {self.ids[k]})"
 
-    def _atoms(self, k: int) -> Any:
+    def _atoms(self, k: int) -> Atoms:
         row = _connected(self.path).get(id=self.ids[k])
         atoms = row.toatoms()
         atoms.info |= row.key_value_pairs | dict(row.data)
@@ -122,7 +132,7 @@ class Trajectory(Structures):
             self._open = Reader(str(self.path))
         return self._open
 
-    def _atoms(self, k: int) -> Any:
+    def _atoms(self, k: int) -> Atoms:
         return self._opened()[k]
 
     def __getstate__(self):
@@ -139,7 +149,7 @@ class InMemory(Structures):
         if not Path(path).exists():
             raise FileNotFoundError(f"{path}: no such file")
         try:
-            self._frames = read(path, ":")
+            self._frames: Any = read(path, ":")
         except Exception as error:  # whatever ASE trips over
             raise ValueError(f"{path}: ASE cannot read it ({type(error).__name__}: {error})") from error
         super().__init__(path, labeling)
@@ -147,7 +157,7 @@ class InMemory(Structures):
     def __len__(self) -> int:
         return len(self._frames)
 
-    def _atoms(self, k: int) -> Any:
+    def _atoms(self, k: int) -> Atoms:
         return self._frames[k]
 
 

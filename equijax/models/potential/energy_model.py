@@ -12,13 +12,13 @@ class EnergyModel(Protocol):
     `predict`, `fit`, `evaluate` and all else of `models.potential` take any other as well.
     """
 
-    species: Any
-    """Atomic numbers that the model knows, a tuple."""
-    atomic_energies: Any
+    species: tuple[int, ...]
+    """Atomic numbers that the model knows."""
+    atomic_energies: tuple[float, ...]
     """E0 of each of them in eV."""
-    cutoff: Any
+    cutoff: float
     """Longest edge in Å."""
-    scale: Any
+    scale: float
     """Unit of energies in eV in which a loss is taken."""
 
     def init(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,11 +1,9 @@
 """A potential as one file that runs with jax alone."""
 
-import contextlib
 import importlib.util
 import io
 import itertools
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from equijax import _validate, graphs
 from equijax.models.potential import exported
 from equijax.models.potential.energy_model import EnergyModel
 from equijax.models.potential.predict import predict
+from equijax.training import files
 
 UNITS = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³, tensile positive", "positions": "Å"}
 
@@ -97,22 +96,16 @@ def export(
         "jax": jax.__version__,
         "sizes": rungs,
     }
-    written = path.with_name(path.name + ".part")
-    try:
-        with jax.enable_x64(precision == "float64"), zipfile.ZipFile(written, "w") as file:
-            file.writestr("header.json", json.dumps(header, indent=1, ensure_ascii=False))
-            arrays = io.BytesIO()
-            np.savez(arrays, *leaves)
-            file.writestr("params.npz", arrays.getvalue())
-            for size in rungs:
-                program = _program(model, tree, leaves, size["nodes"], size["edges"], precision, header["platforms"])
-                file.writestr(size["program"], program)
-            file.writestr("exported.py", Path(exported.__file__).read_text(encoding="utf-8"))
-        os.replace(written, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            written.unlink(missing_ok=True)
-        raise
+    whole, arrays = io.BytesIO(), io.BytesIO()
+    np.savez(arrays, *leaves)
+    with jax.enable_x64(precision == "float64"), zipfile.ZipFile(whole, "w") as file:
+        file.writestr("header.json", json.dumps(header, indent=1, ensure_ascii=False))
+        file.writestr("params.npz", arrays.getvalue())
+        for size in rungs:
+            program = _program(model, tree, leaves, size["nodes"], size["edges"], precision, header["platforms"])
+            file.writestr(size["program"], program)
+        file.writestr("exported.py", Path(exported.__file__).read_text(encoding="utf-8"))
+    files.replace(path, whole.getvalue())
     return path
 
 

@@ -54,6 +54,8 @@ class Exported:
         known = dict(zip(self.header["species"], self.header["atomic_energies"], strict=True))
         if unknown := sorted(set(species.tolist()) - set(known)):
             raise ValueError(f"species: atomic numbers {unknown} are unknown to a potential of {sorted(known)}")
+        if cell is None and pbc.any():
+            raise ValueError(f"cell: expected one vector a row for the periodic axes of pbc {pbc.tolist()}, got None")
         cell = np.eye(3) if cell is None else np.asarray(cell, np.float64)
         senders, receivers, vectors = edges or neighbors(positions, cell, pbc, self.header["cutoff"])
         n, e = len(species), len(senders)

@@ -17,7 +17,7 @@ from equijax.models.potential.evaluate import Errors, evaluate
 from equijax.models.potential.predict import equivariance, predict
 from equijax.models.potential.samples import samples
 from equijax.models.potential.training_set import HELD
-from equijax.training import Record
+from equijax.training import Record, files
 
 FIGURES = {
     "energy_rmse": ("energy", "meV"),
@@ -112,16 +112,14 @@ def text(found: Report) -> str:
 
 def write(folder: Path, found: Report) -> None:
     """report.json, and report.png where Matplotlib is installed, each all at once."""
-    from equijax.models.potential.commands.options import replace
-
-    replace(folder / "report.json", json.dumps(summary(found), indent=1) + "\n")
+    files.replace(folder / "report.json", json.dumps(summary(found), indent=1) + "\n")
     if found.errors:
         try:
             drawn = picture(found)
         except ImportError:
             print("No picture: pip install 'equijax[plot]'")
         else:
-            replace(folder / "report.png", drawn)
+            files.replace(folder / "report.png", drawn)
 
 
 def by_species(errors: Errors) -> list[tuple[int, float]]:

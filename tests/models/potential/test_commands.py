@@ -29,6 +29,13 @@ def test_run_goes_on_and_export_writes(tmp_path, capsys):
     assert "md.traj: has 6 steps already" in capsys.readouterr().out
     assert np.abs(frames[0].get_velocities()).max() > 0
 
+    text = [str(tmp_path / "md.xyz") if "md.traj" in word else word for word in command]
+    main([*text, "4"])
+    cut = (tmp_path / "md.xyz").read_bytes()[:-50]  # as a kill leaves it
+    (tmp_path / "md.xyz").write_bytes(cut)
+    main([*text, "6"])
+    assert [a.info["step"] for a in ase.io.read(tmp_path / "md.xyz", ":")] == [2, 4, 6]
+
     main(["export", str(tmp_path / "water"), str(tmp_path / "one"), "--sizes", "4,16"])
     run = potential.exported.load(tmp_path / "one")
     found = run(frames[-1].numbers, frames[-1].positions)

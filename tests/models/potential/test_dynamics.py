@@ -153,6 +153,18 @@ def test_a_kill_or_a_full_disk_leaves_whole_frames(tmp_path):
     with pytest.raises(ValueError, match=r"path: expected a file that ends in .traj"):
         TrajectoryFile(tmp_path / "md.pdb", structure)
 
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"path: expected frames of a simulation of 1 atoms in .* in line 1;"):
+        TrajectoryFile(path, Structure([18], np.zeros((1, 3))), append=True)
+    assert path.read_bytes() == before
+    other = tmp_path / "other.xyz"
+    ase.io.write(other, ase.Atoms(structure.species, structure.positions))
+    before = other.read_bytes().rstrip()
+    other.write_bytes(before)
+    with pytest.raises(ValueError, match=r"path: expected frames of a simulation of .*other.xyz, got .* in line 2;"):
+        TrajectoryFile(other, structure, append=True)
+    assert other.read_bytes() == before
+
 
 def test_temperature_and_volume_of_a_free_gas():
     """T from Langevin; p V = N k T, where the cell moves, too; momenta per atom from Maxwell and Boltzmann."""

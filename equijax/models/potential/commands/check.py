@@ -1,7 +1,6 @@
 """Check that a potential is equivariant: turned, mirrored, moved and renumbered atoms, in two precisions."""
 
 import argparse
-from pathlib import Path
 
 from equijax.models.potential import report
 from equijax.models.potential.commands import options as all_options
@@ -17,8 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the report of `check`; status 1 unless the verdict is exact."""
     model, params = load(args.folder)
-    chosen = all_options.read(Path(args.folder) / "options.toml", {})
-    structures = report.opened(args.file or chosen["data"]["train"], chosen["labels"])
+    chosen = all_options.of_run(args.folder, {})
+    file = args.file or chosen["data"]["train"]
+    if file is None:
+        raise ValueError(f"FILE: expected structures, of which {args.folder} names none")
+    structures = report.opened(file, chosen["labels"])
     found = report.symmetry(model, params, [structures])
     print(found)
     if found is None or found.verdict != "exact":

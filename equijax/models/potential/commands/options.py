@@ -2,12 +2,13 @@
 
 import argparse
 import json
-import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-DEFAULTS: dict[str, dict[str, Any]] = {  # by section; None where the program decides
+Options: TypeAlias = dict[str, dict[str, Any]]  # by section
+
+DEFAULTS: Options = {  # None where the program decides
     "data": {"train": None, "validate": 0.1, "test": None},
     "labels": {
         "energy": "auto", "forces": "auto", "stress": "auto", "energy_unit": "eV", "force_unit": "eV/Å",
@@ -78,7 +79,7 @@ def number(text: str) -> float | int | str:
     return text
 
 
-def read(path: str | Path | None, given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def read(path: str | Path | None, given: dict[str, Any]) -> Options:
     """All options: those that are given, else those of a file, else the defaults.
 
     Raises:
@@ -87,7 +88,7 @@ def read(path: str | Path | None, given: dict[str, Any]) -> dict[str, dict[str, 
     found: dict[str, Any] = {}
     if path is not None:
         try:
-            found = tomllib.loads(Path(path).read_text())
+            found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path}: expected options in TOML: {error}") from error
     for section, options in found.items():
@@ -110,7 +111,13 @@ def read(path: str | Path | None, given: dict[str, Any]) -> dict[str, dict[str, 
     return merged
 
 
-def text(options: dict[str, dict[str, Any]]) -> str:
+def of_run(folder: str | Path, given: dict[str, Any]) -> Options:
+    """`read` of what a training kept in its folder; the defaults where it was none of the command line."""
+    kept = Path(folder) / "options.toml"
+    return read(kept if kept.is_file() else None, given)
+
+
+def text(options: Options) -> str:
     """Options as TOML, those that the program decides left out.
 
     Examples:
@@ -128,17 +135,6 @@ def text(options: dict[str, dict[str, Any]]) -> str:
         lines = [f"{name} = {_value(value)}" for name, value in values.items() if value is not None and value != {}]
         parts.append("\n".join([f"[{section}]", *lines]) + "\n")
     return "\n".join(parts)
-
-
-def replace(path: Path, content: str | bytes) -> None:
-    """Write a file in the place of another one, all at once: a kill, or a full disk, leaves the one that was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content if isinstance(content, bytes) else content.encode())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _value(value):

@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> None:
     structures = data.open_structures(args.file, energy=None, forces=None, stress=None)  # which may have no labels
     structure = graphs.checked(structures[args.frame])
     path, key = Path(args.output), jax.random.key(args.seed)
-    going_on = path.exists()
-    if going_on:
+    write = dynamics.TrajectoryFile(path, structure, append=path.exists())
+    if path.exists() and path.stat().st_size:  # without what was left of a frame that a kill cut off
         state = dynamics.last_state(path)
     else:
         velocities = dynamics.maxwell_boltzmann(key, dynamics.masses(structure.species), args.temperature)
@@ -51,7 +51,6 @@ def run(args: argparse.Namespace) -> None:
         "langevin": dynamics.Langevin(*heat),
         "npt": dynamics.NPT(*heat, args.pressure * dynamics.GPA),
     }
-    write = dynamics.TrajectoryFile(path, structure, append=going_on)
 
     def say(frames: dynamics.Frames) -> None:
         write(frames)

@@ -20,8 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the errors, and write the report where that is asked for."""
     model, params = load(args.folder)
-    kept = Path(args.folder) / "options.toml"
-    labels = all_options.read(kept if kept.is_file() else None, vars(args))["labels"]
+    labels = all_options.of_run(args.folder, vars(args))["labels"]
     found = report.report(model, params, {Path(args.file).stem: report.opened(args.file, labels)})
     if args.output:
         report.write(Path(args.output), found)

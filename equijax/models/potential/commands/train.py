@@ -14,6 +14,7 @@ from equijax import training
 from equijax.models.potential import report
 from equijax.models.potential.commands import options as all_options
 from equijax.models.potential.fit import fit
+from equijax.training import files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
     if chosen["data"]["train"] is None:
         raise ValueError("FILE: expected a file of structures to train on, or one among the options")
     if training.checkpoint.latest(folder) is None:
-        all_options.replace(folder / "options.toml", all_options.text(chosen))
+        files.replace(folder / "options.toml", all_options.text(chosen))
     trained = fit(
         report.opened(chosen["data"]["train"], chosen["labels"]),
         validate=_validate(chosen),
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"\n{report.text(found)}\n\nPotential and report: {folder}")
 
 
-def arguments(chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def arguments(chosen: all_options.Options) -> dict[str, Any]:
     """Options as arguments of `fit`."""
     found = dict(chosen["training"])
     minutes = found.pop("minutes")

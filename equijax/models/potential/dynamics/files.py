@@ -24,7 +24,8 @@ class TrajectoryFile:
         append: Go on with a file that is there; what was left of a frame that a kill cut off is removed.
 
     Raises:
-        ValueError: If the file is there already, and is not to be gone on with, or its ending is another one.
+        ValueError: If the file is there already, and is not to be gone on with, or has frames of another number of
+            atoms, or its ending is another one.
         OSError: When a write fails, as on a full disk. What was written before stays.
 
     Examples:
@@ -90,6 +91,12 @@ class TrajectoryFile:
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 end += len(line)
+                begins = number % lines == 1 and line.split() != [str(lines - 2).encode()]
+                if line.endswith(b"\n") and (begins or (number % lines == 2 and b"step=" not in line)):
+                    raise ValueError(
+                        f"path: expected frames of a simulation of {lines - 2} atoms in {self.path}, got "
+                        f"{line[:40]!r} in line {number}; name another file"
+                    )
                 if number % lines == 0 and line.endswith(b"\n"):
                     whole = end
         os.truncate(self.path, whole)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from equijax import graphs
+from equijax.graphs.neighbors import PADDED_EDGE
 from equijax.models.potential.dynamics.ensembles import drift
 from equijax.models.potential.dynamics.states import ACCELERATION, State
 from equijax.models.potential.energy_model import EnergyModel
@@ -71,7 +72,7 @@ def chunk(model, params, ensemble, atoms, state, key, last, every, *, cutoff, sk
             senders=jnp.where(there, graph.senders[chosen], n),
             receivers=jnp.where(there, graph.receivers[chosen], n),
             shifts=jnp.where(there[:, None], graph.shifts[chosen], 0),
-            vectors=jnp.where(there[:, None], vectors[chosen], jnp.array([0.6, 0, 0.8], dtype)),
+            vectors=jnp.where(there[:, None], vectors[chosen], jnp.array(PADDED_EDGE, dtype)),
             edge_mask=there,
         ), count <= sizes.inner  # fmt: skip
 
