@@ -15,6 +15,7 @@ from equijax.checks.layers import Layers, layerwise
 from equijax.checks.reports import Report
 from equijax.measures import LieError, LossShare, consistency, lie_error, loss_share, orbit
 from equijax.measures.batches import batch_of
+from equijax.measures.plots import figure
 from equijax.reps import Rep
 from equijax.symmetry import Symmetry
 
@@ -69,11 +70,9 @@ class Summary:
         Raises:
             ImportError: If Matplotlib is not installed.
         """
-        first = self.check.plot()
-        figure = first.figure
-        figure.clear()
-        panels = figure.subplots(1, 2 + (self.layers is not None), squeeze=False)[0]
-        figure.set_size_inches(4.5 * len(panels), 3.5)
+        picture = figure()
+        panels = picture.subplots(1, 2 + (self.layers is not None), squeeze=False)[0]
+        picture.set_size_inches(4.5 * len(panels), 3.5)
         self.check.plot(panels[0])
         if self.layers is not None:
             self.layers.plot(panels[1])
@@ -83,7 +82,7 @@ class Summary:
             panels[-1].plot([float(x) for x in self.share.interval], ["share of the loss"] * 2, "k|-")
         panels[-1].invert_yaxis()
         panels[-1].set(xlabel="of one", title="how much")
-        return figure
+        return picture
 
     def __str__(self) -> str:
         rows = [("variance along orbits", f"{self.variance:.2g} of that over samples")]

@@ -1,6 +1,6 @@
 """Batches of samples and how the group moves them: what measures over data share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, UInt32
 from equijax._validate import integer, parameter_names, random_key
 from equijax.groups import Element, Group
 from equijax.groups.base import check_shape
+from equijax.numerics import AxisName
 from equijax.symmetry import Symmetry, hold_symmetry, inexact
 
 
@@ -82,9 +83,7 @@ def chosen_elements(
     return elements, len(first)
 
 
-def row_keys(
-    key: PRNGKeyArray, count: int, axis_name: str | Sequence[str] | None
-) -> Key[Array, " rows"] | UInt32[Array, "rows words"]:
+def row_keys(key: PRNGKeyArray, count: int, axis_name: AxisName) -> Key[Array, " rows"] | UInt32[Array, "rows words"]:
     """A key for each of `count` samples, which depends on its place in the whole batch."""
     first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * count
     return jax.vmap(lambda row: jax.random.fold_in(key, row))(first + jnp.arange(count))

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from equijax import _validate
-from equijax.measures.samples import AxisName, constant, in_single_or_better, rows
-from equijax.numerics import matmul, norm, unit
+from equijax.measures.samples import constant, in_single_or_better, rows
+from equijax.numerics import AxisName, matmul, norm, unit
 
 METRICS = ("euclidean", "correlation")
 

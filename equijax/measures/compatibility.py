@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from equijax.measures.retrieval import ROUNDING
-from equijax.measures.samples import AxisName, in_single_or_better
-from equijax.numerics import global_batch, matmul, unit
+from equijax.measures.retrieval import most_similar
+from equijax.measures.samples import in_single_or_better
+from equijax.numerics import AxisName, global_batch, matmul, unit
 
 
 def compatibility_matrix(
@@ -58,7 +58,7 @@ def compatibility_matrix(
 
     def accuracy(pair):
         s = jnp.where(hidden, -jnp.inf, matmul(unit(q[pair[0]])[0], unit(g[pair[1]])[0].T))
-        best = s >= jnp.max(s, axis=1, keepdims=True) - ROUNDING * jnp.finfo(s.dtype).eps
+        best = most_similar(s)
         return jnp.mean(jnp.sum(best & right, axis=1) / jnp.sum(best, axis=1), dtype=s.dtype)
 
     models = len(q)

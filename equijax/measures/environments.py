@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from equijax.measures.probe import ridge
-from equijax.measures.samples import AxisName, in_single_or_better
-from equijax.numerics import global_batch, norm
+from equijax.measures.samples import in_single_or_better
+from equijax.numerics import AxisName, global_batch, norm
 
 
 class EnvironmentInvariance(NamedTuple):

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from equijax._validate import floating, integer
+from equijax._validate import integer
+from equijax.measures.samples import in_single_or_better
 from equijax.numerics import matmul
 
 
@@ -20,13 +21,16 @@ class ClassGaussians(NamedTuple):
 
     def log_density(self, features: ArrayLike) -> Float[Array, "samples classes"]:
         """log N(z; mean, covariance) of each class, without shares: a rare class is as good as a common one."""
-        features = floating("features", features)
         lower = jnp.linalg.cholesky(self.covariances)
-        apart = jnp.swapaxes(features[None] - self.means[:, None], 1, 2)  # (classes, size, samples)
+        volume = jnp.sum(jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)), axis=1)
+        return -self.square_distance(features) / 2 - volume - self.means.shape[1] / 2 * jnp.log(2 * jnp.pi)
+
+    def square_distance(self, features: ArrayLike) -> Float[Array, "samples classes"]:
+        """The square of Mahalanobis' distance to each class, (z − mean)ᵀ C⁻¹ (z − mean)."""
+        z, lower = in_single_or_better("features", features), jnp.linalg.cholesky(self.covariances)
+        apart = jnp.swapaxes(z - self.means[:, None], 1, 2)  # (classes, size, samples)
         white = jax.vmap(lambda a, b: jax.scipy.linalg.solve_triangular(a, b, lower=True))(lower, apart)
-        volume = jnp.sum(jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)), axis=1)[:, None]
-        size = features.shape[1]
-        return (-jnp.sum(white**2, axis=1) / 2 - volume - size / 2 * jnp.log(2 * jnp.pi)).T
+        return jnp.sum(white**2, axis=1).T
 
     def classify(self, features: ArrayLike) -> Int[Array, " samples"]:
         """The class of the largest density."""
@@ -70,7 +74,7 @@ def class_gaussians(
         [0, 1]
     """
     integer("classes", classes, 1)
-    z, labels = floating("features", features), jnp.asarray(labels)
+    z, labels = in_single_or_better("features", features), jnp.asarray(labels)
     if z.ndim != 2 or labels.shape != z.shape[:1]:
         raise ValueError(
             f"labels: expected one a row of features of shape (samples, size), got {labels.shape}, {z.shape}"
@@ -92,7 +96,5 @@ def class_gaussians(
 
     found = fit(member)
     for _ in range(integer("rounds", rounds, 1) - 1):
-        apart = z[:, None] - found.means
-        square = jnp.einsum("nki,kij,nkj->nk", apart, jnp.linalg.inv(found.covariances), apart, precision="highest")
-        found = fit(member * jnp.minimum(1, size / jnp.maximum(square, 1e-12)))
+        found = fit(member * jnp.minimum(1, size / jnp.maximum(found.square_distance(z), 1e-12)))
     return found

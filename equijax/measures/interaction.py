@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax._validate import floating
+from equijax.measures.samples import in_single_or_better
 from equijax.numerics import eigh, matmul, tolerance
 
 
@@ -51,7 +51,7 @@ def interaction_basis(activations: ArrayLike, jacobians: ArrayLike) -> Interacti
         >>> print([f"{value:.0f}" for value in found.importance])  # about 5², 1 and 0
         ['24', '1', '0']
     """
-    h, j = floating("activations", activations), floating("jacobians", jacobians)
+    h, j = in_single_or_better("activations", activations), in_single_or_better("jacobians", jacobians)
     if h.ndim != 2 or len(h) < 2:
         raise ValueError(f"activations: expected shape (samples, size) with two samples at least, got {h.shape}")
     if j.ndim != 3 or (j.shape[0], j.shape[2]) != h.shape:

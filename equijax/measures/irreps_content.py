@@ -11,6 +11,7 @@ from equijax import reps
 from equijax._validate import integer, random_key
 from equijax.groups import SO, Cyclic, Dihedral, Element, Group, O
 from equijax.measures.batches import batch_of, flat
+from equijax.numerics import unit
 from equijax.reps import Rep
 from equijax.symmetry import Symmetry, inexact
 
@@ -177,8 +178,7 @@ def _in_space(group: Group, highest: int, key: PRNGKeyArray):
     """Turns about random axes by angles that integrate class functions, up to degree 3 · highest + 2 exactly."""
     terms, count = reps.irreps(group, highest), 2 * highest + 2
     angles = (jnp.arange(count) + 0.5) * jnp.pi / count
-    axes = jax.random.normal(key, (count, 3), angles.dtype)
-    axes = axes / jnp.linalg.norm(axes, axis=1, keepdims=True)
+    axes, _ = unit(jax.random.normal(key, (count, 3), angles.dtype))
     turns, weights = SO(3).exp(angles[:, None] * axes), 2 / count * jnp.sin(angles / 2) ** 2
     degrees = jnp.arange(highest + 1)[:, None]
     characters = jnp.sin((2 * degrees + 1) * angles / 2) / jnp.sin(angles / 2)

@@ -1,7 +1,7 @@
 """Lie derivatives of a batch as numbers, of a network as a whole and layer by layer."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from equijax._validate import integer, random_key
 from equijax.measures.batches import batch_of, flat, row_keys
 from equijax.measures.lie_derivative import connected_parts, lie_derivative
-from equijax.numerics import global_batch
+from equijax.numerics import AxisName, global_batch
 from equijax.reps import Rep
 from equijax.symmetry import Symmetry
 
@@ -40,7 +40,7 @@ class LieError:
 
 
 def lie_error(
-    f: Callable[..., PyTree], symmetry: Symmetry, inputs: PyTree, *, axis_name: str | Sequence[str] | None = None
+    f: Callable[..., PyTree], symmetry: Symmetry, inputs: PyTree, *, axis_name: AxisName = None
 ) -> dict[str, LieError]:
     """E_x ‖L f(x)‖² / dim of the output, and the mean of ‖L f‖, for each direction of the connected part of a group.
 
@@ -103,7 +103,7 @@ def lie_layers(
     *,
     key: PRNGKeyArray,
     probes: int = 1,
-    axis_name: str | Sequence[str] | None = None,
+    axis_name: AxisName = None,
 ) -> dict[str, LieLayers]:
     """The Lie derivative of f = f_K ∘ … ∘ f_1 as a sum over its layers: L f = Σ_k J_K … J_{k+1} L f_k(x_{k−1}).
 

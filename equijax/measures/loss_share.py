@@ -1,7 +1,7 @@
 """How much of the loss of a model is due to broken symmetry: its loss, against that of its average over the group."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from equijax._validate import integer, random_key
 from equijax.measures.batches import batch_of, returned, row_keys, something
-from equijax.numerics import global_batch
+from equijax.numerics import AxisName, global_batch
 from equijax.symmetry import Symmetry
 
 LISTED = 64  # finite groups of no more elements are averaged over exactly
@@ -45,7 +45,7 @@ def loss_share(
     at: str = "data",
     level: float = 0.95,
     resamples: int = 1000,
-    axis_name: str | Sequence[str] | None = None,
+    axis_name: AxisName = None,
 ) -> LossShare:
     """The part of E ℓ(f(x), y) that is gone once f is averaged over the group:
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from equijax._validate import random_key
 from equijax.groups import Element
 from equijax.measures.batches import batch_of, chosen_elements, flat, returned, row_keys, something
-from equijax.numerics import global_batch, norm, unit
+from equijax.numerics import AxisName, global_batch, norm, unit
 from equijax.symmetry import Symmetry
 
 METRICS = ("l2", "cosine", "dot")
@@ -42,7 +42,7 @@ def orbit(
     samples: int = 16,
     elements: Element | None = None,
     average: int | Sequence[int] = (),
-    axis_name: str | Sequence[str] | None = None,
+    axis_name: AxisName = None,
 ) -> Orbit:
     """Variance of a[s, t] = σ(g_t)⁻¹ f(ρ(g_t) x_s) over group elements t, against that over samples s.
 
@@ -112,7 +112,7 @@ def invariance_score(
     *,
     key: PRNGKeyArray,
     metric: str = "l2",
-    axis_name: str | Sequence[str] | None = None,
+    axis_name: AxisName = None,
 ) -> Float[Array, ""]:
     """How far two views of a sample lie apart, over how far views of two samples do: 0 invariant, 1 not at all.
 

@@ -1,4 +1,4 @@
-"""Axes to draw on, where Matplotlib is installed."""
+"""Figures and axes to draw on, where Matplotlib is installed."""
 
 from typing import Any
 
@@ -9,10 +9,17 @@ def axes(ax: Any = None) -> Any:
     Raises:
         ImportError: If Matplotlib is not installed.
     """
-    if ax is not None:
-        return ax
+    return figure().add_subplot() if ax is None else ax
+
+
+def figure() -> Any:
+    """A new Matplotlib figure, of no window.
+
+    Raises:
+        ImportError: If Matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plots need Matplotlib: pip install 'equijax[plot]'") from error
-    return Figure(layout="constrained").add_subplot()
+    return Figure(layout="constrained")

@@ -10,8 +10,8 @@ from equijax import rotations
 from equijax.groups import SO
 from equijax.groups.base import check_element
 from equijax.measures.probe import r2
-from equijax.measures.samples import AxisName, in_single_or_better
-from equijax.numerics import global_batch, tolerance
+from equijax.measures.samples import in_single_or_better
+from equijax.numerics import AxisName, global_batch, tolerance
 
 
 class RotationScore(NamedTuple):

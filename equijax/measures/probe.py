@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from equijax._validate import floating
-from equijax.measures.samples import AxisName, constant, rows
-from equijax.numerics import matmul
+from equijax.measures.samples import constant, rows
+from equijax.numerics import AxisName, matmul
 
 
 class LinearProbe(NamedTuple):

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from equijax import _validate
-from equijax.measures.samples import AxisName
-from equijax.numerics import global_batch, matmul
+from equijax.numerics import AxisName, global_batch, matmul
 from equijax.symmetry import Symmetry, inexact, positional
 
 

@@ -5,13 +5,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from equijax import _validate
 from equijax.groups import SO
 from equijax.groups.base import check_element
-from equijax.measures.samples import AxisName, in_single_or_better
-from equijax.numerics import global_batch, unit
+from equijax.measures.samples import in_single_or_better
+from equijax.numerics import AxisName, global_batch, unit
 
 ROUNDING = 32  # cosines that differ by less than so many roundings are equal
 
@@ -148,9 +148,14 @@ def prediction_retrieval_error(
             raise ValueError(f"{name}: expected shape ({rows}, 3, 3), got {a.shape}")
         check_element(SO(3), a, name)
     s = _cosines(p, g)
-    best = s >= jnp.max(s, axis=-1, keepdims=True) - ROUNDING * jnp.finfo(s.dtype).eps
+    best = most_similar(s)
     found = jnp.einsum("qn,nij->qij", best / jnp.sum(best, axis=-1, keepdims=True), r, precision="highest")
     return jnp.mean(3 - jnp.sum(found * t, axis=(-2, -1))) / 4  # tr RᵀR̂ = 1 + 2 cos θ = 3 − 4 sin²(θ/2)
+
+
+def most_similar(s: Float[Array, "*batch entries"]) -> Bool[Array, "*batch entries"]:
+    """Which entries are as similar as the most similar one, but for rounding."""
+    return s >= jnp.max(s, axis=-1, keepdims=True) - ROUNDING * jnp.finfo(s.dtype).eps
 
 
 def _cosines(p, g):

@@ -1,14 +1,10 @@
 """Samples, one a row: what measures of a batch take."""
 
-from collections.abc import Sequence
-
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from equijax._validate import floating
-from equijax.numerics import global_batch
-
-AxisName = str | Sequence[str] | None
+from equijax.numerics import AxisName, global_batch
 
 
 def rows(axis_name: AxisName = None, *, same: bool = False, **arrays: ArrayLike) -> list[Float[Array, "samples _"]]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from equijax.measures.plots import axes
-from equijax.symmetry import inexact, positional
+from equijax.symmetry import inexact
 
 
 class Sweep(NamedTuple):
@@ -62,7 +62,7 @@ def sweep(
     values = inexact(values)
     if values.ndim != 1:
         raise ValueError(f"values: expected shape (n,), got {values.shape}")
-    args = positional(args) if isinstance(args, tuple) else (args,)
+    args = args if isinstance(args, tuple) else (args,)
 
     def at(t):
         moved = path(t, *args)

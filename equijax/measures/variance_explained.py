@@ -1,17 +1,17 @@
 """How much of the variance of features each factor of the data explains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax._validate import floating
-from equijax.numerics import global_batch, matmul
+from equijax.measures.samples import in_single_or_better, rows
+from equijax.numerics import AxisName, global_batch, matmul
 
 
 def variance_explained(
-    features: ArrayLike, factors: Mapping[str, ArrayLike], *, axis_name: str | Sequence[str] | None = None
+    features: ArrayLike, factors: Mapping[str, ArrayLike], *, axis_name: AxisName = None
 ) -> dict[str, Float[Array, ""]]:
     """For each factor ‖P_f Z‖² / ‖Z‖², with centered features Z and the projection P_f on linear functions of it.
 
@@ -42,12 +42,12 @@ def variance_explained(
         >>> print({name: round(float(part), 1) for name, part in found.items()})
         {'a': 0.9, 'b': 0.1}
     """
-    z = global_batch(floating("features", features), axis_name)
+    (z,) = rows(axis_name, features=features)
     z = z - jnp.mean(z, axis=0)
     total = jnp.sum(z**2)
     found = {}
     for name, factor in factors.items():
-        f = global_batch(floating(f"factors[{name!r}]", factor), axis_name)
+        f = global_batch(in_single_or_better(f"factors[{name!r}]", factor), axis_name)
         if f.ndim not in (1, 2) or len(f) != len(z):
             raise ValueError(f"factors[{name!r}]: expected shape ({len(z)},) or ({len(z)}, k), got {f.shape}")
         f = f.reshape(len(f), -1).astype(z.dtype)

@@ -1,6 +1,6 @@
 """The worst case over a list of group elements, and whether decisions stay what they are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from equijax.groups import Element
 from equijax.measures.batches import batch_of, chosen_elements, flat, returned
-from equijax.numerics import global_batch, norm
+from equijax.numerics import AxisName, global_batch, norm
 from equijax.symmetry import Symmetry
 
 
@@ -37,7 +37,7 @@ def worst_case(
     elements: Element | None = None,
     key: PRNGKeyArray | None = None,
     samples: int = 64,
-    axis_name: str | Sequence[str] | None = None,
+    axis_name: AxisName = None,
 ) -> WorstCase:
     """max over g and x of ‖σ(g)⁻¹ f(ρ(g) x) − f(x)‖, the norm over all numbers of one output.
 
@@ -82,7 +82,7 @@ def consistency(
     elements: Element | None = None,
     key: PRNGKeyArray | None = None,
     samples: int = 64,
-    axis_name: str | Sequence[str] | None = None,
+    axis_name: AxisName = None,
 ) -> Float[Array, ""]:
     """P[argmax f(ρ(g) x) = argmax f(x)] over samples and elements: how often a decision stays what it is.
 

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from equijax import _validate
-from equijax.nn.attention import _attend, _heads
+from equijax.nn.attention import attend, in_heads
 from equijax.nn.plain import Dense
 
 
@@ -65,8 +65,8 @@ class TokenAggregator(nn.Module):
             bias = jnp.where(there, 0, -jnp.inf).astype(x.dtype)[..., None, None, :]  # heads, queries
         for k in range(self.layers):
             parts = jnp.split(Dense(3 * channels, name=f"qkv_{k}")(x), 3, axis=-1)
-            query, keys, values = (_heads(part, self.heads) for part in parts)
-            y = _attend(query, keys, values, bias)
+            query, keys, values = (in_heads(part, self.heads) for part in parts)
+            y = attend(query, keys, values, bias)
             x = nn.LayerNorm(name=f"norm_{k}")(x + Dense(channels, name=f"out_{k}")(y.reshape(x.shape)))
             y = jax.nn.relu(Dense(self.expansion * channels, name=f"wide_{k}")(x))
             x = nn.LayerNorm(name=f"last_{k}")(x + Dense(channels, name=f"narrow_{k}")(y))

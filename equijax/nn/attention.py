@@ -74,10 +74,10 @@ class WindowAttention(nn.Module):
         # (..., rows / w, w, columns / w, w, channels) -> (..., rows / w, columns / w, w w, channels)
         x = jnp.moveaxis(x.reshape(*batch, rows // w, w, columns // w, w, channels), -4, -3)
         x = x.reshape(*x.shape[:-3], w * w, channels)
-        q, k, v = (_heads(part, self.heads) for part in jnp.split(Dense(3 * channels, name="qkv")(x), 3, axis=-1))
+        q, k, v = (in_heads(part, self.heads) for part in jnp.split(Dense(3 * channels, name="qkv")(x), 3, axis=-1))
         # Attention inside of each window, with a bias for each offset of two tokens
         table = self.param("bias", nn.initializers.normal(0.02), (self.heads, (2 * w - 1) ** 2))
-        y = _attend(q, k, v, table[:, _relative(w)].astype(x.dtype)).reshape(x.shape)
+        y = attend(q, k, v, table[:, _relative(w)].astype(x.dtype)).reshape(x.shape)
         y = Dense(channels, name="out")(y).reshape(*batch, rows // w, columns // w, w, w, channels)
         y = jnp.moveaxis(y, -4, -3)  # back to (..., rows / w, w, columns / w, w, channels)
         y = y.reshape(*batch, rows, columns, channels)
@@ -131,7 +131,7 @@ class SubsampledAttention(nn.Module):
         flat = lambda t: t.reshape(*batch, -1, channels)  # noqa: E731
         k, v = jnp.split(Dense(2 * channels, name="kv")(flat(kept)), 2, axis=-1)
         q = Dense(channels, name="q")(flat(x))
-        y = _attend(*(_heads(part, self.heads) for part in (q, k, v)))
+        y = attend(*(in_heads(part, self.heads) for part in (q, k, v)))
         return Dense(channels, name="out")(y.reshape(x.shape))
 
 
@@ -168,7 +168,7 @@ class CrossCovarianceAttention(nn.Module):
         x = _tokens(x, self.heads)
         *batch, _, _, channels = x.shape
         flat = Dense(3 * channels, name="qkv")(x.reshape(*batch, -1, channels))
-        q, k, v = (_heads(part, self.heads) for part in jnp.split(flat, 3, axis=-1))  # (..., tokens, heads, channels)
+        q, k, v = (in_heads(part, self.heads) for part in jnp.split(flat, 3, axis=-1))  # (..., tokens, heads, channels)
         sharpness = self.param("sharpness", nn.initializers.ones, (self.heads, 1, 1)).astype(x.dtype)
         q, k = (t / sqrt(jnp.sum(t * t, axis=-3, keepdims=True) + 1e-6) for t in (q, k))
         alike = jnp.einsum("...nhc,...nhd->...hcd", k, q, precision="highest")
@@ -176,14 +176,20 @@ class CrossCovarianceAttention(nn.Module):
         return Dense(channels, name="out")(y.reshape(x.shape))
 
 
-def _attend(q, k, v, bias=None):
+def attend(
+    q: Float[Array, "*batch n heads c"],
+    k: Float[Array, "*batch m heads c"],
+    v: Float[Array, "*batch m heads c"],
+    bias: Float[Array, "..."] | None = None,
+) -> Float[Array, "*batch n heads c"]:
     """softmax(q kᵀ/√c + bias) v of (..., tokens, heads, c), with the heads side by side: (..., tokens, heads, c)."""
     logits = jnp.einsum("...nhc,...mhc->...hnm", q, k, precision="highest") / q.shape[-1] ** 0.5
     weights = jax.nn.softmax(logits if bias is None else logits + bias, axis=-1)
     return jnp.einsum("...hnm,...mhc->...nhc", weights, v, precision="highest")
 
 
-def _heads(x, heads):
+def in_heads(x: Float[Array, "*batch channels"], heads: int) -> Float[Array, "*batch heads c"]:
+    """The channels of each head."""
     return x.reshape(*x.shape[:-1], heads, -1)
 
 

@@ -3,7 +3,7 @@
 No mathematics of symmetries: what is here could stand in any package that differentiates through linear algebra.
 """
 
-from equijax.numerics.batches import global_batch
+from equijax.numerics.batches import AxisName, global_batch
 from equijax.numerics.grids import (
     cubic_interpolation,
     distinct,
@@ -40,6 +40,7 @@ from equijax.numerics.safe import (
 )
 
 __all__ = [
+    "AxisName",
     "Mixture",
     "angle_over_sine",
     "compile_alone",

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import jax
 from jaxtyping import Array, Shaped
 
+AxisName = str | Sequence[str] | None
+"""Mesh axes over which a batch is spread, None where it is not."""
 
-def global_batch(x: Shaped[Array, "rows ..."], axis_name: str | Sequence[str] | None) -> Shaped[Array, "all_rows ..."]:
+
+def global_batch(x: Shaped[Array, "rows ..."], axis_name: AxisName) -> Shaped[Array, "all_rows ..."]:
     """Rows of all devices along the mesh axis `axis_name`, in the order of the devices; x itself if that is None.
 
     Every statistic over a batch is of these rows, so that a loss on several devices is the loss on one. Its gradient

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.numerics import global_batch, matmul, unit
-from equijax.objectives.self_supervised.pairs import AxisName, pair
+from equijax.numerics import AxisName, global_batch, matmul, unit
+from equijax.objectives._batches import masked_mean
+from equijax.objectives.self_supervised.pairs import pair
 
 
 def compatibility(
@@ -53,8 +54,7 @@ def compatibility(
     # left out by where and not by a factor: e⁰ = 1 would be in the sum. Rows of nothing have no derivative, either
     kept = jnp.where(counted[:, None], other, True)
     negative = jax.nn.logsumexp(logits, axis=1, where=kept)
-    mean = lambda values: jnp.sum(jnp.where(counted, values, 0)) / jnp.maximum(jnp.sum(counted), 1)  # noqa: E731
-    positive, negative = mean(-jnp.diagonal(logits)), mean(negative)
+    positive, negative = (masked_mean(values, counted) for values in (-jnp.diagonal(logits), negative))
     return positive + negative, {
         "positive": positive,
         "negative": negative,

@@ -8,9 +8,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax._validate import floating, integer, positive
-from equijax.numerics import global_batch, matmul
-from equijax.objectives._batches import labels
-from equijax.objectives.self_supervised.pairs import AxisName, rows
+from equijax.numerics import AxisName, global_batch, matmul
+from equijax.objectives._batches import labels, masked_mean
+from equijax.objectives.self_supervised.pairs import rows
 from equijax.objectives.self_supervised.positives import pair_contrastive
 
 
@@ -67,7 +67,7 @@ def irm_v1(
     one = jnp.ones((), predictions.dtype)
     losses, slopes = jax.jvp(lambda w: loss(w * predictions, jnp.asarray(targets)), (one,), (one,))
     both, present = _means(jnp.stack([losses, slopes], axis=-1), environments, count, mask, axis_name)  # (count, 2)
-    risk, penalty = _mean(both[:, 0], present), _mean(jnp.square(both[:, 1]), present)
+    risk, penalty = masked_mean(both[:, 0], present), masked_mean(jnp.square(both[:, 1]), present)
     return risk + weight * penalty, {"risk": risk, "penalty": penalty}
 
 
@@ -103,8 +103,8 @@ def vrex(
         3.0 1.0
     """
     risks, present = _means(floating("losses", losses)[:, None], environments, count, mask, axis_name)
-    risk = _mean(risks[:, 0], present)
-    penalty = _mean(jnp.square(risks[:, 0] - risk), present)
+    risk = masked_mean(risks[:, 0], present)
+    penalty = masked_mean(jnp.square(risks[:, 0] - risk), present)
     return risk + weight * penalty, {"risk": risk, "penalty": penalty}
 
 
@@ -194,6 +194,7 @@ def linear_invariance(
     error = jnp.mean(global_batch(_squares(reconstruction, inputs), axis_name))
     codes = rows("codes", codes, axis_name, least=actions.shape[1] + 2)
     n, actions = len(codes), jax.lax.stop_gradient(global_batch(actions, axis_name))
+    codes, actions = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (codes, actions))
     # residuals: what is left of the codes beside the column space of [1, a], of any rank
     u, s, _ = jnp.linalg.svd(jnp.concatenate([jnp.ones_like(actions[:, :1]), actions], axis=1), full_matrices=False)
     u = jnp.where(s > n * jnp.finfo(s.dtype).eps * s[0], u, 0).astype(codes.dtype)
@@ -222,8 +223,3 @@ def _means(values, environments, count, mask, axis_name):
     # a row that is hidden may hold what is not a number
     sums = matmul(member.T.astype(values.dtype), jnp.where(shown[:, None], values, 0))
     return sums / jnp.maximum(sizes, 1)[:, None], sizes > 0
-
-
-def _mean(values, present):
-    """Over environments that have rows, 0 if none has."""
-    return jnp.sum(jnp.where(present, values, 0)) / jnp.maximum(jnp.sum(present), 1)

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from equijax._validate import integer, positive, random_key
+from equijax.views.spectra import wave_weights
 
 EXPONENT = 6.0
 
@@ -80,8 +81,4 @@ def amplitude(
     if not a.any():
         name, value = ("most", most) if length is None else ("length", length)
         raise ValueError(f"{name}: no wave is left of {height} × {width} pixels, got {value}; the longest has ‖k‖ = 1")
-    twice = np.full(width // 2 + 1, 2.0)  # waves of rfft2 that stand for two
-    twice[0] = 1
-    if width % 2 == 0:
-        twice[-1] = 1
-    return a * np.sqrt(height * width / np.sum(twice * a**2))
+    return a * np.sqrt(height * width / np.sum(wave_weights(width) * a**2))

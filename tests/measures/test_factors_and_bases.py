@@ -89,6 +89,21 @@ def test_gaussians_of_classes(x64):
     np.testing.assert_allclose(jnp.cov(drawn.T), found.covariances[0], atol=0.05)
 
 
+def test_features_in_bfloat16_have_measures_in_float32():
+    z = jnp.asarray(RNG.normal(size=(40, 3)), jnp.bfloat16)
+    labels, slopes = jnp.arange(40) % 2, jnp.ones((40, 2, 3), jnp.bfloat16)
+    for at, wide in ((z, slopes), (z.astype(jnp.float32), slopes.astype(jnp.float32))):
+        classes = measures.class_gaussians(at, labels, 2, rounds=2)
+        basis = measures.interaction_basis(at, wide)
+        share = measures.variance_explained(at, {"first": at[:, 0]})["first"]
+        found = [classes.log_density(at), basis.coordinates(at), basis.importance, share]
+        assert all(x.dtype == jnp.float32 for x in found)
+        if at is z:
+            half = found
+    for x, y in zip(half, found, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
 X = jnp.ones((4, 2))
 
 

@@ -123,6 +123,13 @@ def test_the_moment_restriction_sees_what_is_not_linear_in_the_actions(x64):
     np.testing.assert_allclose(restriction(codes, a[:, [0, 1, 1]] / [1, 2**0.5, 2**0.5], unbiased=False), value)
 
 
+def test_the_moment_restriction_of_codes_in_bfloat16_is_in_float32():
+    a = jnp.linspace(-1, 1, 40, dtype=jnp.bfloat16)[:, None]
+    half = restriction(a**2, a)
+    assert half.dtype == jnp.float32
+    assert half == restriction((a**2).astype(jnp.float32), a.astype(jnp.float32)) > 0
+
+
 def test_reconstruction_is_a_part_of_the_loss(x64):
     codes, a = RNG.normal(size=(2, 12, 2))
     loss, terms = objectives.linear_invariance(codes, a, codes, codes + 2, weight=3.0)

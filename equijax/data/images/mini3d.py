@@ -5,8 +5,6 @@
 
 import argparse
 import functools
-import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from scipy.spatial.transform import Rotation
 
 from equijax._validate import integer
+from equijax.data import _cache
 from equijax.data.images.tracing import Boxes, look
 from equijax.views import from_hsv
 
@@ -97,7 +96,7 @@ def mini3d(
     if cache is not None and Path(cache).is_dir():
         raise ValueError(f"cache: expected a file, got the folder {cache}; pass {Path(cache) / 'mini3d.npz'}")
     if cache is not None and Path(cache).is_file():
-        return _read(Path(cache), settings)
+        return _cache.read(Path(cache), settings, "mini3d", Mini3D, Scenes)
     rng = np.random.default_rng(seed)
     objects = draw_objects(rng, classes, instances)
     latents = draw_latents(rng, classes * instances * views, translate, unusual)
@@ -110,7 +109,7 @@ def mini3d(
     arrays = images, drawn, turns.astype(np.float32), label, number
     found = Mini3D(*(Scenes(*(a[:, part].reshape(-1, *a.shape[2:]) for a in arrays)) for part in parts))
     if cache is not None:
-        _write(Path(cache), settings, found)
+        _cache.write(Path(cache), settings, found)
     return found
 
 
@@ -185,28 +184,6 @@ def _images(objects, latents, turns, size):
         return jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8)
 
     return jax.vmap(one)(objects, latents, turns)
-
-
-def _write(path, settings, sets):
-    """Written under another name and renamed when all is on disk."""
-    arrays = {f"{name}/{key}": a for name, scenes in sets._asdict().items() for key, a in scenes._asdict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        np.savez_compressed(file, settings=np.array(settings), **arrays)
-    os.replace(temporary, path)
-
-
-def _read(path, settings):
-    try:
-        with np.load(path) as file:
-            found = str(file["settings"])
-            sets = Mini3D(*(Scenes(*(file[f"{part}/{key}"] for key in Scenes._fields)) for part in Mini3D._fields))
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not written by mini3d, or damaged; name another ({error})") from error
-    if found != settings:
-        raise ValueError(f"{path}: holds {found}, expected {settings}; remove it or name another")
-    return sets
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -75,9 +75,9 @@ class Labeling:
     """Whether a label that is missing is an error."""
 
     def __post_init__(self):
-        _factor("energy_unit", self.energy_unit, ENERGIES)
+        _hold("energy_unit", self.energy_unit, ENERGIES)
         force_factor(self.force_unit)
-        _factor("stress_unit", self.stress_unit.removeprefix("-"), PRESSURES)
+        _hold("stress_unit", self.stress_unit.removeprefix("-"), PRESSURES)
 
     def chosen(self, where: str, frames: Iterable[Atoms]) -> "Labeling":
         """The same with names in the place of "auto": of each label the first one that frames have.
@@ -222,10 +222,10 @@ def force_factor(unit: str) -> float:
     return ENERGIES[energy] / LENGTHS[length]
 
 
-def _factor(name, unit, table):
+def _hold(name, unit, table):
+    """Raise a ValueError if a unit is not known."""
     if unit not in table:
         raise ValueError(f"{name}: expected one of {', '.join(table)}, got {unit!r}")
-    return table[unit]
 
 
 def _same(one, other):

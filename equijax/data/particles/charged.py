@@ -1,8 +1,6 @@
 """Five charged particles: the n-body benchmark, simulated from the published random numbers."""
 
 import functools
-import os
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from equijax._validate import integer
+from equijax.data import _cache
 
 FORCE_CLIPS = ("component", "norm")
 TIME_STEP = 1e-3
@@ -98,7 +97,7 @@ def charged_particles(
     if cache is not None and Path(cache).is_dir():
         raise ValueError(f"cache: expected a file, got the folder {cache}; pass {Path(cache) / 'sets.npz'}")
     if cache is not None and Path(cache).is_file():
-        return _read(Path(cache), settings)
+        return _cache.read(Path(cache), settings, "charged_particles", ChargedParticles, Windows)
 
     starts = np.cumsum([0, *DRAWN[:-1]])
     rows = np.concatenate([np.arange(s, s + c) for s, c in zip(starts, counts, strict=True)])
@@ -109,7 +108,7 @@ def charged_particles(
     sets = zip(*(np.split(a, ends) for a in (charges, x, v, y, clipped)), strict=True)
     found = ChargedParticles(*(Windows(*arrays) for arrays in sets))
     if cache is not None:
-        _write(Path(cache), settings, found)
+        _cache.write(Path(cache), settings, found)
     return found
 
 
@@ -219,28 +218,3 @@ def _advance(
 def _check_clip(force_clip):
     if force_clip not in FORCE_CLIPS:
         raise ValueError(f"force_clip: expected one of {', '.join(FORCE_CLIPS)}, got {force_clip!r}")
-
-
-def _write(path, settings, sets):
-    """Written under another name and renamed when all is on disk."""
-    arrays = {f"{name}/{key}": a for name, w in sets._asdict().items() for key, a in w._asdict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        np.savez(file, settings=np.array(settings), **arrays)
-    os.replace(temporary, path)
-
-
-def _read(path, settings):
-    try:
-        with np.load(path) as file:
-            arrays = dict(file)
-        found = str(arrays["settings"])
-        sets = ChargedParticles(
-            *(Windows(*(arrays[f"{name}/{key}"] for key in Windows._fields)) for name in ChargedParticles._fields)
-        )
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not written by charged_particles, or damaged; name another ({error})") from error
-    if found != settings:
-        raise ValueError(f"{path}: holds {found}, expected {settings}; remove it or name another")
-    return sets

@@ -5,8 +5,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax.groups import Element
+from equijax.numerics import AxisName
 from equijax.objectives.self_supervised.equivariance import Maps, Size, normalized_poses
-from equijax.objectives.self_supervised.pairs import AxisName, pair
+from equijax.objectives.self_supervised.pairs import pair
 from equijax.objectives.self_supervised.sie import with_maps
 from equijax.objectives.self_supervised.vicreg import Terms, covariance_penalty, variance_hinge
 from equijax.reps import Rep

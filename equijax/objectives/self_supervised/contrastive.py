@@ -6,8 +6,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
-from equijax.numerics import unit
-from equijax.objectives.self_supervised.pairs import AxisName, pair
+from equijax.numerics import AxisName, unit
+from equijax.objectives.self_supervised.pairs import pair
 
 
 def nt_xent(

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 
 from equijax._validate import floating
 from equijax.groups import Element
-from equijax.numerics import sqrt
-from equijax.objectives.self_supervised.pairs import AxisName, one_a_row, pair
+from equijax.numerics import AxisName, sqrt
+from equijax.objectives.self_supervised.pairs import one_a_row, pair
 from equijax.reps import Rep
 
 Maps: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike, Rep]]

@@ -8,8 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from equijax._validate import floating, integer, positive, random_key
-from equijax.numerics import global_batch, matmul, unit
-from equijax.objectives.self_supervised.pairs import AxisName
+from equijax.numerics import AxisName, global_batch, matmul, unit
 from equijax.objectives.self_supervised.pairs import rows as held_rows
 from equijax.objectives.self_supervised.positives import draw_pairs
 

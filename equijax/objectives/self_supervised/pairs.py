@@ -5,9 +5,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from equijax import _validate
-from equijax.numerics import global_batch
-
-AxisName = str | tuple[str, ...] | None
+from equijax.numerics import AxisName, global_batch
 
 
 def rows(name: str, z: ArrayLike, axis_name: AxisName = None, least: int = 1) -> Float[Array, "rows ..."]:

@@ -6,9 +6,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from equijax._validate import positive
-from equijax.numerics import global_batch, matmul, unit
+from equijax.numerics import AxisName, global_batch, matmul, unit
 from equijax.objectives._batches import masked_mean
-from equijax.objectives.self_supervised.pairs import AxisName, rows
+from equijax.objectives.self_supervised.pairs import rows
 
 
 def pair_contrastive(

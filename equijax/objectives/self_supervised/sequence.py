@@ -8,7 +8,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax._validate import floating
-from equijax.objectives.self_supervised.pairs import AxisName, pair
+from equijax.numerics import AxisName
+from equijax.objectives.self_supervised.pairs import pair
 from equijax.objectives.self_supervised.siamese import cosine_distance, spread_of
 
 

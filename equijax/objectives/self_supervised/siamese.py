@@ -6,8 +6,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from equijax import _validate
-from equijax.numerics import norm, unit
-from equijax.objectives.self_supervised.pairs import AxisName, pair
+from equijax.numerics import AxisName, unit
+from equijax.objectives.self_supervised.pairs import pair
 
 
 def siamese_cosine(
@@ -75,8 +75,7 @@ def target_decay(share: ArrayLike, start: float = 0.996) -> Float[Array, "..."]:
 
 def cosine_distance(p: Float[Array, "rows size"], t: Float[Array, "rows size"]) -> Float[Array, ""]:
     """mean (1 − cos(p, t)) over the rows; 1 where one of them is zero."""
-    product = norm(p) * norm(t)
-    return jnp.mean(1 - jnp.sum(p * t, axis=-1) / jnp.where(product > 0, product, 1))
+    return jnp.mean(1 - jnp.sum(unit(p)[0] * unit(t)[0], axis=-1))
 
 
 def spread_of(t: Float[Array, "rows size"]) -> Float[Array, ""]:

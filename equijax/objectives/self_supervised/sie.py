@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 
 from equijax._validate import integer
 from equijax.groups import Element
-from equijax.numerics import global_batch
+from equijax.numerics import AxisName, global_batch
 from equijax.objectives.self_supervised.equivariance import Maps, map_equivariance
-from equijax.objectives.self_supervised.pairs import AxisName, one_a_row, pair, rows
+from equijax.objectives.self_supervised.pairs import one_a_row, pair, rows
 from equijax.objectives.self_supervised.vicreg import Terms, covariance_penalty, variance_hinge
 
 

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax.numerics import sqrt
-from equijax.objectives.self_supervised.pairs import AxisName, pair, rows
+from equijax.numerics import AxisName, sqrt
+from equijax.objectives.self_supervised.pairs import pair, rows
 
 Terms = dict[str, Float[Array, ""]]
 NOISE = 1e-4  # added to variances, so that their roots have derivatives

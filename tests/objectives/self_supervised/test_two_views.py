@@ -124,6 +124,16 @@ CODES = [lambda z1, z2, axis: objectives.vicreg(z1, z2, axis_name=axis),
          lambda z1, z2, axis: objectives.siamese_cosine(z1, z2, z1[:, ::-1], z2**3, axis_name=axis)]  # fmt: skip
 
 
+def test_predictions_of_any_length_have_a_cosine():
+    z = jax.random.normal(jax.random.key(0), (N, D))
+    for scale in (1e-14, 1e14):
+        loss, slope = jax.value_and_grad(lambda p, t=scale * z: objectives.siamese_cosine(p, p, t, t)[0])(scale * z)
+        assert abs(loss) < 1e-6
+        assert jnp.isfinite(slope).all()
+    huge = 1e20 * z
+    np.testing.assert_allclose(objectives.siamese_cosine(huge, huge, -huge, -huge)[0], 2, rtol=1e-6)
+
+
 def test_losses_on_four_devices_are_those_on_one(z):
     @functools.partial(jax.jit, static_argnums=3)
     def loss(w, x1, x2, axis_name):
