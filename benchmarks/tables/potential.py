@@ -27,19 +27,62 @@ ROWS = (
 )
 
 
+COMMITTEE = (
+    ("members", "{committee}"),
+    *ROWS[:5],
+    ("spread of energies times, from validation", "{calibration:.2f}"),
+    *(
+        (f"{name}: within 1 and 2 deviations", f"{{within_1_sigma_{key}:.0%}}, {{within_2_sigma_{key}:.0%}}")
+        for key, name in (("300 K", "300 K"), ("600 K", "600 K"), ("dihedral", "dihedral scan"))
+    ),
+    ("rank correlation of error and deviation, 300 K", "{rank_correlation_300 K:.2f}"),
+    ("at 600 K", "{rank_correlation_600 K:.2f}"),
+    ("on the dihedral scan", "{rank_correlation_dihedral:.2f}"),
+    ("error over deviation (root mean square), 300 K", "{error_over_sigma_300 K:.2f}"),
+    ("at 600 K", "{error_over_sigma_600 K:.2f}"),
+    ("on the dihedral scan", "{error_over_sigma_dihedral:.2f}"),
+    ("largest error on the scan, deviation there (meV)", "{worst_error:.0f}, {worst_sigma:.0f} at {worst_angle:.0f}°"),
+    ("parameters of a member", "{parameters:,}"),
+    ("steps of a member, batch", "{steps:,}, {batch}"),
+    ("training of all (s)", "{seconds:,.0f}"),
+    *ROWS[-2:],
+)
+
+
 def page(lines):
     """The last run for each data set and preset a column; then the runs on DFT data beside the published errors."""
-    results = latest(lines, "data", "preset")
-    if not results:
-        return ""
-    head = ["", *(f"{DATA[r['data']]}, {r['preset']}" for r in results)]
-    text = markdown(head, [(name, *(cell.format_map(r) for r in results)) for name, cell in ROWS])
-    dft = [r for r in results if r["data"] == "dft"]
+    single, several = runs(lines)
+    text = columns(single, ROWS)
+    dft = [r for r in (*single, *several) if r["data"] == "dft"]
     if not dft:
         return text
-    columns = [(t, quantity) for t in PUBLISHED for quantity in UNITS]
-    head = ["RMSE, DFT data", *(f"{quantity} at {t} ({UNITS[quantity]})" for t, quantity in columns)]
-    rows = [(f"equijax, {r['preset']}", *(f"{r[f'{q}_rmse_{t}']:.1f}" for t, q in columns)) for r in dft]
-    for name in PUBLISHED["300 K"]:
-        rows.append((f"{name} (published)", *(str(error) for errors in PUBLISHED.values() for error in errors[name])))
+    figures = [(t, quantity) for t in PUBLISHED for quantity in UNITS]
+    head = ["RMSE, DFT data", *(f"{quantity} at {t} ({UNITS[quantity]})" for t, quantity in figures)]
+    rows = [(f"equijax, {name(r)}", *(f"{r[f'{q}_rmse_{t}']:.1f}" for t, q in figures)) for r in dft]
+    for model in PUBLISHED["300 K"]:
+        rows.append((f"{model} (published)", *(str(error) for errors in PUBLISHED.values() for error in errors[model])))
     return text + "\n" + markdown(head, rows)
+
+
+def committees(lines):
+    """The last committee of each data set and preset a column."""
+    return columns(runs(lines)[1], COMMITTEE)
+
+
+def runs(lines):
+    """The last ones of single models, and of committees."""
+    found = latest(lines, "data", "preset", "committee")
+    return [r for r in found if "committee" not in r], [r for r in found if "committee" in r]
+
+
+def name(result):
+    """What was run."""
+    return result["preset"] + (f", {result['committee']} members" if "committee" in result else "")
+
+
+def columns(results, rows):
+    """A table with a column for each result."""
+    if not results:
+        return ""
+    head = ["", *(f"{DATA[r['data']]}, {name(r)}" for r in results)]
+    return markdown(head, [(what, *(cell.format_map(r) for r in results)) for what, cell in rows])
