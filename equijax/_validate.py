@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -55,6 +55,12 @@ def random_key(name: str, key: Any) -> Any:
     )
     seed = key if isinstance(key, int) and not isinstance(key, bool) else 0
     raise TypeError(f"{name}: expected a random key such as jax.random.key({seed}), got {came}")
+
+
+def one_of(name: str, x: object, names: Sequence[str]) -> None:
+    """Raise a ValueError unless `x` is one of some names."""
+    if x not in names:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, names))}, got {x!r}")
 
 
 def instance(name: str, x: object, kind: type | tuple[type, ...], wanted: str) -> None:

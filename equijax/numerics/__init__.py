@@ -5,7 +5,6 @@ No mathematics of symmetries: what is here could stand in any package that diffe
 
 from equijax.numerics.batches import AxisName, global_batch
 from equijax.numerics.grids import (
-    cubic_interpolation,
     distinct,
     fractional_shift,
     largest_phase,
@@ -13,6 +12,7 @@ from equijax.numerics.grids import (
     resample,
     roll,
 )
+from equijax.numerics.interpolation import EDGES, KERNELS, interpolate
 from equijax.numerics.linear_algebra import (
     det,
     eigh,
@@ -40,12 +40,13 @@ from equijax.numerics.safe import (
 )
 
 __all__ = [
+    "EDGES",
+    "KERNELS",
     "AxisName",
     "Mixture",
     "angle_over_sine",
     "compile_alone",
     "completion",
-    "cubic_interpolation",
     "det",
     "distinct",
     "eigh",
@@ -54,6 +55,7 @@ __all__ = [
     "fractional_shift",
     "global_batch",
     "in_single",
+    "interpolate",
     "inv",
     "largest_phase",
     "log_assignment",

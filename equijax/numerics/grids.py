@@ -1,7 +1,6 @@
 """Periodic grids, the axes before the last one: phases that a stride can begin at, traced shifts, band limits."""
 
 import functools
-import itertools
 from collections.abc import Sequence
 
 import jax
@@ -126,46 +125,6 @@ def fractional_shift(
             waves = waves + (-1) ** (apart % 2) * jnp.cos(jnp.pi * s)
         matrices.append(waves / length)
     return _along_axes(matrices, x)
-
-
-def cubic_interpolation(x: Float[Array, "*batch"], places: Sequence[Float[Array, "..."]]) -> Float[Array, "..."]:
-    """A grid at places between its points by Catmull and Rom's kernel, continuous with its derivative; zero outside.
-
-    Args:
-        x: Shape (..., n0, n1, ...), with as many spatial axes, the last ones, as there are `places`.
-        places: Along each of these axes, counted in points; all of one shape.
-
-    Returns:
-        Shape (..., *shape of the places).
-
-    References:
-        Keys 1981, "Cubic convolution interpolation for digital image processing", IEEE Trans. ASSP 29, 1153, eq. 15.
-
-    Examples:
-        >>> parabola = jnp.arange(6.0) ** 2
-        >>> cubic_interpolation(parabola, [jnp.array([2.0, 2.5])]).tolist()
-        [4.0, 6.25]
-    """
-    taps = []  # along each axis four of (index, weight), the weight zero outside
-    for place, length in zip(places, x.shape[x.ndim - len(places) :], strict=True):
-        first = jnp.floor(jax.lax.stop_gradient(place))
-        f = place - first
-        weights = (
-            ((2 - f) * f - 1) * f / 2,
-            ((3 * f - 5) * f * f + 2) / 2,
-            ((4 - 3 * f) * f + 1) * f / 2,
-            (f - 1) * f * f / 2,
-        )
-        axis = []
-        for k, w in zip((-1, 0, 1, 2), weights, strict=True):
-            index = first.astype(int) + k
-            axis.append((jnp.clip(index, 0, length - 1), jnp.where((index >= 0) & (index < length), w, 0)))
-        taps.append(axis)
-    terms = []
-    for corner in itertools.product(*taps):
-        weight = functools.reduce(jnp.multiply, [w for _, w in corner])
-        terms.append(x[(..., *(i for i, _ in corner))] * weight)
-    return functools.reduce(jnp.add, terms)
 
 
 def _along_axes(matrices, x):

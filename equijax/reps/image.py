@@ -5,12 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from equijax._validate import floating, integer
+from equijax._validate import floating, integer, one_of
 from equijax.groups import Element, Group, Translation, linear_part, static
-from equijax.numerics import cubic_interpolation, fractional_shift
+from equijax.numerics import KERNELS, fractional_shift, interpolate
 from equijax.reps.base import Rep, linear_shape, translation_part
-
-KERNELS = ("linear", "cubic", "fourier")
 
 
 @static
@@ -24,9 +22,10 @@ class Image(Rep):
     Signed permutations of the axes, such as turns by multiples of 90° and flips, and shifts by whole pixels only move
     pixels about, where the axes that change places have one length; everything else interpolates, and outside of the
     grid is zero. The `kernel` says how: "linear" has kinks at the pixels, so that nothing can be differentiated at the
-    identity, which `measures.lie_derivative` refuses; "cubic", Catmull and Rom's, has not. "fourier", for translations
-    only, takes the grid as periodic and its values as those of a trigonometric polynomial; the highest frequency of an
-    even length is multiplied by cos πt, with the derivative zero at t = 0.
+    identity, which `measures.lie_derivative` refuses; "cubic", Catmull and Rom's, has not, nor has "spline", the cubic
+    B-spline through the pixels, which is closer on smooth images. "fourier", for translations only, takes the grid as
+    periodic and its values as those of a trigonometric polynomial; the highest frequency of an even length is
+    multiplied by cos πt, with the derivative zero at t = 0.
 
     Raises:
         ValueError: If there is not at least one spatial axis, or the kernel is unknown.
@@ -46,8 +45,7 @@ class Image(Rep):
 
     def __post_init__(self):
         integer("axes", self.axes, 1)
-        if self.kernel not in KERNELS:
-            raise ValueError(f"kernel: expected one of {', '.join(map(repr, KERNELS))}, got {self.kernel!r}")
+        one_of("kernel", self.kernel, (*KERNELS, "fourier"))
 
     @property
     def approximate(self) -> bool:
@@ -78,10 +76,8 @@ class Image(Rep):
         ]
         # all grids, (grids, *lengths), then back to (..., *lengths, channels)
         grids = jnp.moveaxis(x, -1, -n - 1).reshape(-1, *lengths)
-        if self.kernel == "cubic":
-            warped = cubic_interpolation(grids, places)
-        else:
-            warped = jax.vmap(lambda grid: jax.scipy.ndimage.map_coordinates(grid, places, order=1))(grids)
+        grids = grids.astype(jnp.promote_types(x.dtype, jnp.float32))
+        warped = interpolate(grids, places, self.kernel)
         return jnp.moveaxis(warped.reshape(*x.shape[: -n - 1], -1, *lengths), -n - 1, -1).astype(x.dtype)
 
     def check(self, group: Group) -> None:

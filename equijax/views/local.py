@@ -8,12 +8,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from equijax._validate import floating, random_key
+from equijax._validate import floating, one_of, random_key
 from equijax.lie.grid import pixels
+from equijax.numerics import EDGES, KERNELS, interpolate
 from equijax.views.color import contrast, hue_turn, saturate
 from equijax.views.fields import gaussian_field
-
-EDGES = ("constant", "mirror", "nearest", "reflect", "wrap")
 
 
 class LocalParameters(NamedTuple):
@@ -50,6 +49,7 @@ def random_field(
     deviation: LocalParameters = DEVIATION,
     range: LocalParameters = RANGE,
     edge: str = "nearest",
+    kernel: str = "linear",
 ) -> tuple[Float[Array, "height width channels"], LocalParameters]:
     """An image bent and colored by random fields, another amount at each place, and the fields.
 
@@ -62,14 +62,16 @@ def random_field(
         exponent: γ of the fields; from 4 to 8 they are smooth.
         deviation: Standard deviation of each parameter over the pixels.
         range: Half width of the distribution of the mean of each parameter.
-        edge: What lies outside of the image, a mode of `jax.scipy.ndimage.map_coordinates`.
+        edge: What lies outside of the image: zeros ("constant"), the last pixel ("nearest"), the image again ("wrap"),
+            or its mirror image, about the last pixel ("mirror") or its outer side ("reflect").
+        kernel: How values between pixels are found, "linear", "cubic" or "spline" as of `reps.Image`.
 
     Returns:
         The image, in its dtype and not clipped; the parameters, to do the same again by `apply_local`, or to say where
         each pixel came from by `local_source`.
 
     Raises:
-        ValueError: If a side has less than two pixels, or the edge is unknown.
+        ValueError: If a side has less than two pixels, or the edge or the kernel is unknown.
 
     References:
         Mansfield et al. 2023, arXiv:2311.03629 (augmentation by random fields); ranges and spectrum are ours.
@@ -82,7 +84,7 @@ def random_field(
         >>> bool(jnp.allclose(view, apply_local(image, parameters)))
         True
     """
-    _check(image, edge)
+    _check(image, edge, kernel)
     key_mean, key_fields = jax.random.split(random_key("key", key))
     phi = gaussian_field(key_fields, (len(DEVIATION), *image.shape[:2]), exponent=exponent, dtype=image.dtype)
     u = jax.random.uniform(key_mean, (len(DEVIATION),), phi.dtype, -1, 1)
@@ -91,30 +93,31 @@ def random_field(
         for half, mean, spread, field in zip(range, u, deviation, phi, strict=True)
     ]
     parameters = LocalParameters(*fields)
-    return apply_local(image, parameters, edge), parameters
+    return apply_local(image, parameters, edge, kernel), parameters
 
 
 def apply_local(
-    image: Float[Array, "height width channels"], parameters: LocalParameters, edge: str = "nearest"
+    image: Float[Array, "height width channels"],
+    parameters: LocalParameters,
+    edge: str = "nearest",
+    kernel: str = "linear",
 ) -> Float[Array, "height width channels"]:
-    """x'(p) = color_p(x(src(p))): values from `local_source` by bilinear interpolation, then brightness, contrast about
-    the mean of the image, saturation and hue.
+    """x'(p) = color_p(x(src(p))): values from `local_source`, between pixels by the `kernel`, then brightness, contrast
+    about the mean of the image, saturation and hue.
 
     Raises:
-        ValueError: If the edge is unknown.
+        ValueError: If the edge or the kernel is unknown.
 
     Examples:
         >>> image = jnp.arange(16.0).reshape(4, 4, 1)
         >>> apply_local(image, LocalParameters(right=0.25))[..., 0].tolist()[0]  # from one pixel further right
         [1.0, 2.0, 3.0, 3.0]
     """
-    _check(image, edge)
+    _check(image, edge, kernel)
     height, width, _ = image.shape
     source = local_source(parameters, (height, width))
     places = [(height - 1) / 2 - source[..., 1], source[..., 0] + (width - 1) / 2]
-    x = jax.vmap(lambda c: jax.scipy.ndimage.map_coordinates(c, places, order=1, mode=edge), -1, -1)(
-        image.astype(source.dtype)
-    )
+    x = jnp.moveaxis(interpolate(jnp.moveaxis(image.astype(source.dtype), -1, 0), places, kernel, edge), 0, -1)
     x = x * (1 + jnp.asarray(parameters.brightness, x.dtype))[..., None]
     x = contrast(x, 1 + jnp.asarray(parameters.contrast, x.dtype))
     if image.shape[-1] == 3:
@@ -145,10 +148,10 @@ def _at_least_single(a):
     return jnp.promote_types(jnp.result_type(a, 0.0), jnp.float32)
 
 
-def _check(image, edge):
+def _check(image, edge, kernel):
     floating("image", image)
-    if edge not in EDGES:
-        raise ValueError(f"edge: expected one of {', '.join(map(repr, EDGES))}, got {edge!r}")
+    one_of("edge", edge, EDGES)
+    one_of("kernel", kernel, KERNELS)
     if np.ndim(image) != 3 or min(np.shape(image)[:2]) < 2:
         raise ValueError(
             f"image: expected shape (height, width, channels) with two pixels or more along each side, got "

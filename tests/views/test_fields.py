@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equijax import views
+from equijax import groups, reps, views
 from equijax.views.fields import amplitude, filter_noise
 
 
@@ -98,6 +98,17 @@ def test_zero_fields_give_the_image_and_constant_ones_a_map_of_the_plane(x64, pi
         assert np.abs(views.apply_local(plane, same._replace(turn=-0.4))[7:14, 9:22, 0] - inner).max() > 1
 
 
+def test_fields_sample_as_images_are_moved(x64, picture):
+    turn = views.LocalParameters(turn=0.4)
+    moved = {}
+    for kernel in ("linear", "cubic", "spline"):
+        g = groups.SO(2).exp(jnp.array([-0.4]))  # x'(p) = x(g⁻¹ p)
+        moved[kernel] = jax.jit(reps.Image(kernel=kernel).act)(g, picture)
+        found = views.apply_local(picture, turn, edge="constant", kernel=kernel)
+        np.testing.assert_allclose(found, moved[kernel], atol=1e-12)
+    assert np.abs(moved["cubic"] - moved["spline"]).max() > 0.01
+
+
 def test_colors_are_changed_in_order_and_the_parameters_do_it_again(x64, picture):
     given = views.LocalParameters(brightness=0.5, contrast=-0.25, saturation=0.2, hue=0.1)
     x = np.asarray(picture) * 1.5
@@ -135,6 +146,7 @@ BAD = [
     ( lambda: views.gaussian_field(KEY, (8, 8), length=1.0, exponent=2.0), "exponent, length: expected one"),
     ( lambda: views.random_field(KEY, IMAGE[:, :1]), "image: expected shape .* two pixels or more"),
     ( lambda: views.random_field(KEY, IMAGE, edge="zero"), "edge: expected one of 'constant'"),
+    ( lambda: views.random_field(KEY, IMAGE, kernel="fourier"), "kernel: expected one of 'linear', 'cubic', 'spline'"),
 ]  # fmt: skip
 
 

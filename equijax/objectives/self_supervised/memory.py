@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from equijax._validate import floating, integer, positive, random_key
+from equijax._validate import integer, positive, random_key
 from equijax.numerics import AxisName, global_batch, matmul, unit
 from equijax.objectives.self_supervised.pairs import rows as held_rows
 from equijax.objectives.self_supervised.positives import draw_pairs
@@ -30,7 +30,7 @@ def memory_bank(key: PRNGKeyArray, features: ArrayLike, clusters: int) -> Memory
     Raises:
         ValueError: If there are more clusters than samples, or none.
     """
-    features = floating("features", features)
+    features = held_rows("features", features)
     if integer("clusters", clusters, 1) > len(features):
         raise ValueError(f"clusters: expected at most {len(features)}, the number of samples, got {clusters}")
     features, _ = unit(features)

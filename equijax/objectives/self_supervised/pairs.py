@@ -1,6 +1,7 @@
 """Two views of the same samples: what is asked of them, and their rows on all devices."""
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
@@ -9,7 +10,7 @@ from equijax.numerics import AxisName, global_batch
 
 
 def rows(name: str, z: ArrayLike, axis_name: AxisName = None, least: int = 1) -> Float[Array, "rows ..."]:
-    """Codes, one sample a row, with the rows of all devices.
+    """Codes, one sample a row, with the rows of all devices; in float32 or better, as sums over a batch want them.
 
     Raises:
         TypeError: If they are not real floating-point numbers.
@@ -24,7 +25,7 @@ def rows(name: str, z: ArrayLike, axis_name: AxisName = None, least: int = 1) ->
             f"{name}: expected at least {least} samples in a batch, got {len(z)}; statistics of a batch, and "
             "negatives, are of several samples"
         )
-    return z
+    return z.astype(jnp.promote_types(z.dtype, jnp.float32))
 
 
 def pair(
@@ -34,7 +35,7 @@ def pair(
     least: int = 1,
     names: tuple[str, str] = ("z1", "z2"),
 ) -> tuple[Float[Array, "rows ..."], Float[Array, "rows ..."]]:
-    """Codes of two views, row by row of the same samples, with the rows of all devices.
+    """Codes of two views, row by row of the same samples, as `rows` gives them.
 
     Raises:
         TypeError: If they are not real floating-point numbers.
@@ -51,7 +52,7 @@ def pair(
 
 def one_a_row(name: str, elements: PyTree, count: int) -> None:
     """Raise a ValueError unless every array of a batch of group elements has an element for each of `count` samples."""
-    shapes = [jax.numpy.shape(leaf) for leaf in jax.tree.leaves(elements)]
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(elements)]
     if not shapes or any(shape[:1] != (count,) for shape in shapes):
         came = ", ".join(map(str, shapes)) or "nothing"
         raise ValueError(f"{name}: expected one group element for each of {count} samples, got shapes {came}")

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from equijax._validate import integer
+from equijax._validate import floating, integer
 from equijax.groups import Element
 from equijax.numerics import AxisName, global_batch
 from equijax.objectives.self_supervised.equivariance import Maps, map_equivariance
@@ -78,7 +78,7 @@ def sie(
         0.0 True
     """
     invariant = integer("invariant", invariant)
-    own, _ = pair(z1, z2, least=1)
+    own = floating("z1", z1)
     if own.ndim != 2 or not invariant < own.shape[1]:
         raise ValueError(
             f"invariant: expected fewer coordinates than codes have, with z1 of shape (rows, size), got {invariant} "

@@ -124,6 +124,18 @@ CODES = [lambda z1, z2, axis: objectives.vicreg(z1, z2, axis_name=axis),
          lambda z1, z2, axis: objectives.siamese_cosine(z1, z2, z1[:, ::-1], z2**3, axis_name=axis)]  # fmt: skip
 
 
+@jax.jit
+def both(z1, z2):
+    return objectives.vicreg(z1, z2), objectives.nt_xent(z1, z2)
+
+
+def test_codes_in_bfloat16_have_statistics_in_float32():
+    half = jax.random.normal(jax.random.key(0), (2, N, D)).astype(jnp.bfloat16)
+    found, wanted = (both(*z) for z in (half, half.astype(jnp.float32)))
+    assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(found))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), found, wanted)
+
+
 def test_predictions_of_any_length_have_a_cosine():
     z = jax.random.normal(jax.random.key(0), (N, D))
     for scale in (1e-14, 1e14):
