@@ -21,7 +21,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from equijax import _validate
 from equijax.training import checkpoint
 from equijax.training.log import Log, Record, Spent, finite
-from equijax.training.step import Loss, State, gradient, start, update
+from equijax.training.step import Loss, State, gradient, rule, start, update
 
 Stopped = Literal["steps", "seconds", "patience", "batches", "interrupted", "diverged"]
 
@@ -95,9 +95,10 @@ def fit(
         carry: Pytree of arrays, for a loss that hands state on.
         directory: Where checkpoints are kept, and log.jsonl, a line for each record; no files unless given.
             `checkpoint.restore` reads them.
-        resume: Whether to go on from a checkpoint in the directory; if not, one that is there is an error.
+        resume: Whether to go on from a checkpoint in the directory; if not, one that is there is an error, and so is
+            one of another call: of other steps, seconds or decay, another optimizer, rate or schedule.
         model: The module, whose fields are stored beside the parameters, for `checkpoint.rebuild`.
-        about: What else tells this run from others, as JSON has it, stored too: seed, data, rates.
+        about: What else tells this run from others, as JSON has it, stored too: seed, data, weights of the loss.
         progress: Whether to show a bar, if tqdm is installed.
         clock: Tells the time, in seconds: time.process_time for those of the processor.
         counted: What `seconds` counts, of the fields of `Spent`.
@@ -135,6 +136,8 @@ def fit(
     if validate is not None:
         best = jax.tree.map(jnp.copy, state.params)
     run = {"steps": steps, "seconds": seconds, "decay": decay, "about": about or {}, **_forms(state)}
+    if directory is not None:
+        run["rule"] = rule(optimizer, state.params)
     if directory is not None and _holds(directory, resume, run, model):
         found = checkpoint.restore(directory, training=(state, best))
         state, best = found.training
@@ -314,14 +317,17 @@ def _holds(directory, resume, run, model) -> bool:
     config = checkpoint.restore(directory).config
     if "run" not in config:
         raise ValueError(f"{directory}: holds a checkpoint that is not of `fit`; name another folder")
-    run = checkpoint.plain(run)
-    other = [name for name, value in run.items() if config["run"].get(name) != value]
+    run, saved = checkpoint.plain(run), config["run"]
+    other = [name for name, value in run.items() if name != "rule" and saved.get(name) != value]
+    one, two = run["rule"], saved.get("rule", {})
+    if one["update"] != two.get("update") and all(one[name] == two.get(name) for name in ("jax", "optax")):
+        other += [] if "optimizer" in other else ["optimizer"]
     if config["fields"] != checkpoint.fields(model):
         other.append("model")
     if other:
         raise ValueError(
             f"{directory}: holds a run of other {', '.join(other)}; go on with those that it began with, "
-            "name another folder, or remove this one"
+            "name another folder (and start from the parameters of `checkpoint.restore`), or remove this one"
         )
     return True
 

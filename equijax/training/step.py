@@ -1,13 +1,18 @@
 """One step of training, as pure functions: the state, the gradient of any loss, the update of any optimizer."""
 
+import hashlib
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from equijax.training.trees import stored
 
 Loss = Callable[..., Array | tuple[Array, dict[str, Array]] | tuple[Array, dict[str, Array], PyTree]]
 
@@ -133,6 +138,27 @@ def update(optimizer: optax.GradientTransformation, decay: float | None = None) 
         return State(state.step + 1, params, average, memory, carry)
 
     return step
+
+
+def rule(optimizer: optax.GradientTransformation, params: PyTree) -> dict[str, str]:
+    """A name of what an optimizer computes, where its state does not tell it from others, as that of Adam and AdamW.
+
+    It is that of the program of an update, as JAX writes it before it compiles, with rates, schedules, decay and masks;
+    it holds for the versions that it is given with.
+
+    Examples:
+        >>> one, other = (rule(optax.adam(rate), {"w": jnp.ones(3)}) for rate in (0.1, 0.2))
+        >>> one == rule(optax.adam(0.1), {"w": jnp.zeros(3)}), one == other
+        (True, False)
+    """
+    state = jax.eval_shape(optimizer.init, params)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), params)
+    change = optax.with_extra_args_support(optimizer).update
+    found = jax.make_jaxpr(lambda *a: change(*a[:3], progress=a[3], value=a[4]))(shapes, state, shapes, 0.0, 0.0)
+    digest = hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", str(found.jaxpr)).encode())  # without addresses of functions
+    for constant in found.consts:
+        digest.update(np.asarray(stored(constant, "optimizer")[0]).tobytes())
+    return {"update": digest.hexdigest()[:16], "jax": jax.__version__, "optax": optax.__version__}
 
 
 def _read(found, carries):

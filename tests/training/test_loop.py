@@ -301,6 +301,49 @@ def test_clear_errors(tmp_path):
         fit(directory=tmp_path / "other")
 
 
+def test_an_optimizer_whose_state_is_that_of_another_one_is_told_apart(tmp_path):
+    """The same one, made again, goes on; all of the others have its state, and would go on in silence."""
+
+    def schedule(rate, late=0.1):  # which changes behind the end of the run
+        return optax.join_schedules([lambda k: rate, lambda k: late], [1000])
+
+    batches = lambda first: itertools.islice(BATCHES(first), 2)  # noqa: E731
+    fit(4, batches=batches, directory=tmp_path, optimizer=optax.adam(schedule(0.1)))
+    for other in (
+        optax.adamw(schedule(0.1)),
+        optax.adam(schedule(0.0999)),
+        optax.adam(schedule(0.1, late=0.2)),
+        optax.adam(schedule(0.1), b2=0.99),
+        optax.adamw(schedule(0.1), mask={"w": True, "b": False}),
+    ):
+        with pytest.raises(ValueError, match="holds a run of other optimizer; go on with those that it began with"):
+            fit(4, directory=tmp_path, optimizer=other)
+    assert checkpoint.latest(tmp_path) == 2
+    assert int(fit(4, directory=tmp_path, optimizer=optax.adam(schedule(0.1))).state.step) == 4
+
+
+RULES = """
+    import jax.numpy as jnp, optax
+    from equijax import training
+    from equijax.training.step import rule
+
+    labels = {"w": "matrix", "b": "rest", "c": "still"}
+    several = {"matrix": optax.adam(0.1), "rest": optax.sgd(jnp.full(3, 0.1)), "still": optax.set_to_zero()}
+    params = {"w": jnp.ones((16, 8)), "b": jnp.ones(3), "c": jnp.ones(())}
+    print([rule(one, params) for one in (optax.multi_transform(several, labels), training.optimizer(100))])
+"""
+
+
+def test_the_same_optimizer_is_the_same_in_another_process(capsys):
+    """Whatever order sets have there, else its run would be refused; the versions it holds for are beside it."""
+    exec(textwrap.dedent(RULES), {})
+    here = capsys.readouterr().out
+    command, seeded = [sys.executable, "-c", textwrap.dedent(RULES)], os.environ | {"PYTHONHASHSEED": "1"}
+    there = subprocess.run(command, env=seeded, capture_output=True, text=True, check=True).stdout
+    assert here == there
+    assert f"'optax': '{optax.__version__}'" in here
+
+
 def test_it_compiles_once():
     counted = chex.assert_max_traces(loss, n=2)  # once for the shapes of its result, once for its gradient
     fit(6, of=lambda p, b: counted(p, b), decay=0.9, optimizer=training.optimizer(6))
