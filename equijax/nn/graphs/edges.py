@@ -14,6 +14,7 @@ from equijax.nn.graphs.message_passing import aggregate
 from equijax.nn.plain import Dense, uniform
 from equijax.nn.spherical.linear import Linear
 from equijax.nn.variance import gain
+from equijax.spherical import transforms
 
 
 @runtime_checkable
@@ -176,14 +177,14 @@ class EdgeConvolution(nn.Module):
 
         at_sender, lmax_sent = edges.senders(sent), spherical.lmax_of(sent, "sent")
         scalars = at_sender[..., 0, :] * f if self.scaled else f
+        Y_of, sent_of = transforms.by_degree(Y, -2), transforms.by_degree(at_sender, -2)
         sums = []
         for l in range(self.lmax + 1):
-            of_degree = slice(l * l, (l + 1) ** 2)
             passes = l <= lmax_sent and (l > 0 or not self.scaled)  # the scalars are in what is made
             filters = dense((1 + passes) * sent.shape[-1], name=f"filters_{l}")(R)  # R_l and R'_l in one product
             made, *passed = jnp.split(filters, 1 + passes, axis=-1)
-            message = Y[..., of_degree, :] * (made * scalars)[..., None, :]
+            message = Y_of[l] * (made * scalars)[..., None, :]
             if passes:
-                message = message + at_sender[..., of_degree, :] * (passed[0] * f)[..., None, :]
+                message = message + sent_of[l] * (passed[0] * f)[..., None, :]
             sums.append(edges.total(message))
         return jnp.concatenate(sums, axis=-2)
