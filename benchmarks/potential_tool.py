@@ -2,7 +2,8 @@
 
 `padding`: sixty clusters of 2 to 120 atoms in batches of a few shapes (`graphs.shapes`), beside batches in one shape
 that holds the largest ones; the largest difference of the predictions from those of each structure alone. `steps`: the
-time of a step of training for both, to be measured on cores that do nothing else. `disk`: resident memory and steps a
+time of a step of training for both, to be measured on cores that do nothing else, as `speed`: atoms a second of the
+default model, energies and forces, and what the machine could do at best. `disk`: resident memory and steps a
 second of a run whose structures are read from a file of extended XYZ, with worker processes and without, against one in
 memory.
 """
@@ -26,7 +27,7 @@ TINY = {"channels": 4, "layers": 1, "radial_features": 8, "probes": 2, "lmax": 1
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("padding", "steps", "disk"), help="one of the questions")
+    parser.add_argument("--only", choices=("padding", "steps", "speed", "disk"), help="one of the questions")
     parser.add_argument("--long", action="store_true", help="100,000 structures on disk instead of 10,000")
     parser.add_argument("--run", help=argparse.SUPPRESS)  # one run of `disk`, in a process of its own
     harness.add_arguments(parser)
@@ -40,6 +41,8 @@ def main():
         results += padding(args.small)
     if args.only == "steps" or (args.only is None and not args.small):
         results += steps()
+    if args.only in (None, "speed"):
+        results += speed(args.small)
     if args.only in (None, "disk"):
         results += disk(args)
     for result in results:
@@ -148,6 +151,49 @@ def steps(rounds=3):
         yield {
             "what": "steps", "way": way, "structures": ATOMS, "seconds_an_epoch": median,
             "milliseconds_a_step": 1e3 * median / len(epochs[way]),
+        }  # fmt: skip
+
+
+def speed(small):
+    """`predict` of forty molecules and of a crystal, beside a matrix product and a copy; to be timed on one core."""
+    import jax
+    from ase.build import bulk
+
+    from equijax import data, graphs
+    from equijax.models import potential
+
+    harness.keep_memory()
+    copper = bulk("Cu", cubic=True) * ((1 if small else 4,) * 3)
+    copper.rattle(0.05, seed=0)
+    cases = {
+        "acetylacetone": data.acetylacetone().train[: 2 if small else 40],
+        "copper": [graphs.Structure(copper.numbers, copper.positions, np.asarray(copper.cell), (True,) * 3)],
+    }
+    programs, sizes = {}, {}
+    for name, structures in cases.items():
+        species = tuple(np.unique(np.concatenate([s.species for s in structures])).tolist())
+        neighbors = {"acetylacetone": 12.0, "copper": 42.0}[name]
+        model = potential.Potential(
+            species=species, atomic_energies=(0.0,) * len(species), mean_neighbors=neighbors, **(TINY if small else {})
+        )
+        graph = graphs.batch(structures, model.cutoff)
+        params = potential.initialize(model, jax.random.key(0))
+        programs[name] = harness.compiled(lambda p, g, model=model: potential.predict(model, p, g), params, graph)
+        sizes[name] = sum(len(s.species) for s in structures), int(np.sum(graph.edge_mask))
+    matrices, operations = harness.matrix_product_call()
+    copy, moved = harness.copy_call(1 << 28)
+    samples = harness.in_turns([*(p.run for p in programs.values()), matrices, copy], seconds=0.1 if small else 5)
+    *times, per_product, per_copy = (float(np.median(s)) for s in samples)
+    for (name, program), seconds in zip(programs.items(), times, strict=True):
+        atoms, edges = sizes[name]
+        traffic = float(program.call.cost_analysis()["bytes accessed"])
+        yield {
+            "what": "speed", "way": name, "structures": len(cases[name]), "atoms": atoms, "edges": edges,
+            "atoms_a_second": atoms / seconds, "microseconds_an_edge": 1e6 * seconds / edges,
+            "operations": program.operations, "bytes_accessed": traffic,
+            "share_of_arithmetic": program.operations / seconds / (operations / per_product),
+            "share_of_memory": traffic / seconds / (moved / per_copy),
+            "compile_seconds": program.compile_seconds, "trace_seconds": program.trace_seconds,
         }  # fmt: skip
 
 

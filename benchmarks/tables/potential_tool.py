@@ -5,7 +5,7 @@ from tables import markdown
 
 
 def page(lines):
-    """The last result of each way: padding and the time of a step, then memory and speed from disk."""
+    """The last result of each way: padding and the time of a step, atoms a second, memory and speed from disk."""
     found = latest(lines, "what", "way", "structures")
     padding = [r for r in found if r["what"] == "padding"]
     steps = {(r["way"], r["structures"]): r for r in found if r["what"] == "steps"}
@@ -34,6 +34,24 @@ def page(lines):
         tables.append(
             f"Largest relative difference of forces in a batch from those of a structure alone: {worst:.0e}.\n"
         )
+    if speed := [r for r in found if r["what"] == "speed"]:
+        head = [
+            "",
+            "atoms",
+            "edges",
+            "atoms a second",
+            "µs an edge",
+            "of arithmetic",
+            "of memory",
+            "trace, compile (s)",
+        ]
+        rows = [
+            (r["way"], str(r["atoms"]), f"{r['edges']:,}", f"{r['atoms_a_second']:,.0f}",
+             f"{r['microseconds_an_edge']:.1f}", f"{r['share_of_arithmetic']:.0%}", f"{r['share_of_memory']:.0%}",
+             f"{r['trace_seconds']:.1f}, {r['compile_seconds']:.1f}")
+            for r in speed
+        ]  # fmt: skip
+        tables.append(markdown(head, rows))
     if disk := [r for r in found if r["what"] == "disk"]:
         head = [
             "structures",
