@@ -11,6 +11,7 @@ from equijax import _validate
 
 ALIKE = 1.3  # sizes up to this factor below the largest are one class, whose order stays as it was
 MOST_PADDING = 0.15  # of the edges: structures whose sizes differ by less than this make batches of one number
+PART = 4096  # structures among which the first batch with room is looked for, so that time grows with their number
 WINDOW = 32  # batches that are packed at a time, out of as many structures as they hold on average
 FREE = 0.02  # share of the edges that another shape has to save: it is one more program to compile
 LARGER = 0.2  # and that batches of many more structures than asked for have to save: they are fewer steps an epoch
@@ -69,25 +70,8 @@ def pack(
     indices = np.arange(len(sizes)) if order is None else np.asarray(order, int)
     if not len(indices):
         return []
-    share = (sizes / sizes[indices].max(axis=0).clip(1)).max(axis=1)[indices]  # of the largest, in nodes or edges
-    classes = np.floor(np.log(share.clip(1e-9)) / -np.log(ALIKE)).astype(int)
-    largest = shapes[-1]
-    bins: list[list[Any]] = []  # members, and the room that is left in nodes, edges and graphs
-    for k in indices[np.argsort(classes, kind="stable")].tolist():
-        nodes, edges = sizes[k].tolist()
-        found = next((b for b in bins if nodes < b[1] and edges <= b[2] and b[3] > 1), None)
-        if found is None:
-            shape = next((s for s in shapes if s.holds(nodes, edges, 1)), None)
-            if shape is None:
-                raise ValueError(
-                    f"sizes: structure {k} has {nodes} atoms and {edges} edges, more than the largest shape, of "
-                    f"{largest.nodes - 1} atoms and {largest.edges} edges, has room for; leave it out, take a smaller "
-                    "cut-off, or choose shapes for all structures"
-                )
-            bins.append(found := [[], *shape])
-        found[0].append(k)
-        found[1:] = found[1] - nodes, found[2] - edges, found[3] - 1
-    return [Pack(tuple(members), _smallest(sizes, members, shapes)) for members, *_ in bins]
+    parts = -(-len(indices) // PART)
+    return [found for k in range(parts) for found in _first_fit(sizes, shapes, indices[k::parts])]
 
 
 def shapes(sizes: Int[np.ndarray, "n 2"], batch_size: int, most: int = 3) -> tuple[Shape, ...]:
@@ -205,6 +189,29 @@ def _checked(sizes):
     if sizes.ndim != 2 or sizes.shape[1] != 2 or not len(sizes):
         raise ValueError(f"sizes: expected nodes and edges of each structure, (n, 2), got shape {sizes.shape}")
     return sizes
+
+
+def _first_fit(sizes, shapes, indices):
+    """`pack` of checked arguments, in a time that grows with the square of the structures."""
+    share = (sizes / sizes[indices].max(axis=0).clip(1)).max(axis=1)[indices]  # of the largest, in nodes or edges
+    classes = np.floor(np.log(share.clip(1e-9)) / -np.log(ALIKE)).astype(int)
+    largest = shapes[-1]
+    bins: list[list[Any]] = []  # members, and the room that is left in nodes, edges and graphs
+    for k in indices[np.argsort(classes, kind="stable")].tolist():
+        nodes, edges = sizes[k].tolist()
+        found = next((b for b in bins if nodes < b[1] and edges <= b[2] and b[3] > 1), None)
+        if found is None:
+            shape = next((s for s in shapes if s.holds(nodes, edges, 1)), None)
+            if shape is None:
+                raise ValueError(
+                    f"sizes: structure {k} has {nodes} atoms and {edges} edges, more than the largest shape, of "
+                    f"{largest.nodes - 1} atoms and {largest.edges} edges, has room for; leave it out, take a smaller "
+                    "cut-off, or choose shapes for all structures"
+                )
+            bins.append(found := [[], *shape])
+        found[0].append(k)
+        found[1:] = found[1] - nodes, found[2] - edges, found[3] - 1
+    return [Pack(tuple(members), _smallest(sizes, members, shapes)) for members, *_ in bins]
 
 
 def _smallest(sizes, members, shapes):

@@ -128,3 +128,33 @@ class NequIP(nn.Module):
             return draw * ((1 + hidden) * draw.shape[0] ** -0.5) if hidden or name.startswith("radial") else draw
 
         return jax.tree_util.tree_map_with_path(started, params)
+
+    def widened(
+        self, params: PyTree[Array | np.ndarray], drawn: PyTree[Array | np.ndarray]
+    ) -> PyTree[Array | np.ndarray]:
+        """Parameters of this model with more species behind its own, which says of known ones what it said.
+
+        Channels of the first layer are species: known ones send nothing on those of new ones.
+
+        Args:
+            params: Those of this model.
+            drawn: Those that the wider one starts with.
+        """
+        known = len(self.species)
+
+        def placed(path, start, kept):
+            if start.shape == kept.shape:
+                return kept
+            module, kept = path[-2].key, np.asarray(kept)
+            start = np.array(start, kept.dtype)
+            if module == "messages_0":  # (hidden, paths · species)
+                by_path = start.reshape(len(start), kept.shape[1] // known, -1)
+                by_path[..., :known] = kept.reshape(*by_path.shape[:2], known)
+                return jnp.asarray(start)
+            if module == "senders_0":
+                start[:known, known:] = 0
+            factor = (start.shape[-2] / kept.shape[-2]) ** 0.5  # by which LinearByDegree divides more
+            start[tuple(map(slice, kept.shape))] = factor * kept
+            return jnp.asarray(start)
+
+        return jax.tree_util.tree_map_with_path(placed, drawn, params)

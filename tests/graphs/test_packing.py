@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from equijax import graphs
+from equijax.graphs import packing
 
 RNG = np.random.default_rng(0)
 ATOMS = np.linspace(2, 120, 60).astype(int)  # sixty structures of 2 to 120 atoms
@@ -59,6 +60,19 @@ def test_first_fit_decreasing_by_hand():
     assert [p.members for p in graphs.pack(sizes, shapes[1:], order=[3, 2])] == [(3, 2)]
     two = [graphs.Shape(12, 64, 2)]  # of one structure each
     assert [p.members for p in graphs.pack(sizes, two)] == [(0,), (4,), (2,), (3,), (1,)]
+
+
+def test_large_sets_are_packed_in_parts(monkeypatch):
+    """Each structure once, and the batches of the whole but for a few: sizes may be sorted."""
+    atoms = np.arange(2, 602) // 5 + 1
+    sizes = np.stack([atoms, 35 * atoms], 1)
+    shapes = graphs.shapes(sizes, 5)
+    whole = graphs.pack(sizes, shapes)
+    monkeypatch.setattr(packing, "PART", 100)
+    parts = graphs.pack(sizes, shapes)
+    assert sorted(k for pack in parts for k in pack.members) == list(range(600))
+    assert all(len({k % 6 for k in pack.members}) == 1 for pack in parts)
+    assert graphs.padding(sizes, parts) < graphs.padding(sizes, whole) + 0.03
 
 
 def test_a_structure_beyond_the_largest_shape_is_named():

@@ -83,6 +83,29 @@ def test_learns(params, tmp_path):
     assert jax.tree.structure(kept) == jax.tree.structure(params)
 
 
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("by_species", [False, True])
+def test_takes_new_species(by_species):
+    """What it says of known ones stays; new ones matter, to themselves and to known ones, and energies of theirs."""
+    old = MODEL.clone(skip_by_species=by_species, species=(6, 1, 8), channels=(3, 2), lmax=1)
+    params = jax.tree.map(np.asarray, potential.initialize(old, jax.random.key(1)))
+    graph = graphs.batch([molecule()], MODEL.cutoff)
+    before = predict(old, params, graph)
+    sulfur = molecule()._replace(species=np.where(np.arange(7) == 2, 16, molecule().species), energy=-560.0)
+    model, wider = potential.adapt(old, params, [sulfur, molecule()])
+    assert model.species == (6, 1, 8, 16)
+    after = predict(model, wider, graph)
+    np.testing.assert_allclose(after.node_energies, before.node_energies, rtol=2e-6, atol=1e-6)
+    np.testing.assert_allclose(after.forces, before.forces, rtol=2e-6, atol=1e-6)
+    assert [leaf.dtype for leaf in jax.tree.leaves(wider)] == [leaf.dtype for leaf in jax.tree.leaves(params)]
+    for name in ("senders_0", "mix_0", "skip_0"):  # of its own: all its weights are drawn
+        assert (np.asarray(wider["params"][name]["kernel_0"])[..., 3, -1] != 0).all()
+    with_sulfur = predict(model, wider, graphs.batch([sulfur], MODEL.cutoff))
+    assert (np.abs(with_sulfur.node_energies - after.node_energies) > 1e-4).sum() > 1
+    reference = with_sulfur.energies[0] + potential.baseline(model, sulfur.species).sum()
+    assert float(reference) == pytest.approx(-560.0, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [

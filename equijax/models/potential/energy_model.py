@@ -3,6 +3,9 @@
 import importlib
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Array, PyTree
+
 
 @runtime_checkable
 class EnergyModel(Protocol):
@@ -29,6 +32,29 @@ class EnergyModel(Protocol):
 
     def clone(self, **fields: Any) -> Any:
         """The model with other fields."""
+
+
+@runtime_checkable
+class FromNormal(Protocol):
+    """A model whose parameters do not start as standard normal numbers."""
+
+    def from_normal(self, params: PyTree[Array]) -> PyTree[Array]:
+        """What they start as, of standard normal numbers of their shapes."""
+
+
+@runtime_checkable
+class TakesSpecies(Protocol):
+    """A model that can be given more species."""
+
+    def widened(
+        self, params: PyTree[Array | np.ndarray], drawn: PyTree[Array | np.ndarray]
+    ) -> PyTree[Array | np.ndarray]:
+        """Parameters of the model with more species behind its own, which says of known ones what it said.
+
+        Args:
+            params: Those of this model.
+            drawn: Those that the wider one starts with.
+        """
 
 
 def expect_model(model: object) -> None:

@@ -1,6 +1,7 @@
 """A trained potential for structures of other species or labels: new rows for new species, E0 anew."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,32 +9,34 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from equijax import graphs
-from equijax.models.potential.energy_model import EnergyModel
+from equijax.models.potential.energy_model import EnergyModel, TakesSpecies
 from equijax.models.potential.evaluate import evaluate
 from equijax.models.potential.network import Potential
 from equijax.models.potential.predict import initialize, predict
+from equijax.models.potential.repulsion import covalent_radii
 from equijax.models.potential.samples import of_survey
 from equijax.models.potential.training_set import Survey, energies_of_atoms, survey
 
 
 def adapt(
     model: EnergyModel,
-    params: PyTree[Array],
+    params: PyTree[Array | np.ndarray],
     structures: Sequence[graphs.Structure],
     *,
     found: Survey | None = None,
     batch_size: int = 5,
     seed: int = 0,
-) -> tuple[EnergyModel, PyTree[Array]]:
+) -> tuple[EnergyModel, PyTree[Array | np.ndarray]]:
     """A trained model, and its parameters, for structures of other species or other labels.
 
     Species that the model lacks are added behind those that it has: the embedding and the weights by species get rows
-    as `initialize` draws them. E0 are moved, as `atomic_energies` finds them, by what the network leaves of the
-    energies of the structures, so that energies of another method or program fit from the first step on. The network
-    says of known species what it said before.
+    as `initialize` draws them, and a repulsion the covalent radii, at most half of the cut-off. E0 are moved, as
+    `atomic_energies` finds them, by what the network leaves of the energies of the structures, so that energies of
+    another method or program fit from the first step on. The network says of known species what it said before.
 
     Args:
-        model: The trained model; one of other classes than `Potential` takes no new species.
+        model: The trained model, a `Potential` or `models.NequIP`; one of another class takes new species if it has a
+            method `widened`, as `models.NequIP` has.
         params: Its parameters.
         structures: What it is to be trained on.
         found: `survey(structures, model.cutoff)`, where that is known.
@@ -64,28 +67,44 @@ def adapt(
 
 
 def widened(
-    model: EnergyModel, params: PyTree[Array], species: Sequence[int], seed: int = 0
-) -> tuple[EnergyModel, PyTree[Array]]:
+    model: EnergyModel, params: PyTree[Array | np.ndarray], species: Sequence[int], seed: int = 0
+) -> tuple[EnergyModel, PyTree[Array | np.ndarray]]:
     """The model with more species, whose E0 are 0, behind its own, and rows for them.
 
     Raises:
-        ValueError: If the model is not a `Potential` and lacks one of the species.
+        ValueError: If the model lacks one of the species and takes no new ones.
     """
     new = tuple(z for z in species if z not in model.species)
     if not new:
         return model, params
-    if not isinstance(model, Potential):
-        raise ValueError(f"structures: expected species of {sorted(model.species)}, those of the model, got {new}, too")
-    old = len(model.species)
-    other = model.clone(species=(*model.species, *new), atomic_energies=(*model.atomic_energies, *len(new) * (0.0,)))
-    wanted = jax.tree.map(np.asarray, initialize(other, jax.random.key(seed)))
-    # Of one-hot vectors, the embedding divides by √species; the weights of the layers do not
-    factor = {"embedding": ((old + len(new)) / old) ** 0.5}
+    if not isinstance(model, Potential | TakesSpecies):
+        raise ValueError(
+            f"structures: expected species of {sorted(model.species)}, those of the model, got {new}, too; a "
+            f"{type(model).__name__} has no method `widened` that would take them"
+        )
+    fields: dict[str, Any] = {
+        "species": (*model.species, *new),
+        "atomic_energies": (*model.atomic_energies, *len(new) * (0.0,)),
+    }
+    if isinstance(model, Potential) and model.repulsion:
+        radii = [min(radius, model.cutoff / 2) for radius in covalent_radii(new)]
+        fields["repulsion"] = (*model.repulsion, *radii)
+    other = model.clone(**fields)
+    drawn = initialize(other, jax.random.key(seed))
+    if isinstance(model, Potential):
+        return other, _with_rows(params, drawn, len(model.species), len(other.species))
+    return other, model.widened(params, drawn)
 
-    def rows(path, drawn, kept):
-        if drawn.shape == kept.shape:
+
+def _with_rows(params, drawn, old, all_of_them):
+    """Parameters of a `Potential` with rows for new species behind those of its own."""
+    # Of one-hot vectors, the embedding divides by √species; the weights of the layers do not
+    factor = {"embedding": (all_of_them / old) ** 0.5}
+
+    def rows(path, start, kept):
+        if start.shape == kept.shape:
             return kept
         first = factor.get(path[1].key, 1.0) * np.asarray(kept)
-        return jnp.asarray(np.concatenate([first, drawn[old:]]))
+        return jnp.asarray(np.concatenate([first, start[old:]]))
 
-    return other, jax.tree_util.tree_map_with_path(rows, wanted, params)
+    return jax.tree_util.tree_map_with_path(rows, drawn, params)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from equijax import graphs, groups, reps
 from equijax._validate import instance, random_key
 from equijax.checks import Report, check
-from equijax.models.potential.energy_model import EnergyModel, expect_model, model_class
+from equijax.models.potential.energy_model import EnergyModel, FromNormal, expect_model, model_class
 from equijax.symmetry import Symmetry
 from equijax.training import checkpoint
 
@@ -66,7 +66,7 @@ def initialize(model: EnergyModel, key: PRNGKeyArray) -> PyTree:
         draws = np.asarray(draws)  # to be cut without a program for each leaf
     leaves = [draws[end - leaf.size : end].reshape(leaf.shape) for end, leaf in zip(ends, shapes, strict=True)]
     normal = jax.tree.unflatten(tree, list(map(jnp.asarray, leaves)))
-    return model.from_normal(normal) if hasattr(model, "from_normal") else normal
+    return model.from_normal(normal) if isinstance(model, FromNormal) else normal
 
 
 def predict(

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+import types
 
 import ase.io
 import jax
@@ -15,6 +16,7 @@ from equijax.models import potential
 from equijax.models.potential import report
 from equijax.models.potential.commands import main
 from equijax.models.potential.commands import options as all_options
+from equijax.models.potential.energy_model import EnergyModel
 from equijax.models.potential.finetune import widened
 
 TINY = {"channels": 2, "layers": 1, "lmax": 0, "hidden_lmax": 0, "order": 2, "probes": 1, "radial_features": 4}
@@ -95,6 +97,12 @@ def test_a_trained_model_takes_new_species_and_other_energies():
     wider, more = widened(model, params, (1, 7, 8))
     after = predict(wider, more, graph)
     assert wider.species == (1, 8, 7)
+    assert widened(model.clone(repulsion=(0.3, 0.6)), params, (7,))[0].repulsion == (0.3, 0.6, 0.71)
+    bare = types.SimpleNamespace(
+        **{name: getattr(model, name) for name in (*EnergyModel.__annotations__, "init", "apply", "clone")}
+    )
+    with pytest.raises(ValueError, match=r"species of \[1, 8\], .*, got \(7,\), too; a SimpleNamespace has no method"):
+        widened(bare, params, (1, 7))
     np.testing.assert_allclose(after.forces, before.forces, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(after.energies, before.energies, rtol=1e-5, atol=1e-5)
 
