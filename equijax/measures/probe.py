@@ -9,12 +9,13 @@ zero: 0.228 on relative quaternions of views turned by up to ±π/2. One follows
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from equijax._validate import floating
 from equijax.measures.samples import constant, rows
-from equijax.numerics import AxisName, matmul
+from equijax.numerics import AxisName, global_batch, matmul
 
 
 class LinearProbe(NamedTuple):
@@ -31,7 +32,12 @@ class LinearProbe(NamedTuple):
 
 
 def ridge(
-    features: ArrayLike, target: ArrayLike, *, penalty: int | float | Array = 1e-3, axis_name: AxisName = None
+    features: ArrayLike,
+    target: ArrayLike,
+    *,
+    penalty: int | float | Array = 1e-3,
+    mask: ArrayLike | None = None,
+    axis_name: AxisName = None,
 ) -> LinearProbe:
     """The linear map of least squares with a penalty: deterministic, in closed form, without training.
 
@@ -45,12 +51,14 @@ def ridge(
         features: X of shape (samples, features).
         target: Y of shape (samples, outputs); for classes one-hot rows.
         penalty: λ, which is not divided by the number of samples.
+        mask: Samples that count, shape (samples,); all unless given. Traced, it is the caller who knows that they are
+            enough.
         axis_name: Mesh axis over which the samples are spread.
 
     Raises:
         TypeError: If an array does not hold real floating-point numbers.
-        ValueError: If the shapes do not fit, the penalty is negative, or it is zero and there are no more samples than
-            features.
+        ValueError: If the shapes do not fit, no sample counts, the penalty is negative, or it is zero and there are no
+            more samples than features.
 
     Examples:
         >>> x = jnp.array([[0.0, 7.0], [1.0, 7.0], [2.0, 7.0], [4.0, 7.0]])  # the second feature says nothing
@@ -62,17 +70,27 @@ def ridge(
     known = isinstance(penalty, int | float)
     if known and not penalty >= 0:
         raise ValueError(f"penalty: expected zero or more, got {penalty}")
-    if known and penalty == 0 and len(x) <= x.shape[1]:
+    shown = jnp.ones(len(x), bool) if mask is None else _shown(mask, jnp.shape(features)[0], axis_name)
+    count = len(x) if isinstance(shown, jax.core.Tracer) else int(jnp.sum(shown))
+    if count == 0 or (known and penalty == 0 and count <= x.shape[1]):
         raise ValueError(
-            f"features: {len(x)} samples do not determine a probe of {x.shape[1]} features; give more, or a penalty"
+            f"features: {count} samples do not determine a probe of {x.shape[1]} features; give more, or a penalty"
         )
-    mean_x, mean_y = x.mean(0), y.mean(0)
+    # those that do not count are copies of one that does: they may hold anything
+    x, y = (jnp.where(shown[:, None], a, a[jnp.argmax(shown)]) for a in (x, y))
+    mean_x, mean_y = (jnp.sum(jnp.where(shown[:, None], a, 0), axis=0) / jnp.sum(shown) for a in (x, y))
     same = constant(x)
     # W minimizes the squares of [X; √λ 1] W − [Y; 0]. A constant column is zero in X, and any penalty keeps it there
     damping = jnp.diag(jnp.where(same, 1, jnp.sqrt(jnp.asarray(penalty, x.dtype))))
-    q, r = jnp.linalg.qr(jnp.concatenate([jnp.where(same, 0, x - mean_x), damping]))
+    q, r = jnp.linalg.qr(jnp.concatenate([jnp.where(same | ~shown[:, None], 0, x - mean_x), damping]))
     kernel = jnp.linalg.solve(r, matmul(q[: len(x)].T, y - mean_y))
     return LinearProbe(kernel, mean_y - matmul(mean_x, kernel), jnp.sum(same))
+
+
+def _shown(mask, count, axis_name):
+    if jnp.shape(mask) != (count,):
+        raise ValueError(f"mask: expected shape {(count,)}, one a sample, got {jnp.shape(mask)}")
+    return global_batch(jnp.asarray(mask, bool), axis_name)
 
 
 class R2(NamedTuple):

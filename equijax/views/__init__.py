@@ -5,6 +5,7 @@ from equijax.views.composition import Composition, GroupView, action, compose
 from equijax.views.fields import gaussian_field
 from equijax.views.local import LocalParameters, apply_local, local_source, random_field
 from equijax.views.masks import cox_counts, cox_mask, cox_mean
+from equijax.views.sequences import sequence_views
 from equijax.views.spectra import Spectra, fourier, gabor, morlet, spectra, wave_weights
 from equijax.views.temporal import clip_interval, temporally_consistent
 
@@ -30,6 +31,7 @@ __all__ = [
     "morlet",
     "random_field",
     "saturate",
+    "sequence_views",
     "spectra",
     "temporally_consistent",
     "wave_weights",

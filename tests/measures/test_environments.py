@@ -47,9 +47,32 @@ def test_exactly_without_noise_in_the_target(x64):
     assert invariance(flat, x @ np.array([1.0, -2.0])).constant == 1
 
 
+def test_environments_of_any_size_are_what_each_is_alone(x64):
+    rng = np.random.default_rng(0)
+    sizes, slopes = (30, 12, 20), (1.0, 1.5, -2.0)
+    x = [rng.normal(size=(n, 2)) for n in sizes]
+    y = [slope * a[:, 0] + 0.1 * rng.normal(size=len(a)) for a, slope in zip(x, slopes, strict=True)]
+    found = environment_invariance(x, y, held_out=(x[::-1], y[::-1]))
+    whole = [np.linalg.lstsq(np.c_[a, np.ones(len(a))], b, rcond=None)[0] for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(found.heads[..., 0], whole, rtol=1e-9)
+    pooled = np.linalg.lstsq(np.c_[np.concatenate(x), np.ones(62)], np.concatenate(y), rcond=None)[0]
+    risk = lambda head, a, b: np.mean((np.c_[a, np.ones(len(a))] @ head - b) ** 2)  # noqa: E731
+    excess = [risk(pooled, a, b) - risk(own, a, b) for a, b, own in zip(x, y, whole, strict=True)]
+    np.testing.assert_allclose(found.excess, excess, rtol=1e-9)
+    assert found.violations == np.mean(np.array(excess) > 0.1)
+    mask = np.arange(30) < np.array(sizes)[:, None]  # the same padded, whatever is in the padding
+    pad = lambda a: np.concatenate([a, np.full((30 - len(a), *a.shape[1:]), np.nan)])  # noqa: E731
+    padded = [np.stack([pad(a) for a in arrays]) for arrays in (x, y)]
+    same = jax.jit(lambda x, y, m: environment_invariance(x, y, mask=m, held_out=(x, y, m)))(*padded, mask)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), same, found)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda x: environment_invariance([x[0], x[1, :2]], [x[0, :, 0], x[1, :2, 0]]), "2 samples do not determine"),
+        (lambda x: environment_invariance([x[0], x[1]], [x[0, :, 0], x[1, :4, 0]]), r"features, target: .* no mask"),
+        (lambda x: environment_invariance(x, x[..., 0], mask=np.ones((3, 4))), r"mask: expected shape \(3, 5\)"),
         (lambda x: environment_invariance(x[0], x[0, :, 0]), r"features, target: .* got \(5, 2\) and \(5,\)"),
         (lambda x: environment_invariance(x, x[:, :4, 0]), r"features, target: .* got \(3, 5, 2\) and \(3, 4\)"),
         (lambda x: environment_invariance(x[:, :2], x[:, :2, 0]), "2 samples do not determine a probe of 2 features"),

@@ -45,6 +45,15 @@ def test_a_probe_of_constant_features_and_of_few_samples(x64):
             ridge(RNG.normal(size=(samples, 9)), RNG.normal(size=(samples, 1)), penalty=penalty)
 
 
+def test_only_samples_that_count_are_fitted(x64):
+    x, y = RNG.normal(size=(30, 3)), RNG.normal(size=(30, 2))
+    mask = np.arange(30) % 3 > 0
+    found = fit(np.where(mask[:, None], x, np.nan), y, penalty=0.5, mask=mask)
+    wanted = fit(x[mask], y[mask], penalty=0.5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), tuple(found), tuple(wanted))
+    assert np.abs(found.kernel - fit(x, y, penalty=0.5).kernel).max() > 0.01
+
+
 def test_half_precision_is_measured_in_single():
     x = jnp.asarray(RNG.normal(size=(40, 3)), jnp.bfloat16)
     probe = fit(x, x[:, :1])

@@ -72,6 +72,19 @@ def test_intervals_have_their_distribution(x64, power):
         np.testing.assert_allclose(cdf(1 - np.sqrt(1 - u)), u, atol=1e-12)
 
 
+def test_sequences_are_of_different_views_of_one_object():
+    objects, count = 3, 4
+    x = jnp.arange(objects * count).reshape(objects, count)
+    number, same = views.sequence_views(KEY, (x, {"twice": 2.0 * x}), 4000, 3)
+    np.testing.assert_array_equal(same["twice"], 2 * number)  # what goes with a view comes along
+    of, view = number // count, number % count
+    assert (of == of[:, :1]).all()
+    assert (np.diff(np.sort(view, axis=1), axis=1) > 0).all()
+    orders = np.unique(np.c_[of[:, 0], view], axis=0, return_counts=True)[1]
+    assert len(orders) == 3 * 24  # every object, every order
+    assert abs(orders / 4000 * 72 - 1).max() < 0.5
+
+
 def test_relative_elements_are_those_of_two_views(x64):
     """R_rel = R₁ᵀ R₂, q₂ = ± q₁ q_rel; the left one moves view 1 to view 2."""
     turn = views.action(groups.SO(3), {"forces": reps.Vector(), "charges": None})
@@ -135,6 +148,9 @@ BAD = [
     (ValueError, lambda: views.cox_mask(KEY, (1, 8)), "shape: expected .* two pixels or more"),
     (ValueError, lambda: views.clip_interval(KEY, 0), "longest: expected a positive number"),
     (ValueError, lambda: views.clip_interval(KEY, 9, power=0), "power: expected a positive number"),
+    (ValueError, lambda: views.sequence_views(KEY, jnp.ones((3, 4)), 2, 5), "length: expected at most 4, .* got 5"),
+    (ValueError, lambda: views.sequence_views(KEY, (jnp.ones((3, 4)), jnp.ones((3, 5))), 2, 2), "orbits: expected"),
+    (ValueError, lambda: views.sequence_views(KEY, jnp.ones(3), 2, 2), "orbits: expected"),
 ]  # fmt: skip
 
 

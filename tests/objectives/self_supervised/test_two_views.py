@@ -159,7 +159,7 @@ def test_losses_on_four_devices_are_those_on_one(z):
         )
 
 
-def test_without_variance_and_covariance_codes_collapse(x64):
+def test_without_variance_codes_collapse(x64):
     """Gradient descent on two noisy views through one matrix: how far the codes are spread in the end."""
     x, *noise = jax.random.normal(jax.random.key(3), (3, 32, D))
 
@@ -171,9 +171,9 @@ def test_without_variance_and_covariance_codes_collapse(x64):
         w = jax.lax.fori_loop(0, 1500, lambda _, w: w - 0.3 * jax.grad(loss)(w), jnp.eye(D))
         return jnp.mean(jnp.std(x @ w, axis=0))
 
-    guarded, bare = jax.jit(jax.vmap(spread))(jnp.array([1.0, 0.0]), jnp.array([0.04, 0.0]))
+    guarded, *bare = jax.jit(jax.vmap(spread))(jnp.array([1.0, 0.0, 0.0]), jnp.array([0.04, 0.04, 0.0]))
     assert guarded > 0.5
-    assert bare < 0.01
+    assert max(bare) < 0.01  # covariance alone is no guard
 
 
 @pytest.mark.parametrize(
