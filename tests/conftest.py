@@ -10,10 +10,11 @@ import jaxtyping
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)  # arrays are on the first one unless a test says otherwise
-# A test runs its programs once or twice: three times faster where they are compiled with little optimization. An
-# empty XLA_FLAGS compiles as users do, which is what CI does for the marked core.
+# A test runs its programs once or twice: three times faster where they are compiled with little optimization, and a
+# tenth faster where each is compiled in one piece. An empty XLA_FLAGS compiles as users do, as CI does for the core.
 emitters = " --xla_cpu_use_fusion_emitters=false" if jax.__version_info__ < (0, 11) else ""  # there is no choice later
-os.environ.setdefault("XLA_FLAGS", f"--xla_backend_optimization_level=0{emitters}")
+little = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+os.environ.setdefault("XLA_FLAGS", little + emitters)
 hypothesis.settings.register_profile(
     "equijax", deadline=None, derandomize=True, max_examples=20, database=None, print_blob=False
 )
