@@ -64,6 +64,25 @@ INVARIANTS = [  # group, number of invariant tensors of rank 0, 1, 2, ...
     (SO(2), [1, 0, 2, 0, 6, 0, 20]),  # central binomial coefficients
     (SL(2), [1, 0, 1, 0, 2, 0, 5]),  # Catalan numbers
 ]
+# Numbers of maps between the pairs of spaces below that emlp 1.0.3 finds; those of its real Sp(1) are those of SL(2).
+PAIRS = ["V V", "D V", "V VV", "VV VV", "VD VD", "VD VV", "S VVV", "S VV"]  # D dual to V
+EMLP = {
+    SO(2): [2, 2, 0, 6, 6, 6, 0, 2],
+    SO(3): [1, 1, 1, 3, 3, 3, 1, 1],
+    SO(4): [1, 1, 0, 4, 4, 4, 0, 1],
+    O(2): [1, 1, 0, 3, 3, 3, 0, 1],
+    O(3): [1, 1, 0, 3, 3, 3, 0, 1],
+    Lorentz(): [1, 1, 0, 4, 4, 4, 0, 1],
+    groups.IndefiniteOrthogonal(1, 3): [1, 1, 0, 3, 3, 3, 0, 1],
+    SL(2): [1, 1, 0, 2, 2, 2, 0, 1],
+    SL(3): [1, 0, 0, 2, 2, 0, 1, 0],
+    groups.Dihedral(4): [1, 1, 0, 4, 4, 4, 0, 1],
+    groups.Dihedral(5): [1, 1, 0, 3, 3, 3, 0, 1],
+    S4: [2, 2, 5, 15, 15, 15, 5, 2],
+    C5: [5, 5, 25, 125, 125, 125, 25, 5],  # by shifts of five places
+}
+# Those of ℂⁿ, from V and from V* to V, and of invariants of V ⊗ V, each over the complex numbers, by emlp 1.0.3, too.
+EMLP_COMPLEX = {groups.SU(2): (1, 1, 1), groups.SU(3): (1, 0, 0), groups.U(1): (1, 0, 0), groups.U(2): (1, 0, 0)}
 BELL = [1, 1, 2, 5, 15, 52]  # partitions of k places, OEIS A000110, for n ≥ k: Maron et al. 2019, arXiv:1812.09902
 
 
@@ -97,6 +116,20 @@ def test_numbers_of_invariants(x64):
         assert [len(intertwiners(group, S, Tensor(k))) for k in range(len(known))] == known
     for k, known in enumerate(BELL):
         assert len(intertwiners(groups.Permutation(5), S, TensorProduct(*[P] * k) if k else S)) == known
+
+
+@pytest.mark.parametrize("group", [*EMLP, *EMLP_COMPLEX], ids=str)
+def test_numbers_of_maps_are_those_of_emlp(group, x64):
+    if group in EMLP:
+        v = {S4: P, C5: reps.Regular(C5)}.get(group, V)
+        one = {"S": S, "V": v, "D": Dual(v)}
+        made = lambda of: TensorProduct(*[one[name] for name in of]) if len(of) > 1 else one[of]  # noqa: E731
+        assert [len(intertwiners(group, *map(made, pair.split()))) for pair in PAIRS] == EMLP[group]
+        return
+    # V as a real space is V ⊕ V* over the complex numbers: four kinds of maps, and four of products
+    same, dual, square = EMLP_COMPLEX[group]
+    assert len(intertwiners(group, V, V)) == 2 * same + 2 * dual
+    assert len(intertwiners(group, S, VV)) == 2 * square + 2 * same
 
 
 def test_large_tensors_of_a_group_by_its_generators(monkeypatch):

@@ -136,6 +136,11 @@ def test_own_matrices_are_kept():
         np.testing.assert_allclose(irrep(group, label).matrix(g), rep.matrix(g), atol=1e-6)
 
 
+def turned_over(g):
+    """A reflection of the plane as a turn of space by π, about an axis in that plane."""
+    return jnp.zeros((3, 3), g.dtype).at[:2, :2].set(g).at[2, 2].set(jnp.linalg.det(g))
+
+
 DECOMPOSED = [  # group, representation, multiplicities by label: by hand, by characters
     (Octahedral(), reps.restrict(Irreps("2e"), Octahedral()), {"E": 1, "T2": 1}),  # crystal fields
     (Octahedral(), reps.restrict(Irreps("3o"), Octahedral()), {"A2": 1, "T1": 1, "T2": 1}),
@@ -152,6 +157,13 @@ DECOMPOSED = [  # group, representation, multiplicities by label: by hand, by ch
     (SO(2), reps.restrict(Irreps("2e"), SO(2), groups.Axial(SO(2)).embed), {0: 1, 1: 1, 2: 1}),
     (Cyclic(4), reps.restrict(irrep(SO(2), 5), Cyclic(4)), {1: 1}),
     (Cyclic(4), reps.restrict(irrep(SO(2), 2), Cyclic(4)), {2: 2}),
+    # Degrees 2 and 3 of polyhedral groups, Tensor(3) of SO(2) and O(3), and the following ones by escnn 1.0.11, too
+    (Dihedral(3), Tensor(3), {(0, 0): 1, (1, 0): 1, (1, 1): 3}),
+    (Dihedral(6), reps.restrict(irrep(O(2), (1, 7)), Dihedral(6)), {(1, 1): 1}),
+    (Dihedral(5), reps.restrict(Irreps("3o"), Dihedral(5), turned_over), {(1, 0): 1, (1, 1): 1, (1, 2): 2}),
+    (Cyclic(4), reps.restrict(Irreps("3o"), Cyclic(4), groups.Axial(Cyclic(4)).embed), {0: 1, 1: 2, 2: 2}),
+    (Octahedral(), reps.restrict(Irreps("4e"), Octahedral()), {"A1": 1, "E": 1, "T1": 1, "T2": 1}),
+    (Icosahedral(), reps.TensorProduct(*[irrep(Icosahedral(), "G")] * 2), {"A": 1, "T1": 1, "T2": 1, "G": 1, "H": 1}),
 ]
 
 

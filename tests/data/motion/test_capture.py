@@ -6,7 +6,7 @@ import pytest
 from equijax import data
 
 RNG = np.random.default_rng(0)
-PARENTS = np.array([-1, 0, 1, 0, 3])  # joint 1 is where the root is, and 4 where 3 is
+PARENTS = np.array([-1, 0, 1, 2, 3])  # a chain; joint 1 is where the root is, and 4 where 3 is
 
 
 def clip(frames):
@@ -26,7 +26,7 @@ def test_reads_clips_at_half_the_rate_with_joints_that_are_apart(tmp_path):
     found = data.motion_capture(tmp_path)
     assert [len(c) for c in found.train["walking"]] == [6, 6, 10]  # in order of their numbers
     np.testing.assert_array_equal(found.test["walking"][0], arrays["test_walking_1"][::2, [0, 2, 3]])
-    assert found.parents.tolist() == [-1, 0, 0]
+    assert found.parents.tolist() == [-1, 0, 1]
     assert found.fps == 30
     whole = data.motion_capture(tmp_path / "joints60hz.npz", fps=60, distinct=False)
     np.testing.assert_array_equal(whole.train["walking"][2], arrays["train_walking_10"])

@@ -37,6 +37,17 @@ def test_volume_over_area(name, ratio):
     assert (points * normals).sum(1).mean() == pytest.approx(ratio, rel=0.01)
 
 
+@pytest.mark.parametrize(("name", "below", "above", "height"), [("cone", 0.65, 0.0, 1.2), ("frustum", 0.7, 0.375, 1.1)])
+def test_slanted_sides_are_evenly_sampled(name, below, above, height):
+    """∫ z² n_z dA is twice the volume times the height z of the center of mass over the base: h/4 for a cone."""
+    points, normals = shapes._sample(np.random.default_rng(0), data.SOLIDS[name](lambda a, b: (a + b) / 2), 200_000)
+    size = np.hypot(below, height / 2)
+    found = 1.5 * np.mean((size * points[:, 2] + height / 2) ** 2 * normals[:, 2]) / np.mean((points * normals).sum(1))
+    areas = below**2 + below * above + above**2
+    center = height / 4 * (areas + below * above + 2 * above**2) / areas
+    assert found / size == pytest.approx(center, rel=0.02)
+
+
 def test_kinds_come_equally_often_and_seeds_repeat():
     first, again, other = (data.solids(24, 10, seed=seed) for seed in (1, 1, 2))
     assert np.bincount(first.labels).tolist() == [2] * len(data.SOLIDS)
