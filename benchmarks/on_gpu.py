@@ -27,6 +27,7 @@ import harness
 ROOT = Path(__file__).parents[1]
 CACHE = 2**26  # bytes, more than the second-level cache of an H100 or H200 holds
 CHECKED = 64  # rows that are held against float64
+TINY = {"channels": 2, "lmax": 1, "hidden_lmax": 0, "layers": 1}  # a potential for the smoke run
 MODES = ("forward", "gradient", "hessian-vector")
 SIZES = ("degree", "rows", "channels", "method", "precision", "dtype", "atoms", "edges", "package")
 TF32 = {"JAX_DEFAULT_MATMUL_PRECISION": "default"}  # what a GPU does to float32 unless it is told not to
@@ -39,7 +40,7 @@ class Row(NamedTuple):
     table: str
     name: str
     size: dict[str, Any]
-    build: Callable[[], "Call"]
+    build: Callable[[], "Call | dict[str, float]"]  # a program to measure, or the figures of one that is a run
     mode: str = "forward"
 
     @property
@@ -162,6 +163,8 @@ def measured(row, ceilings, seconds):
     import jax.numpy as jnp
 
     call = row.build()
+    if isinstance(call, dict):
+        return call
     f = in_mode(call.f, row.mode)
     arguments = (call.arguments, call.fixed)
     program = harness.compiled(f, *arguments)
@@ -227,7 +230,9 @@ def rows(small: bool) -> Iterator[Row]:
     for mode in MODES:
         for name in ("gaunt", "gaunt and bracket"):
             yield from (product_row(name, l, *large, mode) for l in degrees)
-    yield from (potential_row(n, mode) for n in atoms for mode in ("forces", "training"))
+    yield from (potential_row(n, mode, small) for n in atoms for mode in ("forces", "training"))
+    yield from (dynamics_row(n, small) for n in atoms)
+    yield from network_rows(small)
     yield from (convolution_row(l, "auto", mode, small) for l in ((2,) if small else (2, 3)) for mode in MODES[:2])
     yield from peer_rows((1,) if small else (2, 3, 4), large, few, small)
     if small:
@@ -320,25 +325,18 @@ def convolution_row(l, method, mode, small):
     return Row("convolution", "convolution", size, build, mode)
 
 
-def potential_row(atoms, what):
+def potential_row(atoms, what, small):
     """Energy and forces of a crystal with vacancies, or the gradient of a loss of them by the parameters."""
 
     def build():
         import jax
         import jax.numpy as jnp
-        import numpy as np
 
         from equijax import graphs
         from equijax.models import potential
 
-        rng, side = np.random.default_rng(0), int(np.ceil((atoms / 4) ** (1 / 3)))
-        corners = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), -1).reshape(-1, 1, 3)
-        sites = (corners + np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])).reshape(-1, 3)
-        sites = sites[np.sort(rng.permutation(len(sites))[:atoms])]
-        positions = 3.61 * sites + 0.05 * rng.normal(size=sites.shape)
-        crystal = graphs.Structure(np.full(atoms, 29), positions, 3.61 * side * np.eye(3), (True,) * 3)
-        model = potential.Potential((29,), (0.0,), mean_neighbors=40.0)
-        graph = graphs.batch([crystal], model.cutoff)
+        model = potential.Potential((29,), (0.0,), mean_neighbors=40.0, **(TINY if small else {}))
+        graph = graphs.batch([crystal(atoms)], model.cutoff)
         params = potential.initialize(model, jax.random.key(0))
         if what == "forces":
             f = lambda params, graph: potential.predict(model, params, graph)[:2]  # noqa: E731
@@ -352,6 +350,84 @@ def potential_row(atoms, what):
         return Call(f, (), (params, jax.tree.map(jnp.asarray, graph)), rows=-1 if atoms < 200 else 0)
 
     return Row("potential", what, {"atoms": atoms}, build)
+
+
+def crystal(atoms):
+    """Copper with vacancies."""
+    import numpy as np
+
+    from equijax import graphs
+
+    rng, side = np.random.default_rng(0), int(np.ceil((atoms / 4) ** (1 / 3)))
+    corners = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), -1).reshape(-1, 1, 3)
+    sites = (corners + np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])).reshape(-1, 3)
+    sites = sites[np.sort(rng.permutation(len(sites))[:atoms])]
+    positions = 3.61 * sites + 0.05 * rng.normal(size=sites.shape)
+    return graphs.Structure(np.full(atoms, 29), positions, 3.61 * side * np.eye(3), (True,) * 3)
+
+
+def dynamics_row(atoms, small):
+    """A step of molecular dynamics in one program, with its neighbor lists; weak forces, so that no atom is lost."""
+
+    def build():
+        import jax
+
+        from equijax.models import potential
+        from equijax.models.potential import dynamics
+
+        steps = 2 if small else 200
+        model = potential.Potential((29,), (0.0,), mean_neighbors=40.0, scale=1e-7, **(TINY if small else {}))
+        start, params = crystal(atoms), potential.initialize(model, jax.random.key(0))
+        run = functools.partial(dynamics.run, model, params, start, steps, dynamics.NVE(0.5), every=steps, frames=1)
+        begin = time.perf_counter()
+        state = run().state  # compiles
+        seconds = [time.perf_counter() - begin]
+        for _ in range(3):
+            begin = time.perf_counter()
+            state = run(state=state).state
+            seconds.append(time.perf_counter() - begin)
+        median = statistics.median(seconds[1:])
+        return {"seconds": median / steps, "compile_seconds": seconds[0] - median}
+
+    return Row("potential", "dynamics", {"atoms": atoms}, build, "NVE")
+
+
+def network_rows(small):
+    """A step of networks on digits that Lie groups move, and of averaged networks of points, beside plain ones."""
+    import affine_digits
+
+    batch, points, width = (2, 6, 4) if small else (256, 100, 128)
+
+    def digits(name):
+        import jax
+        import jax.numpy as jnp
+
+        model = affine_digits.models()[name]
+        images = jax.random.uniform(jax.random.key(0), (batch, 40, 40, 1))
+        variables = jax.jit(model.network.init)(jax.random.key(1), images[:1], model.nodes)
+        return Call(lambda v, x: jnp.square(model.network.apply(v, x, model.nodes)), (variables,), (images,))
+
+    def averaged(name):
+        import jax
+        import jax.numpy as jnp
+
+        import equijax as ej
+        from equijax import frames, groups, models, reps
+
+        network = models.SetNetwork(features=width, layers=4)
+        x, v, charges = (jax.random.normal(jax.random.key(k), (batch, points, d)) for k, d in enumerate((3, 3, 1)))
+        params = jax.jit(network.init)(jax.random.key(3), x[0], v[0], charges[0])
+        f = network.apply
+        if name != "plain":
+            symmetry = ej.Symmetry(groups.E(3), (None, reps.Position(), reps.Vector(), None), reps.Position())
+            frame = getattr(frames, name)
+            f = ej.frame_average(f, symmetry, frame, frame_input=1, strategy="vmap")
+        return Call(lambda p, *a: jnp.square(jax.vmap(f, (None, 0, 0, 0))(p, *a)), (params,), (x, v, charges))
+
+    for name in ("CNN",) if small else ("CNN", "SE(2)", "Sim(2)", "Aff(2)"):
+        yield Row("networks", f"digits, {name}", {"rows": batch}, functools.partial(digits, name), "gradient")
+    for name in ("pivoted",) if small else ("plain", "pivoted", "pca"):
+        yield Row("networks", f"points, {name}", {"rows": batch}, functools.partial(averaged, name), "gradient")
 
 
 def program_rows(small):
@@ -403,6 +479,8 @@ def line(r):
     head = f"{r['table']:11} {r['name'][:34]:34} {r['mode'][:8]:8} {' '.join(sizes)[:48]:48}"
     if "reason" in r:
         return f"{head} {r['reason']}"
+    if "fraction" not in r:
+        return f"{head} {1e6 * r['seconds']:10.1f} µs  compile {r['compile_seconds']:.1f} s"
     errors = "".join(f"  {name} {r[name]:.0e}" for name in ("error", "equivariance_error") if name in r)
     return (f"{head} {1e6 * r['seconds']:10.1f} µs  {100 * r['fraction']:3.0f} % of {r['bound']:10} "
             f"compile {r['compile_seconds']:.1f} s{errors}")  # fmt: skip

@@ -27,14 +27,15 @@ from equijax.models.potential import committee  # noqa: E402
 
 
 class Preset(NamedTuple):
-    """What a run trains, and for how long."""
+    """What a run trains, and for how long: so many steps, or seconds."""
 
-    steps: int
+    steps: int | None
     model: dict
     batch: int = 5
     weights: dict = {"energy_weight": 1.0, "force_weight": 1.0}  # noqa: RUF012
     every: int = 500
     compiler_options: dict = {}  # noqa: RUF012
+    seconds: float | None = None
 
 
 QUICK: dict = {"xla_backend_optimization_level": 1}
@@ -44,6 +45,7 @@ PRESETS = {
     "small": Preset(20, {"channels": 4, "radial_features": 8, "probes": 2}, every=10, compiler_options=QUICK),
     "default": Preset(6000, {}),
     "long": Preset(50_000, {"channels": 48, "lmax": 3}, every=1000),
+    "gpu": Preset(None, {"channels": 128, "lmax": 3, "radial_features": 128}, every=1000, seconds=440.0),
 }
 
 
@@ -52,6 +54,7 @@ def main():
     parser.add_argument("--data", type=Path, help="folder of the published DFT set; the shipped set unless given")
     parser.add_argument("--output", type=Path, help="folder of checkpoint and picture; runs/NAME unless given")
     parser.add_argument("--long", action="store_true", help="the large model, up to two hours on two cores")
+    parser.add_argument("--gpu", action="store_true", help="a wide model, eight minutes of a GPU")
     parser.add_argument("--steps", type=int, help="length of the run instead of the preset's")
     parser.add_argument("--seed", type=int, default=0, help="of the run; those of a committee count on from it")
     parser.add_argument("--committee", type=int, metavar="N", help="train N members and test their mean and spread")
@@ -67,10 +70,10 @@ def main():
         parser.error("--members: expected numbers below that of --committee")
     harness.set_platform(args)
 
-    name = "small" if args.small else "long" if args.long else "default"
+    name = next((name for name in ("small", "long", "gpu") if getattr(args, name)), "default")
     preset = PRESETS[name]
     if args.steps:
-        preset = preset._replace(steps=args.steps)
+        preset = preset._replace(steps=args.steps, seconds=None)
     if args.quick_compile:
         preset = preset._replace(compiler_options=QUICK)
     dataset = data.acetylacetone() if args.data is None else data.read_acac_dft(args.data)
@@ -117,8 +120,9 @@ def train(dataset, preset, output, seed):
     print(f"{size:,} parameters, initialized in {initialized:.1f} s.")
     trained = potential.fit(
         dataset.train, validate=dataset.validation, model=model, params=params, steps=preset.steps,
-        batch_size=preset.batch, seed=seed, every=preset.every, directory=output / "checkpoint", **preset.weights,
-        counted=("batching", "stepping", "validating", "saving"), compiler_options=preset.compiler_options,
+        seconds=preset.seconds, batch_size=preset.batch, seed=seed, every=preset.every,
+        directory=output / "checkpoint", **preset.weights, compiler_options=preset.compiler_options,
+        counted=("batching", "stepping", "validating", "saving"),
     )  # fmt: skip
     if harness.completed(trained.run).stopped == "diverged":
         raise SystemExit("The loss is not finite; lower the learning rate.")
