@@ -17,13 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from equijax import groups, measures, nn, objectives, reps, rotations, training
+from equijax import groups, measures, nn, objectives, reps, rotations, training, views
 from harness import add_arguments, append, completed, environment, holds, set_platform
 from harness.views import SETS
 
 SIZE, HALF, HIDDEN = 64, 32, 256  # of codes, of their invariant half, of hidden layers
 BATCH = 512  # views a step
 CAPSULES = 8
+PROTOCOL = "projectors and probes as published"  # results of another one are not of the same case
 
 
 class Encoder(linen.Module):
@@ -40,14 +41,27 @@ class Encoder(linen.Module):
         return linen.Dense(SIZE)(x)
 
 
+def mlp(*features):
+    """Dense layers with biases and rectifiers between them, drawn as in most papers: what predicts, and what probes."""
+    layers = [layer for size in features for layer in (linen.Dense(size), linen.relu)]
+    return linen.Sequential(layers[:-1])
+
+
 class Projector(linen.Module):
-    """What losses see of a code, so that it need not give up what they ask it to; thrown away afterwards."""
+    """What losses see of a code, so that it need not give up what they ask it to; thrown away afterwards.
+
+    Three layers with normalizations over the batch, as published. `settled`, they are by the statistics that are kept.
+    """
 
     features: int
+    settled: bool = False
 
     @linen.compact
     def __call__(self, z):
-        return linen.Dense(self.features, use_bias=False)(linen.relu(linen.LayerNorm()(linen.Dense(HIDDEN)(z))))
+        for _ in range(2):
+            normalize = linen.BatchNorm(self.settled, momentum=0.0)  # keeps the statistics of the last batch
+            z = linen.relu(normalize(linen.Dense(HIDDEN)(z)))
+        return linen.Dense(self.features, use_bias=False)(z)
 
 
 class Method:
@@ -103,7 +117,7 @@ class Siamese(Method):
     average = True
 
     def heads(self, d):
-        return super().heads(d) | {"predict": (nn.MLP((HIDDEN, SIZE)), jnp.ones((1, SIZE)))}
+        return super().heads(d) | {"predict": (mlp(HIDDEN, SIZE), jnp.ones((1, SIZE)))}
 
     def loss(self, net, z, r, target):
         p = net("predict", self.project(net, z))
@@ -122,7 +136,7 @@ class SIE(Method):
 
     def predictor(self, d, g, z):
         if self.kind == "MLP":
-            return nn.MLP((HIDDEN, HALF)), jnp.ones((1, HALF + 4))
+            return mlp(HIDDEN, HALF), jnp.ones((1, HALF + 4))
         if self.kind == "quaternion":
             return linen.Dense(HALF, use_bias=False), jnp.ones((1, 4 * HALF))
         if self.kind == "vectors":
@@ -180,30 +194,27 @@ class Capsules(Method):
 
 
 class Poses(Capsules):
-    """Pose matrices of the second half and VICReg of the first, which is behind a projector, or plain."""
+    """VICReg of the first half behind a projector, and pose matrices of the second, spread likewise."""
 
-    def __init__(self, plain=False, invariance=10.0, rate=1e-3):
-        self.plain, self.invariance, self.rate = plain, invariance, rate
+    def __init__(self, rate=1e-3):
+        self.rate = rate
 
     def heads(self, d):
         return super().heads(d) | {"first": (Projector(HALF), jnp.ones((1, HALF)))}
 
     def loss(self, net, z, r, target):
-        d, first, poses = r.shape[-1], z[..., :HALF], self.poses(net, z)
-        first = first if self.plain else net("first", first)
+        d, first, poses = r.shape[-1], net("first", z[..., :HALF]), self.poses(net, z)
+        loss, terms = objectives.vicreg(first[:, 0], first[:, 1], invariance=10.0, variance=10.0)
         g = relative(r[:, 0], r[:, 1])
-        error, terms = objectives.pose_equivariance(poses[:, 0], poses[:, 1], g, reps.Vector())
+        error, _ = objectives.pose_equivariance(poses[:, 0], poses[:, 1], g, reps.Vector())
         unit = d * poses / jnp.sqrt(jnp.sum(poses**2, axis=(-2, -1), keepdims=True) + 1e-12)  # a mean square of one
-        both = jnp.concatenate([first, unit.reshape(*first.shape[:2], -1)], axis=-1)
-        both = both.reshape(-1, both.shape[-1])
+        unit = unit.reshape(poses.shape[0] * poses.shape[1], -1)
         terms |= {
             "equivariance": d * d * error,
-            "invariance": jnp.mean((first[:, 0] - first[:, 1]) ** 2),
-            "variance": objectives.variance_hinge(both),
-            "covariance": objectives.covariance_penalty(both),
+            "spread": objectives.variance_hinge(unit),
+            "apart": objectives.covariance_penalty(unit),
         }
-        weights = {"equivariance": 5.0, "invariance": self.invariance, "variance": 10.0, "covariance": 2.0}
-        return sum(weight * terms[name] for name, weight in weights.items()), terms
+        return loss + 5 * terms["equivariance"] + 10 * terms["spread"] + terms["apart"], terms
 
 
 class SeqJEPA(Method):
@@ -214,7 +225,7 @@ class SeqJEPA(Method):
         return {
             "act": (linen.Dense(HALF, use_bias=False), jnp.ones((1, d * d))),
             "aggregate": (nn.TokenAggregator(heads=4, layers=1, expansion=2), jnp.ones((1, 1, summary))),
-            "predict": (nn.MLP((HIDDEN, SIZE)), jnp.ones((1, summary + HALF))),
+            "predict": (mlp(HIDDEN, SIZE), jnp.ones((1, summary + HALF))),
         }
 
     def loss(self, net, z, r, target):
@@ -236,7 +247,7 @@ class Supervised(Method):
     """The rotation itself, by a head that is thrown away."""
 
     def heads(self, d):
-        return {"read": (nn.MLP((HIDDEN, d * d)), jnp.ones((1, 2 * SIZE)))}
+        return {"read": (mlp(HIDDEN, d * d), jnp.ones((1, 2 * SIZE)))}
 
     def project(self, net, z):
         return z
@@ -260,10 +271,10 @@ METHODS = {
     "pose matrices": Poses(),
     "seq-JEPA, matrices": SeqJEPA(),
     "supervised by rotations": Supervised(),
-    "poses beside a plain half": Poses(plain=True, invariance=50.0, rate=4e-3),
+    "poses beside VICReg": Poses(rate=4e-3),
 }
 
-SMALL = ("poses beside a plain half",)
+SMALL = ("SIE, hypernetwork of matrix", "seq-JEPA, matrices", "poses beside VICReg")
 
 
 def main():
@@ -283,6 +294,7 @@ def main():
         data = SETS[name](seed, args.small, args.validation)
         for method in args.method or (SMALL if args.small else METHODS):
             case = {"set": name, "method": method, "seed": seed, "steps": steps, "validation": args.validation}
+            case["protocol"] = PROTOCOL
             if holds(args.json, **case) or ("quaternion" in method and data.train.rotations.shape[-1] != 3):
                 continue
             begin = time.process_time()
@@ -295,7 +307,7 @@ def main():
 
 
 def train(method, data, seed, steps):
-    """Parameters, and the function (params, name, *args) that applies a module to them."""
+    """Parameters, and the function (params, name, *args) that applies a module to them, one view a row."""
     x, r = jnp.asarray(data.train.views), jnp.asarray(data.train.rotations, jnp.float32)
     modules = {"encoder": (Encoder(), x[:1, :1]), **method.heads(r.shape[-1])}
     keys = jax.random.split(jax.random.key(seed), len(modules) + 1)
@@ -304,33 +316,49 @@ def train(method, data, seed, steps):
         params[name] = jax.jit(module.init)(key, *example)
 
     def net(params, name, *args):
-        return modules[name][0].apply(params[name], *args)
+        return modules[name][0].apply(params[name], *args, mutable=["batch_stats"])[0]
 
     def loss(params, _, *, key, carry):
-        chosen = draw(key, *x.shape[:2], BATCH // method.views, method.views)
-        z, target = net(params, "encoder", x[chosen]), None
+        seen, turned = views.sequence_views(key, (x, r), BATCH // method.views, method.views)
+        z, target = net(params, "encoder", seen), None
         if method.average:
             step, average = carry
-            target = jax.lax.stop_gradient(net({"encoder": average}, "encoder", x[chosen]))
+            target = jax.lax.stop_gradient(net({"encoder": average}, "encoder", seen))
             decay = objectives.target_decay(step / steps, 0.99)
             carry = step + 1, optax.incremental_update(params["encoder"], average, 1 - decay)
-        value, terms = method.loss(functools.partial(net, params), z, r[chosen], target)
+        value, terms = method.loss(functools.partial(net, params), z, turned, target)
         return value, terms, carry
 
-    if type(method) is Method:
-        return params, net
-    found = training.fit(
+    found = params if type(method) is Method else completed(training.fit(
         loss, params, [()], optimizer=optax.adam(optax.cosine_decay_schedule(method.rate, steps)), steps=steps,
         carry=(jnp.zeros(()), params["encoder"] if method.average else {}), key=keys[-1], progress=False,
-    )  # fmt: skip
-    return completed(found).params, net
+    )).params  # fmt: skip
+    return settled(method, modules, found, x, r)
 
 
-def draw(key, objects, views, count, each):
-    """Which objects, and which different views of each: a pair of arrays (count, 1) and (count, each)."""
-    key_object, key_view = jax.random.split(key)
-    which = jax.random.randint(key_object, (count, 1), 0, objects)
-    return which, jnp.argsort(jax.random.uniform(key_view, (count, views)), axis=1)[:, :each]
+def settled(method, modules, params, x, r):
+    """Parameters with the statistics of training views for the normalizations over batches, and how they are used."""
+    seen, turned = views.sequence_views(jax.random.key(0), (x, r), min(len(x), 512), method.views)
+
+    @jax.jit
+    def recorded(params):
+        kept = dict(params)
+
+        def net(name, *args):
+            found, statistics = modules[name][0].apply(kept[name], *args, mutable=["batch_stats"])
+            kept[name] = kept[name] | statistics
+            return found
+
+        z = net("encoder", seen)
+        method.loss(net, z, turned, z)
+        return kept
+
+    fixed = {name: m.clone(settled=True) if isinstance(m, Projector) else m for name, (m, *_) in modules.items()}
+
+    def net(params, name, *args):
+        return fixed[name].apply(params[name], *args)
+
+    return recorded(params), net
 
 
 def scores(method, params, net, data, seed, steps):
@@ -347,7 +375,10 @@ def scores(method, params, net, data, seed, steps):
     flat = [(x - mean) / spread for x in flat]
     for name, part in HALVES.items():
         probe = jax.jit(measures.ridge)(flat[0][:, part], jax.nn.one_hot(labels[0], labels[0].max() + 1))
-        found[f"top1_{name}"] = float(jnp.mean(jnp.argmax(probe(flat[1][:, part]), axis=1) == labels[1]))
+        decided = jnp.argmax(probe(flat[1][:, part]), axis=1)
+        found[f"top1_{name}"] = float(jnp.mean(decided == labels[1]))
+        of_views = decided.reshape(z.shape[:2])
+        found[f"decisions_{name}"] = float(jnp.mean(of_views[:, :1] == of_views[:, 1:]))  # that stay
 
     def look_up(z, r):  # each view of an object, predicted from its first one
         first = (jnp.broadcast_to(x[:1], x.shape) for x in (z, r))
@@ -355,6 +386,8 @@ def scores(method, params, net, data, seed, steps):
         return measures.retrieval(moved[1:], method.project(functools.partial(net, params), z)[1:]).mrr
 
     found["mrr"] = float(jnp.mean(jax.jit(jax.vmap(look_up))(z, r)))
+    for figure, values in symmetry_scores(jax.random.key(seed), sets["train"], sets["test"]).items():
+        found |= {f"{figure}_{name}": float(value) for name, value in zip(HALVES, values, strict=True)}
     for name, part in HALVES.items():
         same = jnp.linalg.norm(z[:, 0, part] - z[:, 1, part], axis=-1)
         other = jnp.linalg.norm(z[:, 0, part] - jnp.roll(z[:, 1, part], 1, axis=0), axis=-1)
@@ -366,7 +399,49 @@ def scores(method, params, net, data, seed, steps):
     return found
 
 
+@jax.jit
+def symmetry_scores(key, train, test):
+    """How codes (objects, views, size), with rotations, vary along orbits, and the matrices that move them best.
+
+    ρ(g) = W₀ + Σ_k g_k W_k, by least squares on two views of training objects, is what a hypernetwork may learn; of a
+    code that holds m₀ invariants and m₁ vectors it is one of these, m₀ = tr W₀ and m₁ = Σ_i tr W_ii / d by characters.
+    """
+    z, d = train[0], train[1].shape[-1]
+    mean, spread = z.mean((0, 1)), z.std((0, 1)) + 1e-6
+
+    def entries(g, z):
+        g = jnp.concatenate([jnp.ones_like(g[:, 0, :1]), g.reshape(len(g), -1)], axis=1)
+        return (g[:, :, None] * z[:, None]).reshape(len(z), -1)
+
+    def pairs(which, count):
+        z, r = views.sequence_views(key, which, count, 2)
+        return jnp.moveaxis((z - mean) / spread, 1, 0), relative(r[:, 0], r[:, 1])
+
+    def of_half(mask):  # the other half is zero
+        along, over = (jnp.sum(mask * jnp.mean(jnp.var(test[0], axis=axis, ddof=1), axis=0)) for axis in (1, 0))
+        (x, goal), g = pairs(train, min(8000, 4 * z.shape[0] * z.shape[1]))
+        probe = measures.ridge(entries(g, mask * x), mask * goal, penalty=1.0)
+        (x, goal), g = pairs(test, 4000)
+        w = probe.kernel.reshape(1 + d * d, SIZE, SIZE)  # of 1 and of the entries of g
+        traces = jnp.trace(w, axis1=1, axis2=2)
+        act = lambda g, z: entries(g, z) @ probe.kernel  # noqa: E731
+        return {
+            "variance": along / over,
+            "moved": measures.r2(probe(entries(g, mask * x)), mask * goal),
+            "invariants": traces[0],
+            "vectors": jnp.sum(traces[1 :: d + 1]) / d,
+            "defect": measures.action_defects(act, groups.SO(d), SIZE, key=key).homomorphism,
+        }
+
+    return jax.lax.map(of_half, masks())
+
+
 HALVES = {"all": slice(None), "invariant": slice(0, HALF), "equivariant": slice(HALF, None)}
+
+
+def masks():
+    """Of the halves, one a row."""
+    return jnp.stack([jnp.zeros(SIZE).at[part].set(1) for part in HALVES.values()])
 
 
 def rotation_scores(sets, seed, steps):
@@ -374,26 +449,24 @@ def rotation_scores(sets, seed, steps):
     z, r = sets["train"]
     d = r.shape[-1]
     mean, spread = z.mean((0, 1)), z.std((0, 1)) + 1e-6
-    masks = jnp.stack([jnp.zeros(SIZE).at[part].set(1) for part in HALVES.values()])
-    probe = nn.MLP((HIDDEN, HIDDEN, d * d))
+    halves = masks()
+    probe = mlp(HIDDEN, HIDDEN, d * d)
 
     def pairs(sets, key, count):
-        z, r = sets
-        chosen = draw(key, *z.shape[:2], count, 2)
-        a, b = jnp.moveaxis(r[chosen], 1, 0)
-        return ((z[chosen] - mean) / spread), (jnp.swapaxes(a, 1, 2) @ b).reshape(count, -1)
+        z, r = views.sequence_views(key, sets, count, 2)
+        return (z - mean) / spread, (jnp.swapaxes(r[:, 0], 1, 2) @ r[:, 1]).reshape(count, -1)
 
     def read(params, z):  # by each of the probes, (probes, rows, d d)
-        inputs = (z * masks[:, None, None]).reshape(len(masks), len(z), -1)
+        inputs = (z * halves[:, None, None]).reshape(len(halves), len(z), -1)
         return jax.vmap(probe.apply)(params, inputs)
 
     def loss(params, _, *, key):
         z, goal = pairs(sets["train"], key, BATCH // 2)
         return jnp.sum(jnp.mean((read(params, z) - goal) ** 2, axis=(1, 2)))
 
-    keys = jax.random.split(jax.random.key(100 + seed), len(masks))
+    keys = jax.random.split(jax.random.key(100 + seed), len(halves))
     params = jax.jit(jax.vmap(probe.init, (0, None)))(keys, jnp.ones((1, 2 * SIZE)))
-    optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, steps))
+    optimizer = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
     trained = training.fit(loss, params, [()], optimizer=optimizer, steps=steps, key=keys[0], progress=False)
     found = {}
     for where in ("test", "outside"):

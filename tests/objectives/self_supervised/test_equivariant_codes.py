@@ -176,6 +176,8 @@ def test_seq_jepa_does_not_see_the_order_nor_the_last_action_in_its_summary(rng)
     tokens = np.asarray(objectives.sequence_tokens(codes, actions))
     assert np.all(tokens[:, -1, 6:] == 0)
     np.testing.assert_array_equal(tokens[:, :-1, 6:], actions[:, :-1])
+    alone = objectives.sequence_tokens(codes[:, 2:], actions[:, 2:])[:, 0]  # M = 1
+    np.testing.assert_array_equal(alone, np.c_[codes[:, 2], np.zeros((N, 2))])
     np.testing.assert_allclose(apply(params, tokens[:, [2, 0, 1]]), s, rtol=1e-10)
     padded = np.concatenate([tokens, rng.normal(size=(N, 2, 8))], axis=1)
     there = np.broadcast_to(np.arange(5) < 3, (N, 5))
