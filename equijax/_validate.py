@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -57,7 +57,7 @@ def random_key(name: str, key: Any) -> Any:
     raise TypeError(f"{name}: expected a random key such as jax.random.key({seed}), got {came}")
 
 
-def one_of(name: str, x: object, names: Sequence[str]) -> None:
+def one_of(name: str, x: object, names: Collection[str]) -> None:
     """Raise a ValueError unless `x` is one of some names."""
     if x not in names:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, names))}, got {x!r}")

@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from equijax._validate import integer
+from equijax._validate import integer, one_of
 from equijax.groups.base import MOST_ELEMENTS, FiniteGroup, check_shape
 from equijax.groups.constants import plane_rotation, reflection, snap
 from equijax.groups.elements import Element, float_dtype, static
@@ -140,8 +140,7 @@ class Polyhedral(FiniteMatrices):
     reflections: bool = False
 
     def __post_init__(self):
-        if self.kind not in _TURNS:
-            raise ValueError(f"kind: expected one of {', '.join(map(repr, _TURNS))}, got {self.kind!r}")
+        one_of("kind", self.kind, _TURNS)
 
     @functools.cache  # noqa: B019
     def table(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from equijax._validate import integer
+from equijax._validate import integer, one_of
 
 BLOCK = 24  # most pixels of a row that one matrix gives
 PADDINGS = ("zero", "wrap", "valid")
@@ -35,8 +35,7 @@ def margins(shape: tuple[int, ...], size: int, stride: int, padding: str) -> tup
             do not meet, which breaks quarter turns.
     """
     integer("stride", stride, 1)
-    if padding not in PADDINGS:
-        raise ValueError(f"padding: expected one of {', '.join(map(repr, PADDINGS))}, got {padding!r}")
+    one_of("padding", padding, PADDINGS)
     if size > min(shape):
         raise ValueError(
             f"size: a kernel of {size} pixels is larger than the image, {shape} pixels; take a smaller one"

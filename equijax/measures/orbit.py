@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from equijax._validate import random_key
+from equijax._validate import one_of, random_key
 from equijax.groups import Element
 from equijax.measures.batches import batch_of, chosen_elements, flat, returned, row_keys, something
 from equijax.numerics import AxisName, global_batch, norm, unit
@@ -141,8 +141,7 @@ def invariance_score(
         >>> bool(score(lambda x: jnp.sum(x**2)) < 1e-6), bool(score(lambda x: x) > 0.7)
         (True, True)
     """
-    if metric not in METRICS:
-        raise ValueError(f"metric: expected one of {', '.join(map(repr, METRICS))}, got {metric!r}")
+    one_of("metric", metric, METRICS)
     args, count = batch_of(f, symmetry, inputs, least=1 if axis_name else 2)
     key_rows, key_pairs = jax.random.split(random_key("key", key))
     at = jax.vmap(returned(f, symmetry))

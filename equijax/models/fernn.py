@@ -125,8 +125,7 @@ class FERNN(_Flowing):
             ValueError: If there are fewer than two frames, they do not fit the group, or an option is unknown.
         """
         _validate.integer("steps", steps, 1)
-        if self.rollout not in ROLLOUTS:
-            raise ValueError(f"rollout: expected one of {', '.join(map(repr, ROLLOUTS))}, got {self.rollout!r}")
+        _validate.one_of("rollout", self.rollout, ROLLOUTS)
         velocities = checked_velocities(self.group, velocities)
         published = self.cell == "pre" and self.rollout == "feed"
         states = self._seen(frames, velocities, mask, twice=published)

@@ -170,8 +170,7 @@ class FlowCell(nn.Module):
         velocities: Element,
     ) -> Float[Array, "velocities ..."]:
         """The states after a frame, in their shape; velocities as for `flowed`."""
-        if self.order not in ORDERS:
-            raise ValueError(f"order: expected one of {', '.join(map(repr, ORDERS))}, got {self.order!r}")
+        _validate.one_of("order", self.order, ORDERS)
         if self.order == "gated":
             return self._gated(states, frame, velocities)
         seen, kept = self.lift(self.features, name="lift")(frame), self._updated(states, self.features, "update")
