@@ -39,6 +39,18 @@ def integer(name: str, n: object, minimum: int = 0) -> int:
     return int(n)
 
 
+def integers(name: str, x: Any) -> Array:
+    """`x` as an array of integers.
+
+    Raises:
+        TypeError: If it is of another type.
+    """
+    found = jnp.asarray(x)
+    if not jnp.issubdtype(found.dtype, jnp.integer):
+        raise TypeError(f"{name}: expected integers, got {found.dtype.name}")
+    return found
+
+
 def random_key(name: str, key: Any) -> Any:
     """`key` as a random key of jax, typed or of the old kind.
 

@@ -5,7 +5,16 @@ structures of any sizes go together in batches of a few `shapes`; `bucket` round
 Of scattered points without species there are `farthest_points` and the patches around them, `nearest_points`.
 """
 
-from equijax.graphs.graph import Graph, batch, bucket, concatenate, edge_lengths, edge_vectors, from_structure
+from equijax.graphs.graph import (
+    Graph,
+    batch,
+    bucket,
+    concatenate,
+    edge_lengths,
+    edge_vectors,
+    from_structure,
+    with_padding,
+)
 from equijax.graphs.neighbors import image_counts, neighbor_list
 from equijax.graphs.packing import Pack, Shape, pack, padding, shapes, windows
 from equijax.graphs.partition import first_node, partition, whole
@@ -49,4 +58,5 @@ __all__ = [
     "traced_neighbor_list",
     "whole",
     "windows",
+    "with_padding",
 ]

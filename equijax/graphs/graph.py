@@ -1,7 +1,7 @@
 """Several structures as one graph of fixed shape."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -166,6 +166,42 @@ def from_structure(structure: Structure, cutoff: float) -> Graph:
         pbc=np.array(pbc)[None],
         graph_mask=np.ones(1, bool),
         cutoff=Length(cutoff),
+    )
+
+
+def with_padding(
+    species: Int[Array, " N"],
+    node_mask: Bool[Array, " N"],
+    cell: Float[Array, "3 3"],
+    pbc: Bool[Array, "3"],
+    **edges: Any,
+) -> Graph:
+    """The graph of one structure and one of padding, of arrays that are padded and may be traced.
+
+    Args:
+        species: Atomic numbers, 0 for padding, which there has to be.
+        node_mask: Which nodes are atoms.
+        cell: Cell vectors, one a row.
+        pbc: Which axes are periodic.
+        **edges: The fields of a `Graph` from `senders` to `edge_mask`, such as those of `Neighbors`.
+
+    Examples:
+        >>> atoms = jnp.array([True, True, False])
+        >>> from equijax import graphs
+        >>> edges = graphs.traced_neighbor_list(jnp.eye(3), jnp.eye(3), cutoff=2.0, capacity=4, node_mask=atoms)
+        >>> fields = dict(zip(edges._fields[:5], edges))
+        >>> graph = with_padding(jnp.array([1, 8, 0]), atoms, jnp.eye(3), jnp.zeros(3, bool), **fields)
+        >>> graph.graph_of_node.tolist(), graph.graph_mask.tolist()
+        ([0, 0, 1], [True, False])
+    """
+    return Graph(
+        species=species,
+        node_mask=node_mask,
+        graph_of_node=jnp.where(node_mask, 0, 1),
+        cells=jnp.stack([cell, jnp.eye(3, dtype=cell.dtype)]),
+        pbc=jnp.stack([pbc, jnp.zeros(3, bool)]),
+        graph_mask=jnp.array([True, False]),
+        **edges,
     )
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from equijax._validate import integers
 from equijax.measures.retrieval import most_similar
 from equijax.measures.samples import in_single_or_better
 from equijax.numerics import AxisName, global_batch, matmul, unit
@@ -89,9 +90,7 @@ def average_compatibility(matrix: ArrayLike) -> Float[Array, ""]:
 
 def _embedded(name, features, of_labels, labels, axis_name):
     """Features (models, rows, features) and labels (rows,) of all devices."""
-    x, y = in_single_or_better(name, features), jnp.asarray(labels)
-    if not jnp.issubdtype(y.dtype, jnp.integer):
-        raise TypeError(f"{of_labels}: expected integers, got {y.dtype}")
+    x, y = in_single_or_better(name, features), integers(of_labels, labels)
     if x.ndim != 3 or y.shape != x.shape[1:2] or not x.size:
         raise ValueError(
             f"{name}, {of_labels}: expected shapes (models, rows, features) and (rows,), got {x.shape} and {y.shape}"

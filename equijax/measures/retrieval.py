@@ -170,10 +170,7 @@ def _targets(target, shape, entries, axis_name):
                 f"target: expected one for each of {shape[-1]} queries, whose gallery has {entries} entries"
             )
         return jnp.broadcast_to(jnp.arange(entries), shape)
-    t = jnp.asarray(target)
-    if not jnp.issubdtype(t.dtype, jnp.integer):
-        raise TypeError(f"target: expected integers, got {t.dtype}")
-    t = global_batch(t, axis_name)
+    t = global_batch(_validate.integers("target", target), axis_name)
     if t.shape != shape:
         raise ValueError(f"target: expected shape {shape}, one for each query, got {t.shape}")
     if not isinstance(t, jax.core.Tracer) and bool(jnp.any((t < 0) | (t >= entries))):

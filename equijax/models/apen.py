@@ -187,9 +187,7 @@ class APEN(nn.Module):
         """Labels that were given, which have to be those of pieces where they are known."""
         if np.shape(partition) != (n,):
             raise ValueError(f"partition: expected shape ({n},), one label a point, got {np.shape(partition)}")
-        labels = jnp.asarray(partition)
-        if not jnp.issubdtype(labels.dtype, jnp.integer):
-            raise TypeError(f"partition: expected integers, got {labels.dtype.name}")
+        labels = _validate.integers("partition", partition)
         if not isinstance(partition, jax.core.Tracer):
             low, high = np.min(np.asarray(partition)), np.max(np.asarray(partition))
             if low < -1 or high >= self.pieces[0]:

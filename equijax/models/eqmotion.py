@@ -132,7 +132,7 @@ class EqMotion(nn.Module):
         if categories is None:
             c = reason(h, jnp.concatenate([G, U], axis=-1), valid)
         else:
-            given = _integers("categories", categories, (n, n))
+            given = _validate.integers("categories", _of_shape("categories", categories, (n, n)))
             c = jax.nn.one_hot(off_diagonal(given), self.categories, dtype=h.dtype)
         for t in range(self.layers - (self.heads is not None)):
             h, G = MotionLayer(self.features, active, name=f"layer_{t}")(h, G, U, c, valid)
@@ -157,7 +157,11 @@ class EqMotion(nn.Module):
         if species is not None:
             if self.num_species is None:
                 raise ValueError("species: the model knows of none; give it num_species=, how many there are")
-            of_each = jax.nn.one_hot(_integers("species", species, h.shape[:1]), self.num_species, dtype=h.dtype)
+            of_each = jax.nn.one_hot(
+                _validate.integers("species", _of_shape("species", species, h.shape[:1])),
+                self.num_species,
+                dtype=h.dtype,
+            )
             known.append(Dense(self.features, use_bias=False, name="species")(of_each))
         if not known:
             return h
@@ -221,11 +225,4 @@ def _times(x, matrix):
 def _of_shape(name, x, shape):
     if jnp.shape(x) != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {jnp.shape(x)}")
-    return x
-
-
-def _integers(name, x, shape):
-    x = jnp.asarray(_of_shape(name, x, shape))
-    if not jnp.issubdtype(x.dtype, jnp.integer):
-        raise TypeError(f"{name}: expected integers, got {x.dtype.name}")
     return x

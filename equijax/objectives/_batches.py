@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from equijax._validate import integers
+
 
 def labels(name: str, x: Any, count: int) -> Int[Array, " rows"]:
     """`x` as integers from 0 to count − 1, one a row; traced ones, whose values are not known yet, pass.
@@ -15,13 +17,12 @@ def labels(name: str, x: Any, count: int) -> Int[Array, " rows"]:
         TypeError: If they are no integers.
         ValueError: If one is outside.
     """
-    if not jnp.issubdtype(jnp.result_type(x), jnp.integer):
-        raise TypeError(f"{name}: expected integers from 0 to {count - 1}, got {np.dtype(jnp.result_type(x)).name}")
+    found = integers(name, x)
     if not isinstance(x, jax.core.Tracer):
         outside = [int(value) for value in np.unique(x) if not 0 <= value < count]
         if outside:
             raise ValueError(f"{name}: expected integers from 0 to {count - 1}, got {outside[0]}")
-    return jnp.asarray(x)
+    return found
 
 
 def masked_mean(values: Float[Array, "..."], mask: Bool[Array, "..."] | None) -> Float[Array, ""]:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from equijax._validate import integers
 from equijax.numerics import AxisName, global_batch, matmul, unit
 from equijax.objectives._batches import masked_mean
 from equijax.objectives.self_supervised.pairs import pair
@@ -41,9 +42,7 @@ def compatibility(
         >>> print(loss.round(3), terms["positive"], terms["alone"])  # −10 + log 2
         -9.307 -10.0 0.0
     """
-    y = jnp.asarray(labels)
-    if not jnp.issubdtype(y.dtype, jnp.integer):
-        raise TypeError(f"labels: expected integers, got {y.dtype}")
+    y = integers("labels", labels)
     f, g = pair(new, old, axis_name, names=("new", "old"))
     y = global_batch(y, axis_name)
     if y.shape != f.shape[:1]:

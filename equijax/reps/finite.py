@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from equijax import groups
-from equijax._validate import integer
+from equijax._validate import integer, integers
 from equijax.groups import Group, static
 from equijax.reps.base import Rep, check_group, own_element
 
@@ -50,9 +50,7 @@ class Index(Rep):
     """
 
     def act(self, g: groups.Element, x: PyTree) -> Array:
-        x, places = jnp.asarray(x), _places(g)
-        if not jnp.issubdtype(x.dtype, jnp.integer):
-            raise TypeError(f"x: expected integer labels, got {x.dtype.name}")
+        x, places = integers("x", x), _places(g)
         n = len(places)
         return jnp.where((x >= 0) & (x < n), places[jnp.clip(x, 0, n - 1)].astype(x.dtype), x)
 

@@ -1,7 +1,9 @@
 """Checkpoints of models and of training that is to go on: atomic, readable without this package, no pickle."""
 
 import dataclasses
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -77,12 +79,22 @@ def save(
             manager.save(step, args=ocp.args.Composite(**items))
             manager.wait_until_finished()
     except Exception as error:  # of the libraries that write, which have no type for it
-        if "No space left" not in str(error):
+        if not _full(error):
             raise
         raise OSError(
             f"{directory}: the disk is full, checkpoint {step} is not written, and those before it are as they were; "
             "make room, and start again to go on from the last one"
         ) from error
+
+
+def _full(error: BaseException | None) -> bool:
+    """Whether it, or what led to it, is of a full disk or quota; TensorStore has the number in its words alone."""
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    while error is not None:
+        if getattr(error, "errno", None) in codes or any(os.strerror(code) in str(error) for code in codes):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def check(

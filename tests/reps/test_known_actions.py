@@ -251,7 +251,7 @@ BAD = [
         ValueError,
         "x: expected length 3 along axis -3",
     ),
-    (lambda: reps.Index().act(jnp.arange(3), jnp.ones(3)), TypeError, "x: expected integer labels, got float32"),
+    (lambda: reps.Index().act(jnp.arange(3), jnp.ones(3)), TypeError, "x: expected integers, got float32"),
     (lambda: reps.Shift((0, 1)).act(jnp.arange(3), jnp.ones((3, 3))), ValueError, "g: expected 2 integers"),
     (lambda: reps.Shift(0, stride=0), ValueError, "stride: expected an integer of at least 1"),
     (lambda: reps.Regular(SO(2)), ValueError, "group: expected a finite group with a table"),

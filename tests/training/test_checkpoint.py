@@ -1,5 +1,6 @@
 """Checkpoints: round trip, a kill in the middle of writing, damage, and what is not a checkpoint."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -221,11 +222,22 @@ def test_fields_of_numpy_numbers(tmp_path):
 def test_a_full_disk_leaves_the_last_good_one(tmp_path, monkeypatch):
     checkpoint.save(tmp_path, 1, None, PARAMS)
 
-    def full(*_, **__):  # as TensorStore says it
+    def of_tensorstore(*_, **__):
         raise ValueError("RESOURCE_EXHAUSTED: Failed to write 80 bytes to file 14: No space left on device [28]")
 
-    with monkeypatch.context() as patched:
-        patched.setattr("orbax.checkpoint.CheckpointManager.save", full)
-        with pytest.raises(OSError, match=r"the disk is full, checkpoint 2 is not written, .* make room"):
-            checkpoint.save(tmp_path, 2, None, PARAMS)
+    def of_python(*_, **__):
+        try:
+            raise OSError(errno.EDQUOT, "what this system calls it")
+        except OSError as error:
+            raise RuntimeError("the file was not written") from error
+
+    def other(*_, **__):
+        raise OSError(errno.EACCES, "no permission")
+
+    said = r"the disk is full, checkpoint 2 is not written, .* make room"
+    for fails, message in ((of_tensorstore, said), (of_python, said), (other, "no permission")):
+        with monkeypatch.context() as patched:
+            patched.setattr("orbax.checkpoint.CheckpointManager.save", fails)
+            with pytest.raises(OSError, match=message):
+                checkpoint.save(tmp_path, 2, None, PARAMS)
     assert checkpoint.restore(tmp_path).step == 1

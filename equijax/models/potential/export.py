@@ -113,12 +113,9 @@ def _program(model, tree, leaves, nodes, edges, precision, platforms):
     """The serialized program of a size."""
 
     def f(leaves, species, senders, receivers, vectors, cell, pbc, atoms, count):
-        node_mask = jnp.arange(nodes) < atoms
-        graph = graphs.Graph(
-            species=species, node_mask=node_mask, graph_of_node=jnp.where(node_mask, 0, 1), senders=senders,
-            receivers=receivers, shifts=jnp.zeros((edges, 3), jnp.int32), vectors=vectors,
-            edge_mask=jnp.arange(edges) < count, cells=jnp.stack([cell, jnp.eye(3, dtype=cell.dtype)]),
-            pbc=jnp.stack([pbc, jnp.zeros(3, bool)]), graph_mask=jnp.array([True, False]),
+        graph = graphs.with_padding(
+            species, jnp.arange(nodes) < atoms, cell, pbc, senders=senders, receivers=receivers,
+            shifts=jnp.zeros((edges, 3), jnp.int32), vectors=vectors, edge_mask=jnp.arange(edges) < count,
         )  # fmt: skip
         found = predict(model, jax.tree.unflatten(tree, leaves), graph)
         return {"energy": found.energies[0], "forces": found.forces, "stress": found.stresses[0]}

@@ -44,7 +44,7 @@ class Exported:
         Args:
             species: Atomic numbers (n,).
             positions: (n, 3) in Å.
-            cell: One cell vector a row in Å, where an axis is periodic.
+            cell: One cell vector a row in Å, where an axis is periodic; along open axes it may be zero.
             pbc: Whether each axis is periodic.
             edges: Senders (e,), receivers (e,) sorted, and vectors (e, 3) to the sender from the receiver, of all pairs
                 nearer than `header["cutoff"]`, each in both directions; `neighbors` unless given, which is slow.
@@ -54,9 +54,7 @@ class Exported:
         known = dict(zip(self.header["species"], self.header["atomic_energies"], strict=True))
         if unknown := sorted(set(species.tolist()) - set(known)):
             raise ValueError(f"species: atomic numbers {unknown} are unknown to a potential of {sorted(known)}")
-        if cell is None and pbc.any():
-            raise ValueError(f"cell: expected one vector a row for the periodic axes of pbc {pbc.tolist()}, got None")
-        cell = np.eye(3) if cell is None else np.asarray(cell, np.float64)
+        cell = completed(cell, pbc)
         senders, receivers, vectors = edges or neighbors(positions, cell, pbc, self.header["cutoff"])
         n, e = len(species), len(senders)
         fitting = [k for k, size in enumerate(self.header["sizes"]) if n < size["nodes"] and e <= size["edges"]]
@@ -94,6 +92,19 @@ class Exported:
 def load(path: str | Path) -> Exported:
     """The function of a file."""
     return Exported(path)
+
+
+def completed(cell, pbc):
+    """The cell with unit vectors at right angles to the others in the place of rows that are zero, along open axes."""
+    cell = np.zeros((3, 3)) if cell is None else np.array(cell, np.float64)
+    missing = ~cell.any(axis=1)
+    if (missing & pbc).any():
+        raise ValueError(f"cell: expected a vector along the periodic axes of pbc {pbc.tolist()}, got {cell.tolist()}")
+    if missing.any():
+        cell[missing] = np.linalg.svd(cell)[2][3 - missing.sum() :]
+    if not abs(np.linalg.det(cell)) > 1e-6 * np.prod(np.linalg.norm(cell, axis=1)):
+        raise ValueError(f"cell: expected three independent vectors, got {cell.tolist()}; pbc=False if it is open")
+    return cell
 
 
 def neighbors(positions, cell, pbc, cutoff):

@@ -1,5 +1,6 @@
 """A potential in one file: the same bits in a process that has no equijax, sizes, bad files, bad input."""
 
+import functools
 import json
 import os
 import resource
@@ -68,6 +69,15 @@ def test_what_does_not_fit_or_is_not_known_is_named(file, tmp_path):
         run(np.ones(7, int), 0.5 * np.random.default_rng(0).normal(size=(7, 3)))
     with pytest.raises(ValueError, match=r"species: atomic numbers \[6\] are unknown to a potential of \[1, 8\]"):
         run([6, 1], PLACE[:2])
+    slab = CELL * [[1], [1], [0]]
+    sheet = functools.partial(run, [8, 1, 1], PLACE, pbc=[True, True, False])
+    one, two = sheet(slab), sheet(potential.exported.completed(slab, np.zeros(3, bool)))
+    np.testing.assert_array_equal(one["stress"], two["stress"])
+    assert np.isfinite(one["stress"]).all()
+    assert one["stress"].any()
+    for pbc, flat in ((True, slab), ([True, False, False], None), (True, np.ones((3, 3)))):
+        with pytest.raises(ValueError, match=r"cell: expected (a vector along the|three independent)"):
+            run([8, 1, 1], PLACE, flat, pbc)
     other = tmp_path / "other.zip"
     with zipfile.ZipFile(other, "w") as packed:
         packed.writestr("header.json", json.dumps({"format": potential.exported.FORMAT, "version": 0}))

@@ -58,12 +58,8 @@ def chunk(model, params, ensemble, atoms, state, key, last, every, *, cutoff, sk
 
     def graph_of(x, cell, edges):
         """The graph of one structure and one of padding with the edges below the cutoff, and whether they fit."""
-        graph = graphs.Graph(
-            species=jnp.append(species, 0), node_mask=padded, graph_of_node=jnp.where(padded, 0, 1),
-            **{name: getattr(edges, name) for name in ("senders", "receivers", "shifts", "vectors", "edge_mask")},
-            cells=jnp.stack([cell, jnp.eye(3, dtype=dtype)]), pbc=jnp.stack([pbc, jnp.zeros(3, bool)]),
-            graph_mask=jnp.array([True, False]),
-        )  # fmt: skip
+        fields = {name: getattr(edges, name) for name in ("senders", "receivers", "shifts", "vectors", "edge_mask")}
+        graph = graphs.with_padding(jnp.append(species, 0), padded, cell, pbc, **fields)
         vectors = graphs.edge_vectors(_pad(x), graph)
         near = graph.edge_mask & (jnp.sum(vectors**2, axis=-1) < cutoff**2)
         chosen, count = jnp.nonzero(near, size=sizes.inner)[0], jnp.sum(near)
