@@ -104,8 +104,9 @@ def _images(positions, cell, pbc, cutoff):
     reach = np.where(pbc, cutoff * np.linalg.norm(inverse, axis=0), 0)  # the cutoff over the heights of the cell
     if len(positions) * np.prod(2 * np.ceil(reach) + 1) > MOST_IMAGES:
         heights = 1 / np.linalg.norm(inverse[:, pbc], axis=0) / cutoff
+        shown = ", ".join(f"{height:.1g}" for height in heights)
         raise ValueError(
-            f"cell: its heights are {np.array2string(heights, precision=1)} of the cutoff along the periodic axes, so "
+            f"cell: its heights are [{shown}] of the cutoff along the periodic axes, so "
             f"that over {MOST_IMAGES:,} images lie within the cutoff; check the units, or take a smaller cutoff"
         )
     atoms, steps, images = np.arange(len(positions)), np.zeros_like(home, dtype=int), wrapped

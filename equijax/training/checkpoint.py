@@ -177,7 +177,10 @@ def restore(directory: str | Path, *, training: PyTree | None = None) -> Checkpo
             folder = manager.directory / str(step)
             config = manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))["config"]
             if config["version"] != VERSION:
-                raise ValueError(f"version {config['version']}, expected {VERSION}")
+                raise _Other(
+                    f"{directory}: checkpoint {step} is of version {config['version']} of this format, expected "
+                    f"{VERSION}; read it with the equijax that wrote it, or train again in another folder"
+                )
             forms = manager.restore(step, args=ocp.args.Composite(trees=ocp.args.JsonRestore()))["trees"]
             items = {}
             if (folder / "params").exists():
@@ -187,7 +190,10 @@ def restore(directory: str | Path, *, training: PyTree | None = None) -> Checkpo
             if training is not None:
                 wanted, form = trees.flat(training, "training")
                 if other := trees.differences(forms["training"], form):
-                    raise _Other(f"training: checkpoint {step} of {directory} is of another form: {other}")
+                    raise _Other(
+                        f"training: checkpoint {step} of {directory} is of another form: {other}; give the optimizer "
+                        "and the state that it was saved with, or none, to go on from its parameters alone"
+                    )
                 if wanted:
                     items["training"] = ocp.args.StandardRestore(wanted)
             found = manager.restore(step, args=ocp.args.Composite(**items)) if items else {}
@@ -195,10 +201,7 @@ def restore(directory: str | Path, *, training: PyTree | None = None) -> Checkpo
             if training is not None:
                 training = trees.refilled(training, forms["training"], found.get("training") or {})
         except _Other as error:
-            raise ValueError(
-                f"{error}; give the optimizer and the state that it was saved with, or none, to go on from its "
-                "parameters alone"
-            ) from None
+            raise ValueError(str(error)) from None
         except Exception as error:
             others = sorted(set(manager.all_steps()) - {step})
             way_out = f"remove the folder {step} to go back to {others[-1]}" if others else "train again"

@@ -214,6 +214,16 @@ def test_training_of_another_form_is_named(tmp_path):
         checkpoint.restore(tmp_path, training={"rng": rng})
 
 
+def test_a_checkpoint_of_another_version_is_not_called_damaged(tmp_path, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr(checkpoint, "VERSION", 1)
+        checkpoint.save(tmp_path, 3, None, PARAMS)
+    with pytest.raises(
+        ValueError, match=r": checkpoint 3 is of version 1 .*, expected 2; read it with the equijax that"
+    ):
+        checkpoint.restore(tmp_path)
+
+
 def test_fields_of_numpy_numbers(tmp_path):
     checkpoint.save(tmp_path, 1, Scaled((np.int64(1), np.int64(8)), np.float32(2.5)), PARAMS)
     assert checkpoint.rebuild(Scaled, checkpoint.restore(tmp_path).config) == Scaled((1, 8), 2.5)

@@ -179,7 +179,7 @@ class Labeling:
         if value.shape != shape or value.dtype.kind not in "if" or not np.isfinite(value).all():
             raise ValueError(
                 f"{where}: {kind} {name!r} expected as finite numbers of shape {shape}, got {value.dtype} of shape "
-                f"{value.shape}; remove or repair the frame"
+                f"{value.shape}{_first_that_is_none(value)}; remove or repair the frame"
             )
         return value.astype(np.float64)
 
@@ -241,3 +241,9 @@ def _say_what_is_ignored(where, found):
     for names, none, what in ((CHARGES, (0,), "total charges"), (SPINS, (0, 1), "spins")):
         if any(name in found and np.ndim(found[name]) == 0 and found[name] not in none for name in names):
             warnings.warn(f"{path}: {what} are not used: the potential does not know them", UserWarning, stacklevel=4)
+
+
+def _first_that_is_none(value):
+    """In words, the first number that is not finite."""
+    wrong = value[~np.isfinite(value)] if value.dtype.kind == "f" else np.zeros(0)
+    return f" with {wrong[0]}" if wrong.size else ""
