@@ -1,10 +1,20 @@
-"""The table of backdoor.py."""
+"""Tables of backdoor.py."""
 
 from harness.results import latest
 from tables import markdown, measured, spread
 
 
 def page(lines):
+    """A wave in the brightness of the images."""
+    return table([r for r in lines if "in color" not in r["method"]])
+
+
+def color(lines):
+    """A wave in their colors, and views that hide the content."""
+    return table([r for r in lines if "in color" in r["method"]])
+
+
+def table(lines):
     """A row for each method, strength of the views and part of the representation; means over the seeds."""
     results = latest(lines, "method", "strength", "share", "seed")
     if not results:
