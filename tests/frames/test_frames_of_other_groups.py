@@ -110,6 +110,10 @@ def test_lorentz_over_rapidity(rapidity, single, double, x64):
 def test_a_single_particle_without_mass_has_no_rest_frame(x64):
     p = jnp.asarray(momenta())
     assert not compiled(frames.lorentz, Lorentz(), p)[2].degenerate
+    fast = p @ Lorentz().exp(jnp.array([3.0, -4, 0, 0, 0, 0])).T
+    energy, *momentum = fast.sum(0)
+    gap = compiled(frames.lorentz, Lorentz(), fast)[2].gap
+    np.testing.assert_allclose(gap, np.sqrt(energy**2 - np.sum(np.square(momentum))) / energy, rtol=1e-6)
     for bad in (p[:1], -p, 0 * p, p[:0]):
         elements, _, info = compiled(frames.lorentz, Lorentz(), bad)
         assert info.degenerate

@@ -20,6 +20,7 @@ def test_tied_levels_are_partial_sums_and_others_have_weights_of_their_own(x64):
     tied = nn.MatryoshkaHead(3, (2, 8, 16))
     y, variables = jax.jit(tied.init_with_output)(KEY, z)
     params = variables["params"]
+    assert 0.8 < 4 * np.abs(params["kernel"]).max() <= 1  # drawn up to 1/√inputs, as those of a dense layer
     for level, size in zip(y, (2, 8, 16), strict=True):
         np.testing.assert_allclose(level, z[:, :size] @ params["kernel"][:size] + params["bias"], atol=1e-12)
     free, variables = jax.jit(nn.MatryoshkaHead(3, (2, 8, 16), tied=False).init_with_output)(KEY, z)

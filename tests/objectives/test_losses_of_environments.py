@@ -111,6 +111,8 @@ def test_the_moment_restriction_sees_what_is_not_linear_in_the_actions(x64):
     r = codes - design @ np.linalg.lstsq(design, codes, rcond=None)[0]
     k = np.exp(-np.sum((a[:, None] - a) ** 2, axis=-1) / 2)
     np.testing.assert_allclose(value, np.sum(k * (r @ r.T)) / 60**2, rtol=1e-12)
+    narrow = restriction(codes, a, unbiased=False, bandwidth=0.5)
+    np.testing.assert_allclose(narrow, np.sum(k**4 * (r @ r.T)) / 60**2, rtol=1e-12)
     np.testing.assert_allclose(restriction(codes, a) * 59 / 60 + np.mean(np.sum(r**2, axis=1)) / 60, value, rtol=1e-12)
     # noise that has nothing to do with the actions: with the diagonal too large by E ‖r‖² / n, 0.05 here, by a kernel
     # that sees more than the fit took away; without it too small by as much, by one that does not

@@ -33,6 +33,13 @@ def test_a_stacked_transformation_updates_as_that_of_the_parameters():
     np.testing.assert_allclose(singular, 1.0, atol=0.35)  # Newton and Schulz, five rounds
 
 
+def test_rates_rise_to_the_largest_one_and_fall_to_the_last_one():
+    """Adam moves by its rate as long as the gradient never turns: zero, in the middle of the cosine, at its end."""
+    rule, w = training.optimizer(20, adam=0.5, final=0.25), {"b": jnp.ones(5)}
+    _, moves = jax.lax.scan(lambda state, _: rule.update(w, state, w)[::-1], rule.init(w), length=21)
+    np.testing.assert_allclose(-moves["b"][np.array([0, 11, 20]), 0], [0, 0.3125, 0.125], rtol=0.01)
+
+
 def test_weight_decay_bounds_the_matrices_under_a_gradient_that_never_turns():
     weights = {"w": jnp.ones((2, 12, 9)), "b": jnp.ones(5)}
 
