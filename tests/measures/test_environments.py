@@ -42,6 +42,8 @@ def test_exactly_without_noise_in_the_target(x64):
     np.testing.assert_allclose(found.heads[..., 0], np.broadcast_to([1.0, -2.0, 3.0], (3, 3)), atol=1e-12)
     assert found.distance < 1e-12
     assert found.violations == 0
+    elsewhere = invariance(x, x @ np.array([1.0, -2.0]) + 3, held_out=(x, x @ np.array([2.0, 1.0])))
+    assert (elsewhere.violations, elsewhere.excess.max() < 1e-12) == (1, True)
     flat = x.copy()
     flat[1, :, 0] = 0.1 + 0.2  # constant in one environment
     assert invariance(flat, x @ np.array([1.0, -2.0])).constant == 1

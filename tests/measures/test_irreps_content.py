@@ -78,6 +78,9 @@ def test_higher_degrees_are_left_over_and_broken_layers_are_seen(x64):
     found = content(waves, groups.SO(2), PLANE, highest=1)
     np.testing.assert_allclose(found.raw, [2, 2], atol=1e-11)
     np.testing.assert_allclose(found.rest, 2, atol=1e-11)
+    third = content(lambda x: jnp.stack([x[0] ** 3 - 3 * x[0] * x[1] ** 2, 3 * x[0] ** 2 * x[1] - x[1] ** 3]),
+                    groups.SO(2), PLANE, highest=1)  # fmt: skip
+    np.testing.assert_allclose([*third.raw, third.rest], [0, 0, 2], atol=1e-11)  # frequency 3 does not look like 1
     half = content(
         lambda x: jnp.append(waves(x)[:8], x[0] ** 3), groups.SO(2), PLANE, highest=2
     )  # no frequency 3 in full

@@ -147,6 +147,8 @@ def test_many_probes_find_the_norm(x64):
     ]
     through = [np.sum(np.asarray(w[1] @ (w[0] @ a - a @ w[0])) ** 2) / 3 for a in GENERATORS]
     np.testing.assert_allclose(found.through[0], through, rtol=0.03)
+    both = np.asarray(w[1] @ w[0])
+    np.testing.assert_allclose(found.whole, [np.sum((both @ a - a @ both) ** 2) / 3 for a in GENERATORS], rtol=0.03)
     np.testing.assert_allclose(found.alone[0], [np.sum(np.asarray(w[0] @ a - a @ w[0]) ** 2) / 3 for a in GENERATORS])
 
 

@@ -129,9 +129,10 @@ def test_attention_in_one_window_is_the_formula(x64):
 def test_windows_are_squares_of_tokens_next_to_each_other(x64):
     module = nn.WindowAttention(2, 2, anchored=False)
     params = parameters(module, jnp.asarray(TOKENS))
-    slope = jax.jit(jax.grad(lambda x: module.apply(params, x)[2, 5].sum()))(jnp.asarray(TOKENS))
-    rows, columns = np.nonzero(np.abs(slope).sum(-1))
-    assert (set(rows), set(columns)) == ({2, 3}, {4, 5})
+    slopes = jax.grad(lambda x, offset: module.clone(offset=offset).apply(params, x)[2, 5].sum())
+    for offset, seen in ((0, ({2, 3}, {4, 5})), (1, ({1, 2}, {5, 6 % TOKENS.shape[1]}))):
+        rows, columns = np.nonzero(np.abs(jax.jit(slopes, static_argnums=1)(jnp.asarray(TOKENS), offset)).sum(-1))
+        assert (set(rows), set(columns)) == seen
 
 
 @pytest.mark.core

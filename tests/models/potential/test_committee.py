@@ -39,6 +39,7 @@ def test_calibration_finds_how_much_too_sure_a_committee_is():
     rng = np.random.default_rng(0)
     spread = rng.uniform(0.1, 3, 20000)
     assert committee.calibration(2.5 * spread * rng.normal(size=20000), spread) == pytest.approx(2.5, rel=0.02)
+    assert committee.calibration(np.array([1.0, 1.0]), np.array([1.0, 0.5])) == pytest.approx((5 / 2) ** 0.5)
 
 
 def test_no_committee():

@@ -61,6 +61,18 @@ def test_the_same_bits_in_a_process_without_this_package(file, tmp_path):
     assert header["units"]["forces"] == "eV/Å"
 
 
+def test_neighbors_of_atoms_that_are_cells_away():
+    """In the program's own search, which a process without this package has."""
+    pbc = np.array([True, True, False])
+    near, far = (
+        potential.exported.neighbors(PLACE + steps @ CELL, CELL, pbc, 3.0)
+        for steps in (np.zeros((3, 3)), np.array([[0, 0, 0], [7.0, -5, 0], [0, 6, 0]]))
+    )
+    assert len(near[0]) >= 10
+    for one, other in zip(near, far, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+
+
 def test_what_does_not_fit_or_is_not_known_is_named(file, tmp_path):
     run = potential.exported.load(file[1])
     with pytest.raises(
