@@ -179,6 +179,14 @@ def test_a_backbone_that_commutes_with_permutations_stays_so(x64):
     assert jax.jit(lambda: error(lambda x: ej.frame_average(ordered, FORCES, frames.pca)(x)))() > 0.1
 
 
+def test_a_product_is_degenerate_where_any_of_its_frames_is(x64):
+    x = POINTS.astype(jnp.float64)
+    both, group = frames.product(frames.sorting, frames.pivoted), groups.Product(groups.Permutation(4), SE(3))
+    flag = jax.jit(lambda x: both(group, x, None)[2].degenerate)
+    assert not flag(x)
+    assert flag(x * jnp.array([1.0, 0, 0]))  # on a line: the order is known, and no rotation
+
+
 def test_poses_from_an_equivariant_network(x64):
     x = POINTS.astype(jnp.float64)
     symmetry = ej.Symmetry(SE(3), (None, reps.Position()), reps.Vector())

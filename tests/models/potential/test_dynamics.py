@@ -13,7 +13,7 @@ from equijax import graphs
 from equijax.graphs import Structure
 from equijax.models import potential
 from equijax.models.potential import Prediction, dynamics
-from equijax.models.potential.dynamics import NPT, NVE, Langevin, TrajectoryFile, last_state, program
+from equijax.models.potential.dynamics import NPT, NVE, Langevin, TrajectoryFile, ensembles, last_state, program
 
 CUTOFF = 2.5
 CELL = np.array([[4.0, 0, 0], [0.7, 4.2, 0], [-0.4, 0.5, 4.1]])
@@ -185,6 +185,16 @@ def test_temperature_and_volume_of_a_free_gas():
     assert np.mean(found.log.temperatures[20:]) == pytest.approx(250, rel=0.05)
     before, after = (cell / np.cbrt(np.linalg.det(cell)) for cell in (CELL, np.asarray(found.state.cell)))
     np.testing.assert_allclose(after, before, atol=1e-4)
+
+
+def test_volumes_fluctuate_as_the_temperature_has_it():
+    """In one step of atoms at rest the logarithm of the volume V has the variance 2 kT β dt / (τ V)."""
+    ensemble = NPT(2.0, 300.0, 1e-9, compressibility=0.5, relaxation=100.0)
+    state, masses = dynamics.begin(gas()), jnp.ones((24, 1))
+    step = jax.jit(jax.vmap(lambda key: ensembles.drift(ensemble, 2.0, state, state.velocities, masses, key)[1]))
+    volume = np.linalg.det(CELL)
+    growth = np.log(np.linalg.det(step(jax.random.split(jax.random.key(0), 4000))) / volume)
+    assert np.var(growth) == pytest.approx(2 * dynamics.BOLTZMANN * 300 * 0.5 * 2 / (100 * volume), rel=0.1)
 
 
 def test_energy_of_a_potential_is_kept():

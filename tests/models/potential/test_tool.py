@@ -46,6 +46,14 @@ def write(path, frames):
     ase.io.write(path, [to_ase(s) for s in frames], format="extxyz")
 
 
+def test_the_worst_structure_comes_first():
+    forces = np.array([[0.1, 0.0], [0.0, 0.1], [0.0, 0.4], [0.5, 0.2]])
+    found = potential.Errors(0.0, 0.0, 0.0, 0.0, np.zeros((0, 2)), forces, force_of=np.array([3, 3, 5, 7]))
+    ranked = report.by_structure(found)
+    assert [k for k, _ in ranked] == [5, 7, 3]
+    np.testing.assert_allclose([error for _, error in ranked], [400, 300, 100])
+
+
 def test_from_a_file_to_a_report_by_the_command_line(tmp_path, capsys, monkeypatch):
     write(tmp_path / "mine.xyz", FRAMES)
     output = tmp_path / "run"
