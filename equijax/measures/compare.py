@@ -44,7 +44,8 @@ def cka(x: ArrayLike, y: ArrayLike, *, debiased: bool = False, axis_name: AxisNa
     Examples:
         >>> x = jax.random.normal(jax.random.key(0), (20, 30))
         >>> y = jax.random.normal(jax.random.key(1), (20, 30))
-        >>> print(cka(x, 3 * x[:, ::-1] + 1).round(3), cka(x, y) > 0.5, abs(cka(x, y, debiased=True)) < 0.2)
+        >>> compare = jax.jit(cka, static_argnames="debiased")
+        >>> print(compare(x, 3 * x[:, ::-1] + 1).round(3), compare(x, y) > 0.5, abs(compare(x, y, debiased=True)) < 0.2)
         1.0 True True
     """
     x, y = rows(axis_name, x=x, y=y)

@@ -61,12 +61,13 @@ def environment_invariance(
 
     Examples:
         >>> x = jax.random.normal(jax.random.key(0), (3, 20, 1))
-        >>> same = environment_invariance(x, 2 * x[..., 0])
-        >>> turned = environment_invariance(x, jnp.array([1.0, 1.0, -1.0])[:, None] * x[..., 0])
+        >>> measure = jax.jit(environment_invariance)
+        >>> same = measure(x, 2 * x[..., 0])
+        >>> turned = measure(x, np.array([1.0, 1.0, -1.0], np.float32)[:, None] * x[..., 0])
         >>> print(same.distance < 1e-5, same.violations, turned.distance.round(3), turned.violations > 0)
         True 0.0 2.0 True
         >>> some = [x[0], x[1, :7]]  # of two sizes
-        >>> print(environment_invariance(some, [2 * x[:, 0] for x in some]).distance < 1e-5)
+        >>> print(measure(some, [2 * x[:, 0] for x in some]).distance < 1e-5)
         True
     """
     x, y, shown = _environments("features", features, "target", target, mask, axis_name)

@@ -74,7 +74,7 @@ def orbit(
         >>> from equijax import groups, reps, Symmetry
         >>> x, turns = jax.random.normal(jax.random.key(0), (64, 2)), Symmetry(groups.Cyclic(8), reps.Vector(), None)
         >>> f = lambda x: jnp.stack([jnp.sum(x**2), x[0], jnp.ones(())])
-        >>> found = orbit(f, turns, x)
+        >>> found = jax.jit(lambda x: orbit(f, turns, x))(x)
         >>> print((found.normalized > 0.5).tolist(), int(found.dead))
         [False, True, True] 1
     """
@@ -137,7 +137,7 @@ def invariance_score(
     Examples:
         >>> from equijax import groups, reps, Symmetry
         >>> x, turns = jax.random.normal(jax.random.key(0), (64, 2)), Symmetry(groups.SO(2), reps.Vector(), None)
-        >>> score = lambda f: invariance_score(f, turns, x, key=jax.random.key(1))
+        >>> score = lambda f: jax.jit(lambda x: invariance_score(f, turns, x, key=jax.random.key(1)))(x)
         >>> bool(score(lambda x: jnp.sum(x**2)) < 1e-6), bool(score(lambda x: x) > 0.7)
         (True, True)
     """

@@ -93,7 +93,8 @@ def pose_score(poses: ArrayLike, moved: ArrayLike, relative: ArrayLike, *, axis_
     Examples:
         >>> turns = rotations.from_axis_angle(jnp.array([[0.1, 0, 0], [0, 1, 0], [0, 0, 3]]))
         >>> poses = jax.random.normal(jax.random.key(0), (3, 4, 3, 3))
-        >>> print(pose_score(poses, poses @ turns[:, None], turns).r2.round(4), pose_score(poses, poses, turns).r2 < 0)
+        >>> score = jax.jit(pose_score)
+        >>> print(score(poses, poses @ turns[:, None], turns).r2.round(4), score(poses, poses, turns).r2 < 0)
         1.0 True
     """
     h = _correlation(poses, moved)

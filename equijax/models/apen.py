@@ -68,7 +68,7 @@ class APEN(nn.Module):
     Examples:
         >>> model = APEN(classes=3, features=8, pieces=(4, 2), widths=(0.5,))
         >>> points = jax.random.normal(jax.random.key(0), (10, 3))
-        >>> found, _ = model.init_with_output(jax.random.key(1), points)
+        >>> found, _ = jax.jit(model.init_with_output)(jax.random.key(1), points)
         >>> found.logits.shape, found.labels.shape
         ((10, 3), (2, 10))
     """

@@ -92,7 +92,7 @@ class PaRot(nn.Module):
     Examples:
         >>> x = jax.random.normal(jax.random.key(0), (40, 3))
         >>> network = PaRot(outputs=5, centers=8, patch=8, sparse=8, neighbors=4, features=16)
-        >>> network.init_with_output(jax.random.key(1), x)[0].shape
+        >>> jax.jit(network.init_with_output)(jax.random.key(1), x)[0].shape
         (5,)
     """
 

@@ -53,8 +53,8 @@ class ShiftTransformer(nn.Module):
     Examples:
         >>> from equijax import models
         >>> image, model = jax.random.normal(jax.random.key(0), (32, 32, 1)), models.ShiftTransformer(10)
-        >>> params = model.init(jax.random.key(1), image)
-        >>> same = model.apply(params, image) - model.apply(params, jnp.roll(image, (3, -5), (0, 1)))
+        >>> params, apply = jax.jit(model.init)(jax.random.key(1), image), jax.jit(model.apply)
+        >>> same = apply(params, image) - apply(params, jnp.roll(image, (3, -5), (0, 1)))
         >>> bool(jnp.abs(same).max() < 1e-5)
         True
     """

@@ -33,7 +33,7 @@ class TokenAggregator(nn.Module):
     Examples:
         >>> from equijax import nn
         >>> x = jax.random.normal(jax.random.key(0), (5, 3, 16))
-        >>> nn.TokenAggregator(heads=4, layers=1).init_with_output(jax.random.key(1), x)[0].shape
+        >>> jax.jit(nn.TokenAggregator(heads=4, layers=1).init_with_output)(jax.random.key(1), x)[0].shape
         (5, 16)
     """
 

@@ -40,7 +40,7 @@ class WindowAttention(nn.Module):
     Examples:
         >>> from equijax import nn
         >>> x = jax.random.normal(jax.random.key(0), (8, 12, 16))
-        >>> nn.WindowAttention(heads=4, window=4).init_with_output(jax.random.key(1), x)[0].shape
+        >>> jax.jit(nn.WindowAttention(heads=4, window=4).init_with_output)(jax.random.key(1), x)[0].shape
         (8, 12, 16)
     """
 
@@ -104,7 +104,7 @@ class SubsampledAttention(nn.Module):
     Examples:
         >>> from equijax import nn
         >>> x = jax.random.normal(jax.random.key(0), (8, 12, 16))
-        >>> nn.SubsampledAttention(heads=4, stride=4).init_with_output(jax.random.key(1), x)[0].shape
+        >>> jax.jit(nn.SubsampledAttention(heads=4, stride=4).init_with_output)(jax.random.key(1), x)[0].shape
         (8, 12, 16)
     """
 
@@ -156,7 +156,7 @@ class CrossCovarianceAttention(nn.Module):
     Examples:
         >>> from equijax import nn
         >>> x = jax.random.normal(jax.random.key(0), (8, 12, 16))
-        >>> nn.CrossCovarianceAttention(heads=4).init_with_output(jax.random.key(1), x)[0].shape
+        >>> jax.jit(nn.CrossCovarianceAttention(heads=4).init_with_output)(jax.random.key(1), x)[0].shape
         (8, 12, 16)
     """
 

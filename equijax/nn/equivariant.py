@@ -41,7 +41,7 @@ class EquivariantLinear(nn.Module):
         >>> import jax, jax.numpy as jnp
         >>> from equijax import groups, nn, reps
         >>> layer = nn.EquivariantLinear(groups.SO(3), reps.Tensor(2), reps.Vector())  # x × y of what x yᵀ holds
-        >>> y, params = layer.init_with_output(jax.random.key(0), jnp.eye(3).reshape(9))
+        >>> y, params = jax.jit(layer.init_with_output)(jax.random.key(0), jnp.eye(3).reshape(9))
         >>> y.tolist(), [leaf.size for leaf in jax.tree.leaves(params)]
         ([0.0, 0.0, 0.0], [1])
     """
@@ -99,7 +99,7 @@ class EquivariantBilinear(nn.Module):
         >>> import jax, jax.numpy as jnp
         >>> from equijax import groups, nn, reps
         >>> layer = nn.EquivariantBilinear(groups.O(2), reps.Sum(*[reps.Vector()] * 2), reps.Scalar())
-        >>> layer.init_with_output(jax.random.key(0), jnp.ones((5, 4)))[0].shape
+        >>> jax.jit(layer.init_with_output)(jax.random.key(0), jnp.ones((5, 4)))[0].shape
         (5, 1)
     """
 
@@ -171,7 +171,7 @@ class EquivariantMLP(nn.Module):
         >>> from equijax import groups, nn, reps
         >>> hidden = reps.Sum(*[reps.Scalar()] * 4, *[reps.Vector()] * 2)
         >>> network = nn.EquivariantMLP(groups.O(2), reps.Sum(*[reps.Vector()] * 2), reps.Vector(), (hidden,))
-        >>> network.init_with_output(jax.random.key(0), jnp.ones((5, 4)))[0].shape
+        >>> jax.jit(network.init_with_output)(jax.random.key(0), jnp.ones((5, 4)))[0].shape
         (5, 2)
     """
 

@@ -80,7 +80,7 @@ class Patches(nn.Module):
         >>> import jax
         >>> from equijax import nn
         >>> image = jax.random.normal(jax.random.key(0), (8, 12, 3))
-        >>> (tokens, phase), _ = nn.Patches(16, (2, 4)).init_with_output(jax.random.key(1), image)
+        >>> (tokens, phase), _ = jax.jit(nn.Patches(16, (2, 4)).init_with_output)(jax.random.key(1), image)
         >>> tokens.shape, phase.shape
         ((4, 3, 16), (2,))
     """
@@ -125,7 +125,7 @@ class CircularConv(nn.Module):
         >>> import jax
         >>> from equijax import nn
         >>> x = jax.numpy.ones((4, 4, 2))
-        >>> nn.CircularConv().init_with_output(jax.random.key(0), x)[0].shape
+        >>> jax.jit(nn.CircularConv().init_with_output)(jax.random.key(0), x)[0].shape
         (4, 4, 2)
 
     References:
@@ -150,7 +150,7 @@ class Polynomial(nn.Module):
     Examples:
         >>> import jax
         >>> from equijax import nn
-        >>> y, _ = nn.Polynomial().init_with_output(jax.random.key(0), jax.numpy.ones((4, 4, 2)))
+        >>> y, _ = jax.jit(nn.Polynomial().init_with_output)(jax.random.key(0), jax.numpy.ones((4, 4, 2)))
         >>> print(y[0, 0])
         [0.75 0.75]
     """

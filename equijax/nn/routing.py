@@ -35,7 +35,7 @@ class SelfRouting(nn.Module):
     Examples:
         >>> from equijax import nn
         >>> a, u = jnp.full((5, 12), 0.5), jax.random.normal(jax.random.key(0), (5, 12, 9))
-        >>> (p, poses), _ = nn.SelfRouting(capsules=4, size=9).init_with_output(jax.random.key(1), a, u)
+        >>> (p, poses), _ = jax.jit(nn.SelfRouting(capsules=4, size=9).init_with_output)(jax.random.key(1), a, u)
         >>> p[0].tolist(), poses.shape
         ([0.25, 0.25, 0.25, 0.25], (5, 4, 9))
     """

@@ -29,7 +29,8 @@ def test_layers_of_e3nn_are_exact():
         x = e3nn.IrrepsArray(irreps, x)
         return layer.apply(params, e3nn.tensor_product(x, x).filter(keep=irreps)).array
 
-    params = layer.init(jax.random.key(0), e3nn.tensor_product(*2 * [e3nn.IrrepsArray(irreps, x)]).filter(keep=irreps))
+    product = jax.jit(lambda x: e3nn.tensor_product(*2 * [e3nn.IrrepsArray(irreps, x)]).filter(keep=irreps))
+    params = jax.jit(layer.init)(jax.random.key(0), product(x))
     rep = reps.Irreps(str(irreps))
     report = check(f, ej.Symmetry(groups.O(3), (None, rep), rep), (params, x))
     assert report.verdict == "exact", report
@@ -44,7 +45,7 @@ def test_a_layer_of_e3x_is_exact():
         y = layer.apply(params, jnp.concatenate([scalars, vectors.T])[None])
         return y[0, :1], y[0, 1:].T
 
-    params = layer.init(jax.random.key(0), np.zeros((1, 4, 2), np.float32))
+    params = jax.jit(layer.init)(jax.random.key(0), np.zeros((1, 4, 2), np.float32))
     symmetry = ej.Symmetry(groups.O(3), (None, None, reps.Vector()), (None, reps.Vector()))
     report = check(f, symmetry, (params, scalars, vectors))
     assert report.verdict == "exact", report
@@ -61,7 +62,7 @@ class MLP(flax.linen.Module):
 
 @pytest.mark.core
 def test_a_plain_mlp_is_broken_for_rotations_and_exact_for_permutations():
-    params = MLP().init(jax.random.key(0), X)
+    params = jax.jit(MLP().init)(jax.random.key(0), X)
     rotations = ej.Symmetry(groups.O(3), (None, reps.Vector()), reps.Vector())
     assert check(MLP().apply, rotations, (params, X)).verdict == "broken"
     assert check(functools.partial(MLP().apply, params), PERMUTATIONS, (X,)).verdict == "exact"
@@ -72,7 +73,7 @@ def test_vectors_mixed_in_bfloat16_are_approximate_and_the_casts_named():
     rotations = ej.Symmetry(groups.O(3), (None, reps.Vector()), reps.Vector())
     for dtype, verdict in ((None, "exact"), (jnp.bfloat16, "approximate")):
         layer = flax.linen.Dense(2, use_bias=False, dtype=dtype)
-        params = layer.init(jax.random.key(0), X.T)
+        params = jax.jit(layer.init)(jax.random.key(0), X.T)
         report = check(lambda p, x, layer=layer: layer.apply(p, x.T).T, rotations, (params, X))
         assert report.verdict == verdict
         assert any("bfloat16" in cast and "Dense" in cast for cast in report.casts) == (verdict != "exact")
@@ -110,7 +111,7 @@ def test_equinox_modules_are_taken_as_they_are():
 def test_a_circular_convolution_with_stride_2_is_exact_for_even_shifts_only():
     layer = flax.linen.Conv(2, (3, 3), strides=2, padding="CIRCULAR")
     x = RNG.standard_normal((8, 8, 1)).astype(np.float32)
-    params = layer.init(jax.random.key(0), x)
+    params = jax.jit(layer.init)(jax.random.key(0), x)
 
     def symmetry(step):
         return ej.Symmetry(

@@ -42,7 +42,7 @@ OUTPUTS = {"first": VECTORS, "second": VECTORS, "third": VECTORS}
 
 @pytest.mark.core
 def test_the_first_bad_layer_is_at_fault():
-    variables = Net().init(jax.random.key(0), X)
+    variables = jax.jit(Net().init)(jax.random.key(0), X)
     layers = layerwise(Net(), variables, SYMMETRY, (X,), OUTPUTS)
     assert [layer.path for layer in layers.layers] == ["first", "second", "third", "output"]
     assert layers.first_bad is None
@@ -66,7 +66,7 @@ def test_layers_inside_of_layers_and_layers_called_twice():
             mix = Mix(name="mix")
             return mix(mix(x))
 
-    variables = Twice().init(jax.random.key(0), X)
+    variables = jax.jit(Twice().init)(jax.random.key(0), X)
     symmetry = ej.Symmetry(groups.O(3), (VECTORS,), VECTORS)
     transposed = reps.Ignore()
     outputs = {"mix": VECTORS, "mix:1": VECTORS, "mix/Dense_0": transposed}

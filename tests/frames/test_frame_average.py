@@ -244,7 +244,7 @@ def test_scores_choose_among_the_elements_of_a_finite_group(x64):
 
 def test_linen_nnx_and_nesting():
     module = linen.Dense(3)
-    params = module.init(KEY, POINTS)
+    params = jax.jit(module.init)(KEY, POINTS)
     symmetry = ej.Symmetry(SE(3), (None, reps.Position()), reps.Vector())
     ours = jax.jit(ej.frame_average(module.apply, symmetry, frames.pca))(params, POINTS)
     bridged = nnx.Linear(3, 3, rngs=nnx.Rngs(0))

@@ -116,7 +116,7 @@ def test_the_verdict_on_pieces_that_it_finds_is_approximate():
     module = APEN(3, features=8, pieces=(16, 4), widths=(0.3,), depth=1, channels=1, task="classification")
     chains = data.articulated(1, points=64, links=data.CHAIN[:2])
     x, v = (jnp.asarray(a, jnp.float32) for a in (chains.points[0, 0], chains.normals[0, 0][:, None]))
-    params = module.init(jax.random.key(0), x, None, v)
+    params = jax.jit(module.init)(jax.random.key(0), x, None, v)
     place, turn = (reps.Pieces(rep, chains.labels) for rep in (reps.Position(), reps.Vector()))
     symmetry = ej.Symmetry(groups.Power(groups.E(3), 2), (None, place, turn), None)
     f = jax.jit(lambda params, x, v: module.apply(params, x, None, v).logits)

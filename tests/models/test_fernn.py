@@ -58,7 +58,7 @@ def test_quarter_turns_are_exact(options):
 
 def test_scores_do_not_depend_on_the_velocity_nor_on_padding():
     model = FERNNClassifier(TORUS, features=3, classes=4, cell="pre")
-    params = model.init(jax.random.key(0), FRAMES, ALL)
+    params = jax.jit(model.init)(jax.random.key(0), FRAMES, ALL)
     assert ej.check(model.apply, flow(TORUS, GRID, 0), (params, FRAMES, ALL), samples=2).verdict == "exact"
     padded, mask = np.concatenate([FRAMES, np.full((2, 4, 4, 1), np.nan, np.float32)]), np.arange(5) < 3
     value = lambda params, frames, mask: jnp.sum(model.apply(params, frames, ALL, mask) ** 2)  # noqa: E731
@@ -72,7 +72,7 @@ def test_scores_do_not_depend_on_the_velocity_nor_on_padding():
 @pytest.mark.parametrize("cell", ["post", "pre"])
 def test_padded_frames_do_not_matter_to_what_is_told(cell):
     model = FERNN(TORUS, features=3, layers=1, cell=cell)
-    params = model.init(jax.random.key(0), FRAMES, SOME)
+    params = jax.jit(model.init)(jax.random.key(0), FRAMES, SOME)
     padded, mask = np.concatenate([FRAMES, np.full((2, 4, 4, 1), np.nan, np.float32)]), np.arange(5) < 3
     told = jax.jit(functools.partial(model.apply, steps=3))
     np.testing.assert_allclose(told(params, padded, SOME, mask=mask), told(params, FRAMES, SOME), rtol=1e-5)
@@ -81,7 +81,7 @@ def test_padded_frames_do_not_matter_to_what_is_told(cell):
 
 def test_another_set_of_as_many_velocities_does_not_compile_again():
     model = FERNN(TORUS, features=3, layers=1)
-    params = model.init(jax.random.key(0), FRAMES, SOME)
+    params = jax.jit(model.init)(jax.random.key(0), FRAMES, SOME)
     told = jax.jit(model.apply)
     first, other = told(params, FRAMES, SOME), told(params, FRAMES, SOME + np.array([1, 0]))
     assert told._cache_size() == 1
@@ -91,8 +91,8 @@ def test_another_set_of_as_many_velocities_does_not_compile_again():
 
 def test_coasting_is_periodic_on_a_torus():
     model = FERNN(TORUS, features=3, layers=1, rollout="coast")
-    params = model.init(jax.random.key(0), FRAMES, SOME)
-    told = model.apply(params, FRAMES, SOME, steps=41)
+    params = jax.jit(model.init)(jax.random.key(0), FRAMES, SOME)
+    told = jax.jit(functools.partial(model.apply, steps=41))(params, FRAMES, SOME)
     np.testing.assert_allclose(told[40], told[0], rtol=1e-6)
     assert np.abs(told[1] - told[0]).max() > 1e-3
 

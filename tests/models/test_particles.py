@@ -200,7 +200,7 @@ def test_particles_that_do_not_fit_are_named(module):
 
 def test_sets_do_not_see_padding():
     module = SetNetwork(8)
-    params = module.init(jax.random.key(0), X)
+    params = jax.jit(module.init)(jax.random.key(0), X)
     padded = jnp.concatenate([X, jnp.full((2, 3), jnp.nan)])
     found = module.apply(params, padded, mask=np.arange(N + 2) < N)
     np.testing.assert_allclose(found[:N], module.apply(params, X), rtol=1e-5, atol=1e-6)

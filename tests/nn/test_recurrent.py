@@ -47,7 +47,7 @@ class Steps(nn.Module):
 def program(order, mixing=False):
     """The states of a cell with random weights, compiled once for all velocities and frames."""
     model = Steps(order, mixing)
-    params = model.init(jax.random.key(0), FRAMES[:1], jnp.zeros((1, 2), int))
+    params = jax.jit(model.init)(jax.random.key(0), FRAMES[:1], jnp.zeros((1, 2), int))
     return jax.jit(functools.partial(model.apply, params))
 
 
@@ -96,7 +96,7 @@ def test_a_step_of_each_order_is_its_formula(x64):
     frame, move = FRAMES[0], lambda h: jnp.stack([h[0], jnp.roll(h[1], (1, -1), (0, 1))])
     for order in ("post", "pre", "gated"):
         cell = ej.nn.FlowCell(3, GRID, Map, Map, order)
-        params = cell.init(jax.random.key(1), states, frame, velocities)
+        params = jax.jit(cell.init)(jax.random.key(1), states, frame, velocities)
         maps = {k: lambda x, w=w["Conv_0"]["kernel"]: _circular(x, w) for k, w in params["params"].items()}
         u, w = maps["lift"](frame), maps["update"]
         if order == "gated":

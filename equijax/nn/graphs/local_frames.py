@@ -81,7 +81,9 @@ class LocalFrames(nn.Module):
         >>> from equijax import nn
         >>> x, h = jax.random.normal(jax.random.key(0), (5, 3)), jnp.ones((5, 2))
         >>> edges, r = nn.AllPairs(5), nn.differences(x)
-        >>> (axes, share), _ = nn.LocalFrames().init_with_output(jax.random.key(0), h, edges, r, r[..., :1] ** 2)
+        >>> layer, squared = nn.LocalFrames(), jnp.sum(r**2, axis=-1, keepdims=True)
+        >>> start = jax.jit(layer.init_with_output, static_argnums=2)
+        >>> (axes, share), _ = start(jax.random.key(0), h, edges, r, squared)
         >>> axes.shape, share.shape
         ((5, 3, 3), (5,))
     """

@@ -83,7 +83,7 @@ class RadialBasis(nn.Module):
     Examples:
         >>> import jax, jax.numpy as jnp
         >>> from equijax import nn
-        >>> y, _ = nn.RadialBasis(5.0, (16, 3)).init_with_output(jax.random.key(0), jnp.array([1.0, 5.0]))
+        >>> y, _ = jax.jit(nn.RadialBasis(5.0, (16, 3)).init_with_output)(jax.random.key(0), jnp.array([1.0, 5.0]))
         >>> y.shape, bool((y[1] == 0).all())
         ((2, 3), True)
     """

@@ -29,7 +29,7 @@ class LinearByDegree(nn.Module):
         >>> import jax
         >>> from equijax import nn
         >>> x = {0: jnp.ones((5, 1, 8)), 1: jnp.ones((5, 3, 2))}
-        >>> y, params = nn.LinearByDegree((4, 3)).init_with_output(jax.random.key(0), x)
+        >>> y, params = jax.jit(nn.LinearByDegree((4, 3)).init_with_output)(jax.random.key(0), x)
         >>> y[1].shape, params["params"]["kernel_1"].shape
         ((5, 3, 3), (2, 3))
     """
@@ -69,7 +69,7 @@ class NormalizationByDegree(nn.Module):
         >>> import jax
         >>> from equijax import nn
         >>> x = {0: jnp.full((5, 1, 4), 3.0), 1: jnp.full((5, 3, 4), 3.0)}
-        >>> y, _ = nn.NormalizationByDegree().init_with_output(jax.random.key(0), x)
+        >>> y, _ = jax.jit(nn.NormalizationByDegree().init_with_output)(jax.random.key(0), x)
         >>> print(y[1][0, :, 0].round(4))
         [0.6124 0.6124 0.6124]
     """

@@ -43,7 +43,7 @@ class GauntProduct(nn.Module):
         >>> import jax, jax.numpy as jnp
         >>> from equijax import nn
         >>> x = jnp.ones((5, 4, 2))  # 5 rows, degrees 0 and 1, two channels
-        >>> z, _ = nn.GauntProduct(lmax=2).init_with_output(jax.random.key(0), x, x)
+        >>> z, _ = jax.jit(nn.GauntProduct(lmax=2).init_with_output)(jax.random.key(0), x, x)
         >>> z.shape
         (5, 9, 2)
     """

@@ -86,7 +86,7 @@ class NormActivation(nn.Module):
         >>> import jax, jax.numpy as jnp
         >>> from equijax import nn
         >>> pseudo = jnp.ones((5, 4, 2))
-        >>> natural, pseudo = nn.NormActivation().init_with_output(jax.random.key(0), (None, pseudo))[0]
+        >>> natural, pseudo = jax.jit(nn.NormActivation().init_with_output)(jax.random.key(0), (None, pseudo))[0]
         >>> natural is None, pseudo.shape
         (True, (5, 4, 2))
     """

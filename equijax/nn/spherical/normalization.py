@@ -26,7 +26,7 @@ class Normalization(nn.Module):
     Examples:
         >>> import jax, jax.numpy as jnp
         >>> from equijax import nn
-        >>> y, params = nn.Normalization().init_with_output(jax.random.key(0), jnp.full((5, 4, 2), 3.0))
+        >>> y, params = jax.jit(nn.Normalization().init_with_output)(jax.random.key(0), jnp.full((5, 4, 2), 3.0))
         >>> y[0, :, 0].round(3).tolist(), params["params"]["scale"].shape
         ([1.0, 1.0, 1.0, 1.0], (2, 2))
     """

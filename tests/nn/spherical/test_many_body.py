@@ -20,7 +20,7 @@ def mixed(params, name, x):
 def test_equals_iterated_products(x64, lmax):
     x = jnp.asarray(X)
     module = nn.ManyBodyProduct(order=3, lmax=lmax, bracket=True)
-    params = module.init(jax.random.key(1), x)
+    params = jax.jit(module.init)(jax.random.key(1), x)
     found = jnp.split(jax.jit(module.apply)(params, x), 3, axis=-1)
     f, full = mixed(params, "factors", x), None
     for k, p in enumerate(found[:2]):
@@ -44,7 +44,7 @@ def test_cutting_off_intermediate_products_is_something_else(x64):
 
 def test_each_row_by_itself():
     x, module = jnp.asarray(X, jnp.float32), nn.ManyBodyProduct(bracket=True)
-    params = module.init(jax.random.key(0), x)
+    params = jax.jit(module.init)(jax.random.key(0), x)
     both = module.apply(params, jnp.stack([x, 2 * x]))
     for y, rows in ((both[0, 1], x[1]), (both[1, 1], 2 * x[1])):
         np.testing.assert_allclose(y, module.apply(params, rows), atol=1e-5, rtol=1e-5)
@@ -54,6 +54,6 @@ def test_the_double_bracket_is_natural():
     """It changes its sign with an odd number of degrees only: a mirror image of x gives the mirror image."""
     x = jnp.asarray(X, jnp.float32)
     module = nn.ManyBodyProduct(order=2, bracket=True)
-    params = module.init(jax.random.key(0), x)
+    params = jax.jit(module.init)(jax.random.key(0), x)
     inversion = (-1.0) ** spherical.degree_of_coefficient(2)[:, None]
     np.testing.assert_allclose(module.apply(params, inversion * x), inversion * module.apply(params, x), atol=1e-6)
