@@ -37,6 +37,12 @@ def test_each_kind_is_left_as_it_is_by_what_the_table_says(kind, x64):
     assert all(error > 1e-2 for name, error in change.items() if name not in KEPT[kind])
 
 
+def test_inner_products_are_over_the_root_of_the_features():
+    """So that those of standard normal vectors have variance 1, however many anchors there are."""
+    found = relative(jnp.array([3.0, 1, 0, 2]), jnp.array([[1.0, 1, 5, 0], [0, 0, 0, 4]]), "inner")
+    np.testing.assert_allclose(found, [2.0, 4.0])
+
+
 def test_values_of_each_kind(x64):
     cosine = X @ ANCHORS.T / np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(ANCHORS, axis=1))
     np.testing.assert_allclose(relative_of(X, ANCHORS, "cosine"), cosine, atol=1e-14)
