@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Shaped
@@ -85,6 +86,7 @@ def differences(x: Float[Array, "n ..."]) -> Float[Array, "n others ..."]:
     return off_diagonal(x[:, None] - x)
 
 
+@jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class AllPairs:
     """The `Edges` of a graph in which each of n nodes sends to every other one; arrays of edges are (n, n − 1, ...).

@@ -31,6 +31,7 @@ class Edges(Protocol):
         """Messages added up at the receivers, and divided by the square root of their usual number."""
 
 
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["graph"], meta_fields=["mean_neighbors", "axis_name"])
 @dataclasses.dataclass(frozen=True)
 class GraphEdges:
     """The `Edges` of a graph, whose arrays are (E, ...).

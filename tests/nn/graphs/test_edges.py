@@ -39,7 +39,7 @@ def test_a_dense_layer_of_edges(edges):
     args = (h, edges, of_edges(ATTRIBUTES, edges))
     params = drawn(layer, *args)
     p = params["params"]
-    found = np.asarray(layer.apply(params, *args)).reshape(-1, 5)
+    found = np.asarray(jax.jit(layer.apply)(params, *args)).reshape(-1, 5)  # edges are arguments of programs, too
     sent, received = (h[i] @ p[name]["kernel"] for i, name in ((SENDERS, "sender"), (RECEIVERS, "receiver")))
     np.testing.assert_allclose(found, sent + received + ATTRIBUTES @ p["edge_0"]["kernel"] + p["bias"], rtol=1e-12)
 
@@ -53,7 +53,7 @@ def test_a_convolution_of_edges(edges, scaled):
     Y = np.asarray(spherical.harmonics(jnp.asarray(RNG.normal(size=(N * (N - 1), 3))), 1))
     args = (jnp.asarray(NODES), jnp.asarray(sent), of_edges(Y, edges), edges, of_edges(ATTRIBUTES, edges))
     params = drawn(layer, *args)
-    found = np.asarray(layer.apply(params, *args, cutoff=of_edges(f, edges)))
+    found = np.asarray(jax.jit(layer.apply)(params, *args, cutoff=of_edges(f, edges)))
     p = params["params"]
 
     def dense(name, x):
