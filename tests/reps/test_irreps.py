@@ -167,7 +167,7 @@ DECOMPOSED = [  # group, representation, multiplicities by label: by hand, by ch
 ]
 
 
-@pytest.mark.parametrize(("group", "rep", "known"), DECOMPOSED, ids=lambda x: str(x))
+@pytest.mark.parametrize(("group", "rep", "known"), DECOMPOSED, ids=lambda x: str(x).split(", embedding")[0])
 def test_decompositions(group, rep, known, x64):
     found = decompose(group, rep)
     labels = {getattr(term, "label", getattr(term, "irreps", None)): m for term, m in found.multiplicities.items()}
