@@ -30,6 +30,13 @@ def infonce(z, moved, g, mask=None, plain=False):
     return value, terms["accuracy"], slope
 
 
+def test_each_of_two_sets_of_features_finds_the_other(x64):
+    """The loss is the mean of both directions: which set comes first does not matter."""
+    first, second = np.random.default_rng(5).normal(size=(2, 6, 3))
+    one, other = (objectives.pointwise_infonce(*pair)[0] for pair in ((first, second), (second, first)))
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
 def test_points_know_themselves_after_a_turn(x64):
     g = groups.SO(3).sample(jax.random.key(0), dtype=jnp.float64)
     z, moved = descriptor(X), descriptor(X @ g.T)
