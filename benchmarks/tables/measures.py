@@ -81,11 +81,12 @@ def draw(curves):
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     names = list(dict.fromkeys(name for model in curves.values() for name in model["layers"]))
+    wide = 0.8 / len(curves)
     for k, (model, of) in enumerate(curves.items()):
         (line,) = left.plot(of["steps"], of["share"], "o-", markersize=3, label=model)
         left.fill_between(of["steps"], *zip(*of["interval"], strict=True), color=line.get_color(), alpha=0.2, lw=0)
-        places = [i + 0.4 * (k - 0.5) for i in range(len(names))]
-        right.barh(places, [of["layers"].get(name, 0) for name in names], 0.38, label=model)
+        places = [i + wide * (k - (len(curves) - 1) / 2) for i in range(len(names))]
+        right.barh(places, [of["layers"].get(name, 0) for name in names], 0.95 * wide, label=model)
     left.set(xlabel="step", ylabel="loss due to broken turns (%)", ylim=(0, None))
     right.set(yticks=range(len(names)), yticklabels=names, xlabel="violation of shifts by parts of a pixel (%)")
     right.invert_yaxis()
