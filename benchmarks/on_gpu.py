@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import harness
+from tables.on_gpu import SIZES
 
 ROOT = Path(__file__).parents[1]
 CACHE = 2**26  # bytes, more than the second-level cache of an H100 or H200 holds
 CHECKED = 64  # rows that are held against float64
 TINY = {"channels": 2, "lmax": 1, "hidden_lmax": 0, "layers": 1}  # a potential for the smoke run
 MODES = ("forward", "gradient", "hessian-vector")
-SIZES = ("degree", "rows", "channels", "method", "precision", "dtype", "atoms", "edges", "package")
 TF32 = {"JAX_DEFAULT_MATMUL_PRECISION": "default"}  # what a GPU does to float32 unless it is told not to
 EXACT = {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}
 

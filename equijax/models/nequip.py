@@ -1,5 +1,7 @@
 """NequIP: a potential of convolutions whose every path has radial weights, with other channels at each degree."""
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -128,6 +130,11 @@ class NequIP(nn.Module):
             return draw * ((1 + hidden) * draw.shape[0] ** -0.5) if hidden or name.startswith("radial") else draw
 
         return jax.tree_util.tree_map_with_path(started, params)
+
+    def with_species(self, new: Sequence[int]) -> "NequIP":
+        """The model with more species behind its own, whose E0 are 0."""
+        energies = (*self.atomic_energies, *len(new) * (0.0,))
+        return self.clone(species=(*self.species, *new), atomic_energies=energies)
 
     def widened(
         self, params: PyTree[Array | np.ndarray], drawn: PyTree[Array | np.ndarray]

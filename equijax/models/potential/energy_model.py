@@ -1,6 +1,7 @@
 """What a model has to be, to be trained, tested and run as a potential."""
 
 import importlib
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -45,6 +46,9 @@ class FromNormal(Protocol):
 @runtime_checkable
 class TakesSpecies(Protocol):
     """A model that can be given more species."""
+
+    def with_species(self, new: Sequence[int]) -> Any:
+        """The model with more species behind its own, whose E0 are 0."""
 
     def widened(
         self, params: PyTree[Array | np.ndarray], drawn: PyTree[Array | np.ndarray]

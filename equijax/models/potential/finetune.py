@@ -1,19 +1,15 @@
 """A trained potential for structures of other species or labels: new rows for new species, E0 anew."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
 from equijax import graphs
 from equijax.models.potential.energy_model import EnergyModel, TakesSpecies
 from equijax.models.potential.evaluate import evaluate
-from equijax.models.potential.network import Potential
 from equijax.models.potential.predict import initialize, predict
-from equijax.models.potential.repulsion import covalent_radii
 from equijax.models.potential.samples import of_survey
 from equijax.models.potential.training_set import Survey, energies_of_atoms, survey
 
@@ -35,8 +31,8 @@ def adapt(
     another method or program fit from the first step on. The network says of known species what it said before.
 
     Args:
-        model: The trained model, a `Potential` or `models.NequIP`; one of another class takes new species if it has a
-            method `widened`, as `models.NequIP` has.
+        model: The trained model; it takes new species if it has the methods `with_species` and `widened`, as
+            `Potential` and `models.NequIP` have.
         params: Its parameters.
         structures: What it is to be trained on.
         found: `survey(structures, model.cutoff)`, where that is known.
@@ -77,34 +73,10 @@ def widened(
     new = tuple(z for z in species if z not in model.species)
     if not new:
         return model, params
-    if not isinstance(model, Potential | TakesSpecies):
+    if not isinstance(model, TakesSpecies):
         raise ValueError(
             f"structures: expected species of {sorted(model.species)}, those of the model, got {new}, too; a "
             f"{type(model).__name__} has no method `widened` that would take them"
         )
-    fields: dict[str, Any] = {
-        "species": (*model.species, *new),
-        "atomic_energies": (*model.atomic_energies, *len(new) * (0.0,)),
-    }
-    if isinstance(model, Potential) and model.repulsion:
-        radii = [min(radius, model.cutoff / 2) for radius in covalent_radii(new)]
-        fields["repulsion"] = (*model.repulsion, *radii)
-    other = model.clone(**fields)
-    drawn = initialize(other, jax.random.key(seed))
-    if isinstance(model, Potential):
-        return other, _with_rows(params, drawn, len(model.species), len(other.species))
-    return other, model.widened(params, drawn)
-
-
-def _with_rows(params, drawn, old, all_of_them):
-    """Parameters of a `Potential` with rows for new species behind those of its own."""
-    # Of one-hot vectors, the embedding divides by √species; the weights of the layers do not
-    factor = {"embedding": (all_of_them / old) ** 0.5}
-
-    def rows(path, start, kept):
-        if start.shape == kept.shape:
-            return kept
-        first = factor.get(path[1].key, 1.0) * np.asarray(kept)
-        return jnp.asarray(np.concatenate([first, start[old:]]))
-
-    return jax.tree_util.tree_map_with_path(rows, drawn, params)
+    other = model.with_species(new)
+    return other, model.widened(params, initialize(other, jax.random.key(seed)))

@@ -7,11 +7,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from equijax import _validate, graphs, spherical
 from equijax.models.potential.energy_model import EnergyModel
-from equijax.models.potential.repulsion import short_range
+from equijax.models.potential.repulsion import covalent_radii, short_range
 from equijax.nn import plain
 from equijax.nn.graphs.edges import EdgeConvolution, GraphEdges
 from equijax.nn.graphs.radial import bessel_basis, polynomial_cutoff
@@ -151,6 +151,35 @@ class Potential(nn.Module):
             pairs = short_range(r, ends[0], ends[2], ends[1] + ends[3]) * jnp.asarray(graph.edge_mask)
             energies = energies + edges.total(pairs[:, None])[:, 0] * (self.mean_neighbors**0.5 / 2)  # half to each end
         return jnp.where(graph.node_mask, energies, 0)
+
+    def with_species(self, new: Sequence[int]) -> "Potential":
+        """The model with more species behind its own, whose E0 are 0; a repulsion with radii of theirs."""
+        radii = [min(radius, self.cutoff / 2) for radius in covalent_radii(new)] if self.repulsion else ()
+        return self.clone(
+            species=(*self.species, *new),
+            atomic_energies=(*self.atomic_energies, *len(new) * (0.0,)),
+            repulsion=(*self.repulsion, *radii),
+        )
+
+    def widened(
+        self, params: PyTree[Array | np.ndarray], drawn: PyTree[Array | np.ndarray]
+    ) -> PyTree[Array | np.ndarray]:
+        """Parameters of this model with more species behind its own, which says of known ones what it said.
+
+        Args:
+            params: Those of this model.
+            drawn: Those that the wider one starts with.
+        """
+        old = len(self.species)
+
+        def rows(path, start, kept):
+            if start.shape == kept.shape:
+                return kept
+            # Of one-hot vectors, the embedding divides by √species; the weights of the layers do not
+            factor = (len(start) / old) ** 0.5 if path[1].key == "embedding" else 1.0
+            return jnp.asarray(np.concatenate([factor * np.asarray(kept), start[old:]]))
+
+        return jax.tree_util.tree_map_with_path(rows, drawn, params)
 
 
 def hashable_fields(model: EnergyModel, positive: Sequence[str], numbers: Sequence[str] = ()) -> dict[str, object]:

@@ -135,7 +135,7 @@ class EdgeConvolution(nn.Module):
         >>> h, r = jnp.ones((3, 4, 2)), nn.differences(x)
         >>> layer = nn.EdgeConvolution(features=8, lmax=2, probes=1)
         >>> args = h, h, spherical.harmonics(r, 2), nn.AllPairs(3), jnp.sum(r**2, axis=-1, keepdims=True)
-        >>> jax.jit(layer.init_with_output, static_argnums=4)(jax.random.key(0), *args)[0].shape
+        >>> jax.jit(layer.init_with_output)(jax.random.key(0), *args)[0].shape
         (3, 9, 2)
     """
 
