@@ -1,7 +1,7 @@
 """Is a prediction from features the same in every environment? Heads of least squares, one for each."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def environment_invariance(
     target: ArrayLike | Sequence[ArrayLike],
     *,
     mask: ArrayLike | None = None,
-    held_out: tuple[Any, Any] | tuple[Any, Any, ArrayLike] | None = None,
+    held_out: Sequence[ArrayLike | Sequence[ArrayLike]] | None = None,
     tolerance: int | float = 0.1,
     axis_name: AxisName = None,
 ) -> EnvironmentInvariance:

@@ -47,7 +47,7 @@ class FromNormal(Protocol):
 class TakesSpecies(Protocol):
     """A model that can be given more species."""
 
-    def with_species(self, new: Sequence[int]) -> Any:
+    def with_species(self, new: Sequence[int]) -> EnergyModel:
         """The model with more species behind its own, whose E0 are 0."""
 
     def widened(
